@@ -1,0 +1,1 @@
+"""Certified robot-arm motion planning with a guided diffusion prior."""

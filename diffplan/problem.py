@@ -1,0 +1,182 @@
+"""What is asked (`Problem`), what comes back (`Plan`, `Status`, `Certificate`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffplan.robot import Robot
+from diffplan.scene import Scene
+
+Float: TypeAlias = NDArray[np.float64]
+
+
+class Status(Enum):
+    """How planning ended; the value is the word in files, `advice` the sentence for people."""
+
+    SOLVED = "solved"
+    START_OUTSIDE_LIMITS = "start_outside_limits"
+    START_IN_COLLISION = "start_in_collision"
+    GOAL_OUTSIDE_LIMITS = "goal_outside_limits"
+    GOAL_IN_COLLISION = "goal_in_collision"
+    GOAL_UNREACHABLE = "goal_unreachable"
+    NO_PATH_FOUND = "no_path_found"
+    NOT_CERTIFIED = "not_certified"
+
+    @property
+    def advice(self) -> str:
+        """What a person can do about it."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.SOLVED: "certified free of collision and within limits",
+    Status.START_OUTSIDE_LIMITS: "move the start inside the joint limits (diffplan robots lists them)",
+    Status.START_IN_COLLISION: "move the robot or the obstacle that it touches",
+    Status.GOAL_OUTSIDE_LIMITS: "choose a goal inside the joint limits (diffplan robots lists them)",
+    Status.GOAL_IN_COLLISION: "choose another goal or move the obstacle that it touches",
+    Status.GOAL_UNREACHABLE: "no inverse-kinematics solution; bring the goal pose closer or turn it",
+    Status.NO_PATH_FOUND: "allow more time (--timeout), another seed, or let the sampling planner help",
+    Status.NOT_CERTIFIED: "paths were found, but none keeps clear in PyBullet; allow more time or widen the gap",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m)."""
+
+    robot: Robot
+    scene: Scene
+    start: Float
+    goals: Float
+    name: str = "problem"
+
+    def __post_init__(self) -> None:
+        dof = self.robot.dof
+        if self.start.shape != (dof,):
+            raise ValueError(f"start has shape {self.start.shape}, expected ({dof},)")
+        if self.goals.ndim != 2 or self.goals.shape[1] != dof or len(self.goals) == 0:
+            raise ValueError(f"goals have shape {self.goals.shape}, expected (k, {dof}) with k >= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closest:
+    """Where a trajectory comes closest to an obstacle."""
+
+    link: str
+    obstacle: str
+    time_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """The verdict of the independent PyBullet check on the sampled trajectory and its linear interpolation.
+
+    `reason` says in one sentence why `valid` is false; it is empty otherwise.
+    """
+
+    valid: bool
+    reason: str
+    checked_by: str
+    method: str
+    resolution_rad: float
+    min_clearance_m: float | None
+    min_self_clearance_m: float | None
+    closest: Closest | None
+    joint_limits_ok: bool
+    velocity_limits_ok: bool
+    acceleration_limits_ok: bool
+    start_error_rad: float
+    goal_error_rad: float
+    goal_index: int
+    configurations_checked: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trajectory:
+    """A timed trajectory: `time` [n] in s, `position`, `velocity`, `acceleration` [n, dof]."""
+
+    time: Float
+    position: Float
+    velocity: Float
+    acceleration: Float
+
+    @property
+    def duration(self) -> float:
+        """Time from first to last sample [s]."""
+        return float(self.time[-1] - self.time[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Properties of a trajectory: lengths in rad (Euclidean norm over the joints), jerk in rad/s^3."""
+
+    path_length_rad: float
+    straight_line_rad: float
+    duration_s: float
+    max_jerk: float
+    mean_jerk: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alternative:
+    """Another certified way, with its own goal, certificate and metrics."""
+
+    trajectory: Trajectory
+    certificate: Certificate
+    metrics: Metrics
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What a planner returns, solved or not; `trajectory` is None unless a candidate was found."""
+
+    status: Status
+    message: str
+    planner: str
+    solved_by: str
+    robot: Robot
+    scene: Scene
+    seed: int
+    start: Float
+    goals: Float
+    trajectory: Trajectory | None = None
+    certificate: Certificate | None = None
+    metrics: Metrics | None = None
+    timing_s: dict[str, float] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def solved(self) -> bool:
+        """Whether the trajectory passed the certificate."""
+        return self.status is Status.SOLVED
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan file (format `diffplan/plan@1`)."""
+        from diffplan.formats.plan_file import save_plan
+
+        save_plan(self, path)
+
+    def play(self, client: int, body: int) -> None:
+        """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there."""
+        from diffplan.simulation.execution import play
+
+        play(self, client=client, body=body)
+
+
+def trajectory_metrics(trajectory: Trajectory) -> Metrics:
+    """Return the metrics of a sampled trajectory; jerk is the finite difference of its acceleration."""
+    q = trajectory.position
+    jerk = np.diff(trajectory.acceleration, axis=0) / np.diff(trajectory.time)[:, None]
+    return Metrics(
+        path_length_rad=float(np.linalg.norm(np.diff(q, axis=0), axis=1).sum()),
+        straight_line_rad=float(np.linalg.norm(q[-1] - q[0])),
+        duration_s=trajectory.duration,
+        max_jerk=float(np.abs(jerk).max(initial=0.0)),
+        mean_jerk=float(np.abs(jerk).mean()) if len(jerk) else 0.0,
+    )

@@ -1,0 +1,233 @@
+"""A robot: kinematic chain, limits, named configurations, and its collision model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry import Float
+from diffplan.urdf import Joint, UrdfModel
+
+if TYPE_CHECKING:
+    import pytorch_kinematics as pk
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CollisionSpheres:
+    """Spheres fixed to links: `link` [s] indexes `links`; `centre` [s, 3] in the link frame, `radius` [s], in m."""
+
+    links: tuple[str, ...]
+    link: np.ndarray
+    centre: Float
+    radius: Float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chain:
+    """The moving bodies of a serial arm: body 0 is the base, body k stands behind planning joint k.
+
+    `origin` [dof, 4, 4] is T_body(k-1)_joint(k) at zero, `axis` [dof, 3] the unit axis in the joint frame,
+    `prismatic` [dof]; `placement` gives for every link its body and T_body_link [4, 4], held joints folded in.
+    """
+
+    origin: Float
+    axis: Float
+    prismatic: np.ndarray
+    placement: dict[str, tuple[int, Float]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Robot:
+    """An arm with fixed base. Arrays have one entry a planning joint: rad, rad/s, rad/s^2, rad/s^3 (m for prismatic).
+
+    `held_joints` are the joints kept still (fingers); `touching` are the link pairs that always touch (adjacent ones
+    among them), `never_touching` those for which sampling with the real meshes found no contact.
+    """
+
+    name: str
+    model: UrdfModel
+    base_link: str
+    end_link: str
+    joint_names: tuple[str, ...]
+    held_joints: dict[str, float]
+    lower: Float
+    upper: Float
+    velocity: Float
+    acceleration: Float
+    jerk: Float
+    configurations: dict[str, Float]
+    spheres: CollisionSpheres
+    touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
+    never_touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
+
+    @staticmethod
+    def load(name: str) -> Robot:
+        """Load a shipped robot by name, or a robot file by path (format `diffplan/robot@1`).
+
+        Raises:
+            InputError: if there is no such robot (the message lists the shipped ones) or its file is wrong.
+        """
+        from diffplan.formats.robot_file import load_robot
+
+        return load_robot(name)
+
+    @property
+    def dof(self) -> int:
+        """Number of planning joints."""
+        return len(self.joint_names)
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """Links with collision geometry that hang on the base, in URDF order."""
+        return tuple(link for link, shapes in self.model.collisions.items() if shapes and link in self.chain.placement)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The serial chain of the planning joints, held joints folded in."""
+        return _chain(self)
+
+    @cached_property
+    def checked_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Link pairs that can touch: neither always nor never touching. The planner's self-collision model."""
+        return tuple(p for p in self.certified_pairs if frozenset(p) not in self.never_touching)
+
+    @cached_property
+    def certified_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Link pairs that the certificate checks: all but the always touching ones."""
+        pairs = [(a, b) for i, a in enumerate(self.links) for b in self.links[i + 1 :]]
+        return tuple(p for p in pairs if frozenset(p) not in self.touching)
+
+    def with_held(self, values: dict[str, float]) -> Robot:
+        """Return a copy that holds these joints at these values (rad or m).
+
+        Raises:
+            InputError: if a joint is not one of `held_joints`.
+        """
+        for joint in values:
+            if joint not in self.held_joints:
+                raise InputError(
+                    f"not a held joint of {self.name}{did_you_mean(joint, self.held_joints)}",
+                    key=joint,
+                    allowed=list(self.held_joints),
+                )
+        return replace(self, held_joints={**self.held_joints, **values})
+
+    def configuration(self, name: str) -> Float:
+        """Return a named configuration [dof].
+
+        Raises:
+            InputError: if there is none of that name; the message lists the names there are.
+        """
+        if name not in self.configurations:
+            raise InputError(
+                f"{self.name} has no configuration {name!r}{did_you_mean(name, self.configurations)}",
+                allowed=list(self.configurations),
+            )
+        return self.configurations[name].copy()
+
+    def normalise(self, q: Float) -> Float:
+        """Map joint positions [..., dof] to x in [-1, 1] by the joint limits."""
+        return 2 * (q - self.lower) / (self.upper - self.lower) - 1
+
+    def denormalise(self, x: Float) -> Float:
+        """Map x in [-1, 1] back to joint positions [..., dof]."""
+        return self.lower + (x + 1) * (self.upper - self.lower) / 2
+
+    def body_poses(self, q: Float) -> Float:
+        """Return T_base_body [n, dof + 1, 4, 4] for configurations q [n, dof] (NumPy, float64)."""
+        q = np.atleast_2d(q)
+        poses = np.empty((len(q), self.dof + 1, 4, 4))
+        poses[:, 0] = np.eye(4)
+        for k in range(self.dof):
+            poses[:, k + 1] = poses[:, k] @ self.chain.origin[k] @ _motions(self.chain, k, q[:, k])
+        return poses
+
+    def link_pose(self, q: Float, link: str) -> Float:
+        """Return T_base_link [n, 4, 4] for configurations q [n, dof].
+
+        Raises:
+            InputError: if the robot has no such link.
+        """
+        if link not in self.chain.placement:
+            raise InputError(
+                f"{self.name} has no link {link!r}{did_you_mean(link, self.chain.placement)}",
+                allowed=list(self.chain.placement),
+            )
+        body, T_body_link = self.chain.placement[link]
+        return self.body_poses(q)[:, body] @ T_body_link
+
+    @cached_property
+    def _reference(self) -> pk.Chain:
+        import pytorch_kinematics as pk
+
+        return pk.build_chain_from_urdf(self.model.file.read_bytes())
+
+    def forward_kinematics(self, q: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return T_base_link [n, 4, 4] of every link for q [n, dof], differentiable, by pytorch-kinematics."""
+        import torch
+
+        chain = self._reference.to(dtype=q.dtype, device=q.device)
+        values = {name: q[:, i] for i, name in enumerate(self.joint_names)}
+        values |= {name: torch.full_like(q[:, 0], value) for name, value in self.held_joints.items()}
+        poses = chain.forward_kinematics(values)
+        T_base_world = poses[self.base_link].get_matrix().inverse()
+        return {link: T_base_world @ pose.get_matrix() for link, pose in poses.items()}
+
+    def jacobian(self, q: torch.Tensor, link: str) -> torch.Tensor:
+        """Return the geometric Jacobian [n, 6, dof] of a link's origin (linear rows first), by pytorch-kinematics."""
+        import pytorch_kinematics as pk
+
+        chain = pk.SerialChain(self._reference.to(dtype=q.dtype, device=q.device), link, self.base_link)
+        columns = [i for i, name in enumerate(chain.get_joint_parameter_names()) if name in self.joint_names]
+        full = q.new_zeros((len(q), len(chain.get_joint_parameter_names())))
+        for i, name in enumerate(chain.get_joint_parameter_names()):
+            full[:, i] = q[:, self.joint_names.index(name)] if name in self.joint_names else self.held_joints[name]
+        return chain.jacobian(full)[:, :, columns]
+
+
+def _motions(chain: Chain, k: int, values: Float) -> Float:
+    """Return the motion [n, 4, 4] of joint k."""
+    motions = np.tile(np.eye(4), (len(values), 1, 1))
+    axis = chain.axis[k]
+    if chain.prismatic[k]:
+        motions[:, :3, 3] = values[:, None] * axis
+        return motions
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    motions[:, :3, :3] += np.sin(values)[:, None, None] * cross + (1 - np.cos(values))[:, None, None] * (cross @ cross)
+    return motions
+
+
+def _chain(robot: Robot) -> Chain:
+    """Fold the URDF tree into bodies moved by the planning joints, in their order from the base."""
+    children: dict[str, list[Joint]] = {}
+    for joint in robot.model.joints.values():
+        children.setdefault(joint.parent, []).append(joint)
+    origin, axis, prismatic = [], [], []
+    placement: dict[str, tuple[int, Float]] = {robot.base_link: (0, np.eye(4))}
+    stack = [robot.base_link]
+    while stack:
+        link = stack.pop(0)
+        body, T_body_link = placement[link]
+        for joint in children.get(link, []):
+            if joint.name in robot.joint_names:
+                if robot.joint_names.index(joint.name) != body or len(origin) != body:
+                    raise InputError("planning joints must form one serial chain, in order", key=joint.name)
+                origin.append(T_body_link @ joint.origin.matrix)
+                axis.append(joint.axis)
+                prismatic.append(joint.kind == "prismatic")
+                placement[joint.child] = (body + 1, np.eye(4))
+            else:
+                value = robot.held_joints.get(joint.name, 0.0)
+                placement[joint.child] = (body, T_body_link @ joint.transform(value))
+            stack.append(joint.child)
+    if len(origin) != robot.dof:
+        raise InputError("not all planning joints hang on the base link", key=robot.base_link, value=list(robot.joint_names))
+    return Chain(
+        origin=np.array(origin), axis=np.array(axis), prismatic=np.array(prismatic), placement=placement
+    )

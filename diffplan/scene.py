@@ -1,0 +1,190 @@
+"""Obstacles, queries and the scene that holds them (world frame, metres)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry import Pose
+
+
+def _positive(name: str, **sizes: float) -> None:
+    for key, value in sizes.items():
+        if not (np.isfinite(value) and value > 0):
+            raise InputError("not a positive finite length", key=f"{name}.{key}", value=value, allowed="> 0 [m]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A box with full edge lengths `size` [m], centred at its pose."""
+
+    name: str
+    size: tuple[float, float, float]
+    pose: Pose = field(default_factory=Pose)
+
+    def __post_init__(self) -> None:
+        _positive(self.name, **{f"size[{i}]": v for i, v in enumerate(self.size)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sphere:
+    """A sphere of `radius` [m], centred at its pose."""
+
+    name: str
+    radius: float
+    pose: Pose = field(default_factory=Pose)
+
+    def __post_init__(self) -> None:
+        _positive(self.name, radius=self.radius)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cylinder:
+    """A cylinder about local z, centred at its pose; `height` [m] is its full length."""
+
+    name: str
+    radius: float
+    height: float
+    pose: Pose = field(default_factory=Pose)
+
+    def __post_init__(self) -> None:
+        _positive(self.name, radius=self.radius, height=self.height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capsule:
+    """A capsule about local z, centred at its pose; `height` [m] is the length of the straight part."""
+
+    name: str
+    radius: float
+    height: float
+    pose: Pose = field(default_factory=Pose)
+
+    def __post_init__(self) -> None:
+        _positive(self.name, radius=self.radius, height=self.height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """A closed triangle mesh from `file`, scaled; solid, with its hollows kept.
+
+    With `convex=True` it stands for its convex hull (what PyBullet makes of a mesh unless told otherwise).
+    """
+
+    name: str
+    file: Path
+    scale: float = 1.0
+    pose: Pose = field(default_factory=Pose)
+    convex: bool = False
+
+    def __post_init__(self) -> None:
+        _positive(self.name, scale=self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Urdf:
+    """A fixed body from a URDF file; its collision geometry counts, each mesh as its convex hull (as in PyBullet)."""
+
+    name: str
+    file: Path
+    pose: Pose = field(default_factory=Pose)
+    scale: float = 1.0
+    joints: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _positive(self.name, scale=self.scale)
+
+
+Obstacle: TypeAlias = Box | Sphere | Cylinder | Capsule | Mesh | Urdf
+Primitive: TypeAlias = Box | Sphere | Cylinder | Capsule
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseGoal:
+    """Bring `link` to `pose` (world frame)."""
+
+    link: str
+    pose: Pose
+
+
+Goal: TypeAlias = tuple[float, ...] | str | PoseGoal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A named start and goal: joint values, the name of a robot configuration, or (goal only) a tool pose."""
+
+    start: tuple[float, ...] | str
+    goal: Goal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Obstacles around a robot; immutable, `add`, `remove` and `move` return a changed copy."""
+
+    name: str = "scene"
+    robot: str | None = None
+    robot_base: Pose = field(default_factory=Pose)
+    obstacles: tuple[Obstacle, ...] = ()
+    queries: dict[str, Query] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [obstacle.name for obstacle in self.obstacles]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise InputError("obstacle names must be unique", key="obstacles", value=doubled[0])
+
+    @staticmethod
+    def load(path: str | Path) -> Scene:
+        """Read a scene file (format `diffplan/scene@1`); a bare name of a shipped scene is found too.
+
+        Raises:
+            InputError: naming file, line, key, value and what is allowed.
+        """
+        from diffplan.formats.scene_file import load_scene
+
+        return load_scene(path)
+
+    def obstacle(self, name: str) -> Obstacle:
+        """Return the obstacle with this name.
+
+        Raises:
+            InputError: if there is none; the message lists the names there are.
+        """
+        for obstacle in self.obstacles:
+            if obstacle.name == name:
+                return obstacle
+        names = [o.name for o in self.obstacles]
+        raise InputError(f"no obstacle named {name!r}{did_you_mean(name, names)}", key=self.name, allowed=names)
+
+    def query(self, name: str) -> Query:
+        """Return the query with this name.
+
+        Raises:
+            InputError: if there is none; the message lists the names there are.
+        """
+        if name not in self.queries:
+            raise InputError(
+                f"no query named {name!r}{did_you_mean(name, self.queries)}",
+                key=f"{self.name}.queries",
+                allowed=list(self.queries) or "none: give a start and a goal",
+            )
+        return self.queries[name]
+
+    def add(self, *obstacles: Obstacle) -> Scene:
+        """Return a copy with these obstacles added."""
+        return replace(self, obstacles=(*self.obstacles, *obstacles))
+
+    def remove(self, name: str) -> Scene:
+        """Return a copy without the named obstacle."""
+        gone = self.obstacle(name)
+        return replace(self, obstacles=tuple(o for o in self.obstacles if o is not gone))
+
+    def move(self, name: str, pose: Pose) -> Scene:
+        """Return a copy with the named obstacle at another pose."""
+        moved = self.obstacle(name)
+        return replace(self, obstacles=tuple(replace(o, pose=pose) if o is moved else o for o in self.obstacles))

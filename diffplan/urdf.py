@@ -1,0 +1,177 @@
+"""The part of a URDF file that planning needs: the joint tree and the collision geometry."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.errors import InputError
+from diffplan.geometry import Float, Pose
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollisionShape:
+    """One collision element: `kind` box (size), sphere (radius), cylinder/capsule (radius, length) or mesh (file)."""
+
+    kind: str
+    size: tuple[float, ...] = ()
+    file: Path | None = None
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pose: Pose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """A joint: `origin` is T_parent_joint at zero, `axis` in the joint frame, limits in rad or m."""
+
+    name: str
+    kind: str
+    parent: str
+    child: str
+    origin: Pose
+    axis: tuple[float, float, float]
+    lower: float
+    upper: float
+
+    def transform(self, value: float) -> Float:
+        """Return T_parent_child [4, 4] at this joint value (rad or m)."""
+        motion = np.eye(4)
+        axis = np.asarray(self.axis)
+        if self.kind in ("revolute", "continuous"):
+            motion[:3, :3] = axis_angle(axis, value)
+        elif self.kind == "prismatic":
+            motion[:3, 3] = axis * value
+        return self.origin.matrix @ motion
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrdfModel:
+    """Links with their collision shapes, and the joints that tie them into a tree."""
+
+    file: Path
+    name: str
+    collisions: dict[str, tuple[CollisionShape, ...]]
+    joints: dict[str, Joint]
+
+    @property
+    def root(self) -> str:
+        """The link that is nobody's child."""
+        children = {joint.child for joint in self.joints.values()}
+        return next(link for link in self.collisions if link not in children)
+
+    def chain(self, link: str) -> list[Joint]:
+        """Return the joints from the root to `link`, in order."""
+        parents = {joint.child: joint for joint in self.joints.values()}
+        path: list[Joint] = []
+        while link in parents:
+            path.insert(0, parents[link])
+            link = parents[link].parent
+        return path
+
+
+def axis_angle(axis: Float, angle: float) -> Float:
+    """Return the rotation [3, 3] about a unit axis by an angle [rad] (Rodrigues' formula)."""
+    x, y, z = axis
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
+
+
+def load_urdf(path: str | Path) -> UrdfModel:
+    """Read a URDF file; meshes are looked for beside it (`package://` stands for its folder).
+
+    Raises:
+        InputError: if the file is missing, is not XML, or names a mesh that is not there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such URDF file", file=path)
+    try:
+        root = ET.parse(path).getroot()
+    except ET.ParseError as error:
+        raise InputError(f"not readable as XML: {error}", file=path) from error
+    if root.tag != "robot":
+        raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
+    links = root.findall("link")
+    collisions = {
+        _name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links
+    }
+    joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
+    return UrdfModel(file=path, name=root.get("name", path.stem), collisions=collisions, joints=joints)
+
+
+def _name(element: ET.Element, path: Path) -> str:
+    name = element.get("name")
+    if not name:
+        raise InputError(f"a <{element.tag}> without a name", file=path)
+    return name
+
+
+def _numbers(element: ET.Element | None, key: str, default: str, path: Path) -> tuple[float, ...]:
+    text = default if element is None else element.get(key, default)
+    try:
+        return tuple(float(word) for word in text.split())
+    except ValueError as error:
+        raise InputError("not numbers", file=path, key=key, value=text) from error
+
+
+def _origin(element: ET.Element, path: Path) -> Pose:
+    origin = element.find("origin")
+    x, y, z = _numbers(origin, "xyz", "0 0 0", path)
+    roll, pitch, yaw = _numbers(origin, "rpy", "0 0 0", path)
+    return Pose.from_rpy((x, y, z), (roll, pitch, yaw))
+
+
+def _joint(element: ET.Element, path: Path) -> Joint:
+    name, kind = _name(element, path), element.get("type", "")
+    kinds = ("revolute", "continuous", "prismatic", "fixed")
+    if kind not in kinds:
+        raise InputError("joint type not supported", file=path, key=name, value=kind, allowed=kinds)
+    parent, child = element.find("parent"), element.find("child")
+    if parent is None or child is None:
+        raise InputError("a joint needs a parent and a child", file=path, key=name)
+    axis = np.array(_numbers(element.find("axis"), "xyz", "1 0 0", path))
+    norm = float(np.linalg.norm(axis))
+    if kind != "fixed":
+        if norm < 1e-9:
+            raise InputError("joint axis has no length", file=path, key=name, value=axis.tolist())
+        axis = axis / norm
+    limit = element.find("limit")
+    lower, upper = (_numbers(limit, key, "0", path)[0] for key in ("lower", "upper"))
+    if kind == "continuous":
+        lower, upper = -np.inf, np.inf
+    return Joint(
+        name=name,
+        kind=kind,
+        parent=parent.get("link", ""),
+        child=child.get("link", ""),
+        origin=_origin(element, path),
+        axis=(float(axis[0]), float(axis[1]), float(axis[2])),
+        lower=lower,
+        upper=upper,
+    )
+
+
+def _shape(element: ET.Element, path: Path) -> CollisionShape:
+    pose = _origin(element, path)
+    geometry = element.find("geometry")
+    shape = None if geometry is None or len(geometry) == 0 else geometry[0]
+    if shape is None:
+        raise InputError("a <collision> without geometry", file=path)
+    if shape.tag == "box":
+        return CollisionShape(kind="box", size=_numbers(shape, "size", "", path), pose=pose)
+    if shape.tag == "sphere":
+        return CollisionShape(kind="sphere", size=_numbers(shape, "radius", "", path), pose=pose)
+    if shape.tag in ("cylinder", "capsule"):
+        size = (*_numbers(shape, "radius", "", path), *_numbers(shape, "length", "", path))
+        return CollisionShape(kind=shape.tag, size=size, pose=pose)
+    if shape.tag == "mesh":
+        name = shape.get("filename", "")
+        file = path.parent / name.removeprefix("package://").removeprefix("file://")
+        if not file.is_file():
+            raise InputError("mesh file not found", file=path, key="mesh filename", value=name, allowed=f"a file under {path.parent}")
+        x, y, z = _numbers(shape, "scale", "1 1 1", path)
+        return CollisionShape(kind="mesh", file=file, scale=(x, y, z), pose=pose)
+    raise InputError("collision geometry not supported", file=path, value=shape.tag, allowed="box, sphere, cylinder, capsule, mesh")
