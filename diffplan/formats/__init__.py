@@ -1,0 +1,1 @@
+"""Readers and writers of files: robots, scenes, problem suites, plans."""

@@ -1,0 +1,226 @@
+"""A value in an input file that knows where it stands: file, line and key path.
+
+The readers ask for what they expect (`number`, `text`, `fields`), and every refusal is an `InputError` that says where.
+Nothing is guessed from how a value looks, so `on` is text where text is meant and `1e-3` a number where one is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import yaml
+
+from diffplan.errors import InputError, did_you_mean
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One value: `raw` is a composed YAML node or a parsed JSON value, `key` its path, like `obstacles[2].size`."""
+
+    file: Path
+    key: str
+    raw: yaml.Node | Json
+
+    @property
+    def line(self) -> int | None:
+        """The line in the file, from 1; None in JSON."""
+        return self.raw.start_mark.line + 1 if isinstance(self.raw, yaml.Node) else None
+
+    def error(self, problem: str, *, allowed: str | Iterable[str] | None = None) -> InputError:
+        """Return the error that says where this value stands, what it is and what is allowed."""
+        return InputError(
+            problem, file=self.file, line=self.line, key=self.key or None, value=_shown(self.raw), allowed=allowed
+        )
+
+    def mapping(self) -> dict[str, Entry]:
+        """Return the entries of a mapping with free keys.
+
+        Raises:
+            InputError: if this is no mapping.
+        """
+        if isinstance(self.raw, yaml.MappingNode):
+            pairs = [(str(key.value), value) for key, value in self.raw.value]
+        elif isinstance(self.raw, dict):
+            pairs = list(self.raw.items())
+        else:
+            raise self.error("not a mapping", allowed="a mapping of keys to values")
+        prefix = f"{self.key}." if self.key else ""
+        return {key: Entry(file=self.file, key=prefix + key, raw=value) for key, value in pairs}
+
+    def fields(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Entry]:
+        """Return the entries of a mapping with exactly these keys.
+
+        Raises:
+            InputError: if a required key is missing or a key is unknown.
+        """
+        required = list(required)
+        known = [*required, *optional]
+        entries = self.mapping()
+        for key, entry in entries.items():
+            if key not in known:
+                raise InputError(
+                    f"unknown key{did_you_mean(key, known)}",
+                    file=self.file,
+                    line=entry._key_line(self),
+                    key=entry.key,
+                    allowed=known,
+                )
+        for key in required:
+            if key not in entries:
+                raise InputError(
+                    f"key {key!r} is missing", file=self.file, line=self.line, key=self.key or None, allowed=known
+                )
+        return entries
+
+    def _key_line(self, parent: Entry) -> int | None:
+        if isinstance(parent.raw, yaml.MappingNode):
+            for key, value in parent.raw.value:
+                if value is self.raw:
+                    return key.start_mark.line + 1
+        return self.line
+
+    def sequence(self) -> list[Entry]:
+        """Return the entries of a list.
+
+        Raises:
+            InputError: if this is no list.
+        """
+        if isinstance(self.raw, yaml.SequenceNode):
+            items: list[yaml.Node] | list[Json] = self.raw.value
+        elif isinstance(self.raw, list):
+            items = self.raw
+        else:
+            raise self.error("not a list", allowed="a list [a, b, ...]")
+        return [Entry(file=self.file, key=f"{self.key}[{i}]", raw=item) for i, item in enumerate(items)]
+
+    @property
+    def is_list(self) -> bool:
+        """Whether this is a list."""
+        return isinstance(self.raw, yaml.SequenceNode | list)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether this is a mapping."""
+        return isinstance(self.raw, yaml.MappingNode | dict)
+
+    def text(self) -> str:
+        """Return a text that is not empty.
+
+        Raises:
+            InputError: if this is something else.
+        """
+        text = self.raw.value if isinstance(self.raw, yaml.ScalarNode) else self.raw
+        if not isinstance(text, str) or not text.strip():
+            raise self.error("not a text", allowed="a text that is not empty")
+        return text
+
+    def choice(self, options: Iterable[str], what: str = "value") -> str:
+        """Return a text that is one of `options`.
+
+        Raises:
+            InputError: if it is none of them; the message lists them.
+        """
+        options = list(options)
+        text = self.text()
+        if text not in options:
+            raise self.error(f"unknown {what}{did_you_mean(text, options)}", allowed=options)
+        return text
+
+    def boolean(self) -> bool:
+        """Return true or false, spelt so.
+
+        Raises:
+            InputError: if this is something else.
+        """
+        plain = _plain(self.raw)
+        if isinstance(plain, bool):
+            return plain
+        if isinstance(plain, str) and plain in ("true", "false"):
+            return plain == "true"
+        raise self.error("not true or false", allowed=["true", "false"])
+
+    def number(self, *, positive: bool = False) -> float:
+        """Return a finite number; YAML's plain `1e-3` is 0.001 and `0123` is 123.
+
+        Raises:
+            InputError: if this is no finite number, or not above zero although `positive`.
+        """
+        allowed = "a finite number > 0" if positive else "a finite number"
+        plain = _plain(self.raw)
+        if plain is None or isinstance(plain, bool | list | dict | _Quoted):
+            raise self.error("not a number", allowed=allowed)
+        try:
+            value = (
+                float(plain.lstrip(".") if plain in (".nan", ".inf") else plain) if isinstance(plain, str) else plain
+            )
+            value = float(value)
+        except (ValueError, OverflowError) as error:
+            raise self.error("not a number", allowed=allowed) from error
+        if not math.isfinite(value) or (positive and value <= 0):
+            raise self.error("number out of range", allowed=allowed)
+        return value
+
+    def numbers(self, length: int, *, positive: bool = False) -> tuple[float, ...]:
+        """Return a list of `length` finite numbers.
+
+        Raises:
+            InputError: if this is no list, has another length, or an entry is no finite number.
+        """
+        entries = self.sequence() if self.is_list else []
+        if len(entries) != length:
+            raise self.error("wrong length" if self.is_list else "not a list", allowed=f"a list of {length} numbers")
+        return tuple(entry.number(positive=positive) for entry in entries)
+
+    def path(self) -> Path:
+        """Return the path of an existing file, relative to the folder of this file.
+
+        Raises:
+            InputError: if there is no such file.
+        """
+        path = self.file.parent / self.text()
+        if not path.is_file():
+            raise self.error("file not found", allowed=f"a path relative to {self.file.parent}")
+        return path
+
+    def expect_format(self, name: str) -> None:
+        """Check the text of a `format` key.
+
+        Raises:
+            InputError: if it names another format.
+        """
+        if self.text() != name:
+            raise self.error("another format or version", allowed=name)
+
+
+class _Quoted(str):
+    """A text in quotes: never a number."""
+
+
+def _plain(raw: yaml.Node | Json) -> Json | _Quoted:
+    """Return a scalar; JSON texts and quoted YAML texts come as `_Quoted`, plain YAML ones as str."""
+    if isinstance(raw, yaml.ScalarNode):
+        return raw.value if raw.style in (None, "") else _Quoted(raw.value)
+    if isinstance(raw, yaml.Node):
+        return []
+    return _Quoted(raw) if isinstance(raw, str) else raw
+
+
+def _shown(raw: yaml.Node | Json, depth: int = 3) -> object:
+    """Return a value short enough to show in a message."""
+    if isinstance(raw, yaml.ScalarNode):
+        return raw.value
+    if depth == 0:
+        return "..."
+    if isinstance(raw, yaml.MappingNode | dict):
+        pairs = raw.value if isinstance(raw, yaml.Node) else list(raw.items())
+        return {_shown(key): _shown(value, depth - 1) for key, value in pairs[:6]}
+    if isinstance(raw, yaml.SequenceNode | list):
+        items = raw.value if isinstance(raw, yaml.Node) else raw
+        return [_shown(item, depth - 1) for item in items[:10]] + (["..."] if len(items) > 10 else [])
+    return raw

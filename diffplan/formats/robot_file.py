@@ -1,0 +1,215 @@
+"""Robot files (YAML, `diffplan/robot@1`) and the collision model beside them (`diffplan/collision@1`)."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.assets import asset_folder, shipped_robots
+from diffplan.errors import InputError, did_you_mean
+from diffplan.formats.entry import Entry
+from diffplan.formats.strict_yaml import read_yaml
+from diffplan.geometry import Float
+from diffplan.robot import CollisionSpheres, Robot
+from diffplan.urdf import Joint, UrdfModel, load_urdf
+
+_REQUIRED = ("format", "name", "urdf", "base_link", "end_link", "joints", "configurations", "collision")
+_TOUCHING = ("adjacent", "always")
+
+
+def robot_path(name_or_path: str | Path) -> Path:
+    """Return the robot file of a shipped robot's name, or of a path to a robot file or its folder.
+
+    Raises:
+        InputError: if there is none; the message lists the shipped robots.
+    """
+    text = os.fspath(name_or_path)
+    if text in shipped_robots():
+        return asset_folder("robots") / text / "robot.yaml"
+    path = Path(text)
+    if path.is_dir() and (path / "robot.yaml").is_file():
+        return path / "robot.yaml"
+    if path.is_file():
+        return path
+    known = shipped_robots()
+    raise InputError(
+        f"unknown robot{did_you_mean(text, known)}",
+        value=text,
+        allowed=f"a robot file, or one of: {', '.join(known) or 'none is shipped'}",
+    )
+
+
+def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
+    """Load a shipped robot by name, or a robot file by path.
+
+    Args:
+        name_or_path: `panda`, `robots/mine/robot.yaml` or its folder.
+        collision: whether to read the collision model; without it the robot has no spheres and no ignored pairs
+            (for the tool that makes them, and where only kinematics are needed).
+
+    Raises:
+        InputError: naming file, line, key, value and what is allowed.
+    """
+    path = robot_path(name_or_path)
+    top = read_yaml(path).fields(_REQUIRED, ("held_joints",))
+    top["format"].expect_format("diffplan/robot@1")
+    model = load_urdf(_urdf_path(top["urdf"]))
+    joints = top["joints"].mapping()
+    if not joints:
+        raise top["joints"].error("no planning joints", allowed=_movable(model))
+    held = (
+        {name: entry.number() for name, entry in top["held_joints"].mapping().items()} if "held_joints" in top else {}
+    )
+    if "held_joints" in top:
+        _check_held(top["held_joints"].mapping(), model, list(joints))
+    limits = [_joint(entry, name, model) for name, entry in joints.items()]
+    lower = np.array([joint.lower for joint, _ in limits])
+    upper = np.array([joint.upper for joint, _ in limits])
+    rates = np.array([values for _, values in limits])
+    spheres, touching, never_touching = _no_collision_model()
+    if collision:
+        spheres, touching, never_touching = _collision_model(top["collision"], model)
+    robot = Robot(
+        name=top["name"].text(),
+        model=model,
+        base_link=top["base_link"].choice(model.collisions, "link"),
+        end_link=top["end_link"].choice(model.collisions, "link"),
+        joint_names=tuple(joints),
+        held_joints=held,
+        lower=lower,
+        upper=upper,
+        velocity=rates[:, 0],
+        acceleration=rates[:, 1],
+        jerk=rates[:, 2],
+        configurations=_configurations(top["configurations"], list(joints), lower, upper),
+        spheres=spheres,
+        touching=touching,
+        never_touching=never_touching,
+    )
+    _check_chain(robot, top)
+    return robot
+
+
+def _urdf_path(entry: Entry) -> Path:
+    fields = entry.fields(("file",), ("package",))
+    if "package" not in fields:
+        return fields["file"].path()
+    package = fields["package"].text()
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise fields["package"].error("Python package not installed", allowed="the name of an installed package")
+    folder = Path(spec.submodule_search_locations[0])
+    if not (folder / fields["file"].text()).is_file():
+        raise fields["file"].error("file not found", allowed=f"a path inside the package {package}")
+    return folder / fields["file"].text()
+
+
+def _movable(model: UrdfModel) -> list[str]:
+    return [name for name, joint in model.joints.items() if joint.kind != "fixed"]
+
+
+def _known_joint(entry: Entry, name: str, model: UrdfModel) -> Joint:
+    movable = _movable(model)
+    if name not in movable:
+        raise entry.error(f"no movable joint {name!r} in the URDF{did_you_mean(name, movable)}", allowed=movable)
+    return model.joints[name]
+
+
+def _joint(entry: Entry, name: str, model: UrdfModel) -> tuple[Joint, list[float]]:
+    """Return a planning joint and its velocity, acceleration and jerk limits."""
+    fields = entry.fields(("velocity", "acceleration", "jerk"))
+    joint = _known_joint(entry, name, model)
+    if not (np.isfinite([joint.lower, joint.upper]).all() and joint.lower < joint.upper):
+        raise entry.error("the joint needs position limits lower < upper in the URDF")
+    return joint, [fields[key].number(positive=True) for key in ("velocity", "acceleration", "jerk")]
+
+
+def _check_held(held: dict[str, Entry], model: UrdfModel, planning: list[str]) -> None:
+    for name, entry in held.items():
+        joint = _known_joint(entry, name, model)
+        if name in planning:
+            raise entry.error("a joint is either planned or held", allowed="a joint that is not under `joints`")
+        if not joint.lower <= entry.number() <= joint.upper:
+            raise entry.error("outside the joint's limits", allowed=f"{joint.lower} ... {joint.upper}")
+
+
+def _configurations(entry: Entry, names: list[str], lower: Float, upper: Float) -> dict[str, Float]:
+    configurations = {}
+    for name, values in entry.mapping().items():
+        q = np.array(values.numbers(len(names)))
+        for i in np.flatnonzero((q < lower) | (q > upper)):
+            allowed = f"{lower[i]:.6g} ... {upper[i]:.6g}"
+            raise values.sequence()[i].error(f"outside the limits of {names[i]}", allowed=allowed)
+        configurations[name] = q
+    return configurations
+
+
+def _check_chain(robot: Robot, top: dict[str, Entry]) -> None:
+    """Name the file in errors about the chain, which is built on first use."""
+    try:
+        placement = robot.chain.placement
+    except InputError as error:
+        raise top["joints"].error(error.problem) from error
+    if robot.end_link not in placement:
+        raise top["end_link"].error("not behind the base link", allowed=list(placement))
+
+
+def _no_collision_model() -> tuple[CollisionSpheres, frozenset[frozenset[str]], frozenset[frozenset[str]]]:
+    spheres = CollisionSpheres(links=(), link=np.zeros(0, dtype=np.int64), centre=np.zeros((0, 3)), radius=np.zeros(0))
+    return spheres, frozenset(), frozenset()
+
+
+def _collision_model(
+    entry: Entry, model: UrdfModel
+) -> tuple[CollisionSpheres, frozenset[frozenset[str]], frozenset[frozenset[str]]]:
+    """Read the spheres and the ignored link pairs (touching, never touching) of the file that `entry` names."""
+    path = entry.file.parent / entry.text()
+    if not path.is_file():
+        robot = entry.file.parent.name
+        raise entry.error("collision model not found", allowed=f"the file that `diffplan robots fit {robot}` writes")
+    top = read_yaml(path).fields(("format", "links", "self_collision"))
+    top["format"].expect_format("diffplan/collision@1")
+    names: list[str] = []
+    link: list[int] = []
+    spheres: list[tuple[float, ...]] = []
+    for name, values in top["links"].mapping().items():
+        if name not in model.collisions:
+            raise values.error(f"no such link{did_you_mean(name, model.collisions)}", allowed=list(model.collisions))
+        fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm"))
+        for sphere in fields["spheres"].sequence():
+            spheres.append(_sphere(sphere))
+            link.append(len(names))
+        names.append(name)
+    ignored = _ignored_pairs(top["self_collision"].fields(("ignore",))["ignore"], model)
+    array = np.array(spheres, dtype=np.float64).reshape(-1, 4)
+    return (
+        CollisionSpheres(
+            links=tuple(names),
+            link=np.array(link, dtype=np.int64),
+            centre=array[:, :3].copy(),
+            radius=array[:, 3].copy(),
+        ),
+        frozenset(pair for pair, reason in ignored.items() if reason in _TOUCHING),
+        frozenset(pair for pair, reason in ignored.items() if reason not in _TOUCHING),
+    )
+
+
+def _sphere(entry: Entry) -> tuple[float, ...]:
+    values = entry.numbers(4)
+    if values[3] <= 0:
+        raise entry.error("a sphere needs a positive radius", allowed="[x, y, z, radius] in m")
+    return values
+
+
+def _ignored_pairs(entry: Entry, model: UrdfModel) -> dict[frozenset[str], str]:
+    pairs: dict[frozenset[str], str] = {}
+    for item in entry.sequence():
+        fields = item.fields(("links", "reason"))
+        links = frozenset(link.choice(model.collisions, "link") for link in fields["links"].sequence())
+        if len(links) != 2 or links in pairs:
+            raise item.error("not a pair of two links, each pair once")
+        pairs[links] = fields["reason"].choice((*_TOUCHING, "never"), "reason")
+    return pairs
