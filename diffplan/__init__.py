@@ -1,1 +1,69 @@
-"""Certified robot-arm motion planning with a guided diffusion prior."""
+"""Certified robot-arm motion planning with a guided diffusion prior.
+
+    import diffplan as dp
+    robot = dp.Robot.load("panda")
+    scene = dp.Scene.load("bookshelf")
+    plan = dp.plan(robot, scene, start="home", goal="left")
+
+The names below are loaded on first use, so that `import diffplan` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffplan.errors import DiffplanError as DiffplanError
+    from diffplan.errors import InputError as InputError
+    from diffplan.geometry import Pose as Pose
+    from diffplan.planning import plan as plan
+    from diffplan.planning import solve as solve
+    from diffplan.problem import Plan as Plan
+    from diffplan.problem import Problem as Problem
+    from diffplan.problem import Status as Status
+    from diffplan.robot import Robot as Robot
+    from diffplan.scene import Box as Box
+    from diffplan.scene import Capsule as Capsule
+    from diffplan.scene import Cylinder as Cylinder
+    from diffplan.scene import Mesh as Mesh
+    from diffplan.scene import PoseGoal as PoseGoal
+    from diffplan.scene import Query as Query
+    from diffplan.scene import Scene as Scene
+    from diffplan.scene import Sphere as Sphere
+    from diffplan.scene import Urdf as Urdf
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DiffplanError": "errors",
+    "InputError": "errors",
+    "Pose": "geometry",
+    "Robot": "robot",
+    "Scene": "scene",
+    "Box": "scene",
+    "Sphere": "scene",
+    "Cylinder": "scene",
+    "Capsule": "scene",
+    "Mesh": "scene",
+    "Urdf": "scene",
+    "PoseGoal": "scene",
+    "Query": "scene",
+    "Problem": "problem",
+    "Plan": "problem",
+    "Status": "problem",
+    "plan": "planning",
+    "solve": "planning",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'diffplan' has no attribute {name!r}")
+    value = getattr(import_module(f"diffplan.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
