@@ -1,0 +1,175 @@
+"""The sphere model of a robot among obstacles: clearance, cost and gradient of many configurations at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffplan.geometry import Float
+from diffplan.kernels import lanes
+from diffplan.kernels.obstacles import Obstacles, frame12
+from diffplan.robot import Robot
+
+__all__ = ["CollisionModel", "Obstacles"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """Cost [m^2] and its joint gradient, and clearances [m] to obstacles and between links, for [batch, points]."""
+
+    cost: np.ndarray
+    gradient: np.ndarray
+    clearance: np.ndarray
+    self_clearance: np.ndarray
+
+
+class CollisionModel:
+    """A robot's spheres, packed once; every method takes the packed obstacles.
+
+    Cost of a configuration: sum over spheres and obstacles of 0.5 max(0, activation - distance)^2, and the same over
+    the sphere pairs of links that can touch. The base link is left out: it cannot be planned around.
+    """
+
+    def __init__(self, robot: Robot) -> None:
+        self.robot = robot
+        self.arrays = pack_robot(robot, np.float32)
+        self.double = pack_robot(robot, np.float64)
+
+    def evaluate(
+        self,
+        world: Obstacles,
+        q: np.ndarray,
+        scene_of: np.ndarray | None = None,
+        *,
+        activation: float = 0.03,
+        self_activation: float = 0.01,
+        gradient: bool = True,
+    ) -> Evaluation:
+        """Evaluate configurations q [batch, points, dof]; trajectory i stands in scene `scene_of[i]` (default 0).
+
+        Clearances are exact below the activation distances and equal to them above. float64 input is computed in
+        float64, anything else in float32.
+        """
+        kind = np.float64 if q.dtype == np.float64 else np.float32
+        robot, obstacles = (self.double, world.double) if kind is np.float64 else (self.arrays, world.arrays)
+        q = np.ascontiguousarray(q, dtype=kind)
+        scene_of = (
+            np.zeros(len(q), dtype=np.int64) if scene_of is None else np.ascontiguousarray(scene_of, dtype=np.int64)
+        )
+        shape = q.shape[:2]
+        cost, grad = (
+            (np.zeros(shape, kind), np.zeros(q.shape, kind))
+            if gradient
+            else (np.zeros((0, 0), kind), np.zeros((0, 0, 0), kind))
+        )
+        clear, clear_self = np.empty(shape, kind), np.empty(shape, kind)
+        mode = lanes.GRADED if gradient else lanes.CLEARANCE
+        lanes.evaluate(
+            q, robot, obstacles, scene_of, kind(activation), kind(self_activation), mode, cost, grad, clear, clear_self
+        )
+        return Evaluation(cost=cost, gradient=grad, clearance=clear, self_clearance=clear_self)
+
+    def clearance(
+        self, world: Obstacles, q: Float, scene: int = 0, *, cap: float = 0.15
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return signed clearances [n] of q [n, dof] to obstacles and between own links, at most `cap` [m]."""
+        blocks = -(-len(q) // lanes.LANES)
+        padded = np.concatenate([q, np.repeat(q[-1:], blocks * lanes.LANES - len(q), axis=0)])
+        result = self.evaluate(
+            world,
+            padded.astype(np.float32).reshape(blocks, lanes.LANES, -1),
+            np.full(blocks, scene),
+            activation=cap,
+            self_activation=cap,
+            gradient=False,
+        )
+        return result.clearance.reshape(-1)[: len(q)], result.self_clearance.reshape(-1)[: len(q)]
+
+    def edge_free(
+        self,
+        world: Obstacles,
+        a: Float,
+        b: Float,
+        scene: int = 0,
+        *,
+        step: float = 0.03,
+        margin: float = 0.0,
+        self_margin: float = 0.0,
+    ) -> bool:
+        """Whether the straight edge from a to b [dof], sampled every `step` rad (max-norm), keeps the margins [m]."""
+        single = np.float32
+        return lanes.edge_free(
+            a.astype(single),
+            b.astype(single),
+            self.arrays,
+            world.arrays,
+            scene,
+            single(step),
+            single(margin),
+            single(self_margin),
+        )
+
+    def free(
+        self, world: Obstacles, q: Float, scene: int = 0, *, margin: float = 0.0, self_margin: float = 0.0
+    ) -> bool:
+        """Whether one configuration [dof] keeps the margins [m]."""
+        return self.edge_free(world, q, q, scene, margin=margin, self_margin=self_margin)
+
+
+def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
+    """Pack a robot: frames turned so that joint axes are local z, spheres sorted by link and moved to body frames."""
+    turn = [np.eye(4)] + [_z_to(axis) for axis in robot.chain.axis]
+    origin = [np.linalg.inv(turn[k]) @ robot.chain.origin[k] @ turn[k + 1] for k in range(robot.dof)]
+    links = robot.links
+    first, spheres, bounds, bodies = [0], [], [], []
+    for link in links:
+        body, T_body_link = robot.chain.placement[link]
+        chosen = robot.spheres.link == (robot.spheres.links.index(link) if link in robot.spheres.links else -1)
+        centre = robot.spheres.centre[chosen] @ T_body_link[:3, :3].T + T_body_link[:3, 3]
+        centre = centre @ turn[body][:3, :3]
+        radius = robot.spheres.radius[chosen]
+        spheres.append(np.column_stack([centre, radius]))
+        bounds.append(_bounding_sphere(centre, radius))
+        bodies.append(body)
+        first.append(first[-1] + len(radius))
+    pairs = [(links.index(a), links.index(b)) for a, b in robot.checked_pairs]
+    return lanes.RobotArrays(
+        origin=np.array([frame12(m) for m in origin], dtype=kind),
+        prismatic=robot.chain.prismatic.astype(np.bool_),
+        link_body=np.array(bodies, dtype=np.int64),
+        link_first=np.array(first, dtype=np.int64),
+        bound=np.array(bounds, dtype=kind),
+        sphere=np.concatenate(spheres).astype(kind),
+        pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        slack=np.zeros(len(pairs), dtype=kind),
+    )
+
+
+def _z_to(axis: Float) -> Float:
+    """Return a rotation [4, 4] that takes local z to a unit axis."""
+    turn = np.eye(4)
+    helper = np.eye(3)[np.argmin(np.abs(axis))]
+    x = np.cross(helper, axis)
+    x /= np.linalg.norm(x)
+    if np.allclose(axis, [0, 0, 1]):
+        return turn
+    turn[:3, :3] = np.column_stack([x, np.cross(axis, x), axis])
+    return turn
+
+
+def _bounding_sphere(centre: Float, radius: Float) -> Float:
+    """Return centre and radius [4] of a sphere around spheres (Ritter-like: shrink towards the farthest)."""
+    if len(radius) == 0:
+        return np.zeros(4)
+    middle = (centre.min(axis=0) + centre.max(axis=0)) / 2
+    best, best_radius = middle, float((np.linalg.norm(centre - middle, axis=1) + radius).max())
+    step = 0.5
+    for _ in range(200):
+        reach = np.linalg.norm(centre - middle, axis=1) + radius
+        far = int(np.argmax(reach))
+        if reach[far] < best_radius:
+            best, best_radius = middle, float(reach[far])
+        middle = middle + step * (centre[far] - middle)
+        step *= 0.97
+    return np.array([*best, best_radius])

@@ -1,0 +1,477 @@
+"""Compiled inner loops: forward kinematics, exact distances, cost and joint gradient of 16 configurations at a time.
+
+Sixteen neighbouring configurations of one trajectory are the innermost loop (SIMD lanes), so that one culling
+decision serves them all. Lanes past the end repeat the last configuration and are not written back.
+
+The functions are generic in the floating type of `q`; the float32 constants below are exact in either type.
+Frames: everything is in the robot's base frame. Lengths in m.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+LANES = 16
+BOX, SPHERE, CYLINDER, CAPSULE, FIELD = range(5)
+CLEARANCE, GRADED, STOP = range(3)  # what is asked: distances; cost and gradient too; only whether any is below reach
+
+_ZERO, _HALF, _ONE, _TINY, _FAR = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-12, 1e9))
+_FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
+
+# Rows of the scratch array `w` [_ROWS, LANES]: one array, so that the compiler sees that rows do not overlap.
+_CX, _CY, _CZ, _X, _Y, _Z, _D, _NX, _NY, _NZ, _ROWS = range(11)
+
+
+class RobotArrays(NamedTuple):
+    """The robot, packed. Joint axes are local z; spheres are in their body's frame, sorted by link.
+
+    `origin` [dof, 12] rotation (row-major) and translation of joint k in body k-1 at zero; `prismatic` [dof];
+    `link_body` [links], `link_first` [links + 1] into the spheres, `bound` [links, 4] bounding sphere in the body
+    frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch, `slack` [p] distance by which the spheres of a
+    pair may overlap although the links do not touch.
+    """
+
+    origin: np.ndarray
+    prismatic: np.ndarray
+    link_body: np.ndarray
+    link_first: np.ndarray
+    bound: np.ndarray
+    sphere: np.ndarray
+    pairs: np.ndarray
+    slack: np.ndarray
+
+
+class ObstacleArrays(NamedTuple):
+    """Obstacles of all scenes, packed; scene i owns rows `first[i]` to `first[i + 1]`.
+
+    `kind` [m]; `frame` [m, 12] rotation R_base_obstacle (row-major) and position; `size` [m, 3] half edges, or radius
+    and half height; `aabb` [m, 6] lower and upper corner; `field` [m] index of a sampled distance field or -1, whose
+    nodes are `nodes[field_first[f]:]` with `field_shape` [f, 3] and `field_grid` [f, 4] (origin, spacing).
+    """
+
+    first: np.ndarray
+    kind: np.ndarray
+    frame: np.ndarray
+    size: np.ndarray
+    aabb: np.ndarray
+    field: np.ndarray
+    nodes: np.ndarray
+    field_first: np.ndarray
+    field_shape: np.ndarray
+    field_grid: np.ndarray
+
+
+@njit(cache=True, fastmath=_FAST)
+def _forward(q, lo, count, robot, pose):
+    """Write T_base_body of lanes lo... into pose [dof + 1, 12, LANES]."""
+    dof = robot.origin.shape[0]
+    for i in range(12):
+        for n in range(LANES):
+            pose[0, i, n] = _ONE if i == 0 or i == 4 or i == 8 else _ZERO
+    sine, cosine, slide = pose[dof + 1, 0], pose[dof + 1, 1], pose[dof + 1, 2]
+    for k in range(dof):
+        for n in range(LANES):
+            value = q[lo + min(n, count - 1), k]
+            if robot.prismatic[k]:
+                sine[n], cosine[n], slide[n] = _ZERO, _ONE, value
+            else:
+                sine[n], cosine[n], slide[n] = np.sin(value), np.cos(value), _ZERO
+        o = robot.origin[k]
+        for i in range(3):
+            a, b, c = 3 * i, 3 * i + 1, 3 * i + 2
+            for n in range(LANES):
+                ra, rb, rc = pose[k, a, n], pose[k, b, n], pose[k, c, n]
+                mx = ra * o[0] + rb * o[3] + rc * o[6]
+                my = ra * o[1] + rb * o[4] + rc * o[7]
+                mz = ra * o[2] + rb * o[5] + rc * o[8]
+                pose[k + 1, a, n] = mx * cosine[n] + my * sine[n]
+                pose[k + 1, b, n] = my * cosine[n] - mx * sine[n]
+                pose[k + 1, c, n] = mz
+                pose[k + 1, 9 + i, n] = pose[k, 9 + i, n] + ra * o[9] + rb * o[10] + rc * o[11] + mz * slide[n]
+
+
+@njit(cache=True, fastmath=_FAST)
+def _place(pose, body, x, y, z, out):
+    """Write the base-frame position of a body point into out [3, LANES]."""
+    for i in range(3):
+        for n in range(LANES):
+            out[i, n] = (
+                pose[body, 3 * i, n] * x
+                + pose[body, 3 * i + 1, n] * y
+                + pose[body, 3 * i + 2, n] * z
+                + pose[body, 9 + i, n]
+            )
+
+
+@njit(cache=True, fastmath=_FAST)
+def _localise(w, f):
+    """Express the points in rows _CX.. in an obstacle's frame, rows _X.. (f: its rotation and position)."""
+    for n in range(LANES):
+        x, y, z = w[_CX, n] - f[9], w[_CY, n] - f[10], w[_CZ, n] - f[11]
+        w[_X, n] = f[0] * x + f[3] * y + f[6] * z
+        w[_Y, n] = f[1] * x + f[4] * y + f[7] * z
+        w[_Z, n] = f[2] * x + f[5] * y + f[8] * z
+
+
+@njit(cache=True, fastmath=_FAST)
+def _field_cell(w, n, grid, shape, nodes, first):
+    """Return the trilinear value and gradient of a sampled field at lane n; outside the grid, from its nearest point."""
+    size = grid[3]
+    gx, gy, gz = (w[_X, n] - grid[0]) / size, (w[_Y, n] - grid[1]) / size, (w[_Z, n] - grid[2]) / size
+    px = min(max(gx, _ZERO), np.float32(shape[0] - 1))
+    py = min(max(gy, _ZERO), np.float32(shape[1] - 1))
+    pz = min(max(gz, _ZERO), np.float32(shape[2] - 1))
+    ix, iy, iz = min(int(px), shape[0] - 2), min(int(py), shape[1] - 2), min(int(pz), shape[2] - 2)
+    fx, fy, fz = px - np.float32(ix), py - np.float32(iy), pz - np.float32(iz)
+    sx, sy = shape[1] * shape[2], shape[2]
+    c = first + ix * sx + iy * sy + iz
+    v000, v001, v010, v011 = nodes[c], nodes[c + 1], nodes[c + sy], nodes[c + sy + 1]
+    c += sx
+    v100, v101, v110, v111 = nodes[c], nodes[c + 1], nodes[c + sy], nodes[c + sy + 1]
+    a00, a01 = v000 + fz * (v001 - v000), v010 + fz * (v011 - v010)
+    a10, a11 = v100 + fz * (v101 - v100), v110 + fz * (v111 - v110)
+    b0, b1 = a00 + fy * (a01 - a00), a10 + fy * (a11 - a10)
+    value = b0 + fx * (b1 - b0)
+    dx = (b1 - b0) / size
+    dy = ((a01 - a00) * (_ONE - fx) + (a11 - a10) * fx) / size
+    lower = (v001 - v000) * (_ONE - fy) + (v011 - v010) * fy
+    upper = (v101 - v100) * (_ONE - fy) + (v111 - v110) * fy
+    dz = (lower * (_ONE - fx) + upper * fx) / size
+    ox, oy, oz = (gx - px) * size, (gy - py) * size, (gz - pz) * size
+    away = np.sqrt(ox * ox + oy * oy + oz * oz)
+    if away > _TINY:
+        value += away
+        dx, dy, dz = ox / away, oy / away, oz / away
+    return value, dx, dy, dz
+
+
+@njit(cache=True, fastmath=_FAST)
+def _distance(w, obstacles, o):
+    """Write the signed distance of the points in rows _CX.. to obstacle o into row _D; return the least."""
+    kind = obstacles.kind[o]
+    size = obstacles.size[o]
+    a, b, c = size[0], size[1], size[2]
+    _localise(w, obstacles.frame[o])
+    if kind == BOX:
+        for n in range(LANES):
+            x, y, z = abs(w[_X, n]) - a, abs(w[_Y, n]) - b, abs(w[_Z, n]) - c
+            ux, uy, uz = max(x, _ZERO), max(y, _ZERO), max(z, _ZERO)
+            w[_D, n] = np.sqrt(ux * ux + uy * uy + uz * uz) + min(max(x, max(y, z)), _ZERO)
+    elif kind == SPHERE:
+        for n in range(LANES):
+            w[_D, n] = np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + w[_Z, n] * w[_Z, n]) - a
+    elif kind == CYLINDER:
+        for n in range(LANES):
+            radial = np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n]) - a
+            axial = abs(w[_Z, n]) - b
+            ur, uz = max(radial, _ZERO), max(axial, _ZERO)
+            w[_D, n] = np.sqrt(ur * ur + uz * uz) + min(max(radial, axial), _ZERO)
+    elif kind == CAPSULE:
+        for n in range(LANES):
+            z = w[_Z, n] - min(max(w[_Z, n], -b), b)
+            w[_D, n] = np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + z * z) - a
+    else:
+        f = obstacles.field[o]
+        for n in range(LANES):
+            value, x, y, z = _field_cell(
+                w, n, obstacles.field_grid[f], obstacles.field_shape[f], obstacles.nodes, obstacles.field_first[f]
+            )
+            w[_D, n], w[_NX, n], w[_NY, n], w[_NZ, n] = value, x, y, z
+    least = w[_D, 0]
+    for n in range(LANES):
+        least = min(least, w[_D, n])
+    return least
+
+
+@njit(cache=True, fastmath=_FAST)
+def _normal(w, obstacles, o):
+    """After `_distance`: write the distance's gradient in the base frame into rows _NX.. (unit, or a subgradient)."""
+    kind = obstacles.kind[o]
+    size, f = obstacles.size[o], obstacles.frame[o]
+    a, b, c = size[0], size[1], size[2]
+    if kind == BOX:
+        for n in range(LANES):
+            x, y, z = abs(w[_X, n]) - a, abs(w[_Y, n]) - b, abs(w[_Z, n]) - c
+            ux, uy, uz = max(x, _ZERO), max(y, _ZERO), max(z, _ZERO)
+            if max(x, max(y, z)) <= _ZERO:
+                ux = _ONE if x >= y and x >= z else _ZERO
+                uy = _ONE if y > x and y >= z else _ZERO
+                uz = _ONE if z > x and z > y else _ZERO
+            inverse = _ONE / np.sqrt(ux * ux + uy * uy + uz * uz + _TINY)
+            w[_NX, n] = np.copysign(ux * inverse, w[_X, n])
+            w[_NY, n] = np.copysign(uy * inverse, w[_Y, n])
+            w[_NZ, n] = np.copysign(uz * inverse, w[_Z, n])
+    elif kind == CYLINDER:
+        for n in range(LANES):
+            rho = np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + _TINY)
+            radial, axial = rho - a, abs(w[_Z, n]) - b
+            ur, uz = max(radial, _ZERO), max(axial, _ZERO)
+            if max(radial, axial) <= _ZERO:
+                ur = _ONE if radial >= axial else _ZERO
+                uz = _ONE - ur
+            inverse = _ONE / np.sqrt(ur * ur + uz * uz + _TINY)
+            w[_NX, n] = ur * inverse * w[_X, n] / rho
+            w[_NY, n] = ur * inverse * w[_Y, n] / rho
+            w[_NZ, n] = np.copysign(uz * inverse, w[_Z, n])
+    elif kind == SPHERE or kind == CAPSULE:
+        for n in range(LANES):
+            z = w[_Z, n] - min(max(w[_Z, n], -b), b)
+            inverse = _ONE / np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + z * z + _TINY)
+            w[_NX, n], w[_NY, n], w[_NZ, n] = w[_X, n] * inverse, w[_Y, n] * inverse, z * inverse
+    for n in range(LANES):
+        x, y, z = w[_NX, n], w[_NY, n], w[_NZ, n]
+        w[_NX, n] = f[0] * x + f[1] * y + f[2] * z
+        w[_NY, n] = f[3] * x + f[4] * y + f[5] * z
+        w[_NZ, n] = f[6] * x + f[7] * y + f[8] * z
+
+
+@njit(cache=True, fastmath=_FAST)
+def _push(w, reach, wrench, cost):
+    """Add 0.5 h^2 with h = max(0, reach - distance) to cost, and its gradient's force and torque to wrench [6, LANES]."""
+    for n in range(LANES):
+        h = max(reach - w[_D, n], _ZERO)
+        cost[n] += _HALF * h * h
+        fx, fy, fz = -h * w[_NX, n], -h * w[_NY, n], -h * w[_NZ, n]
+        wrench[0, n] += fx
+        wrench[1, n] += fy
+        wrench[2, n] += fz
+        wrench[3, n] += w[_CY, n] * fz - w[_CZ, n] * fy
+        wrench[4, n] += w[_CZ, n] * fx - w[_CX, n] * fz
+        wrench[5, n] += w[_CX, n] * fy - w[_CY, n] * fx
+
+
+@njit(cache=True, fastmath=_FAST)
+def _far(box, reach, aabb):
+    """Whether a box [6] grown by reach misses an obstacle's box [6]."""
+    for i in range(3):
+        if box[i] - reach > aabb[3 + i] or box[3 + i] + reach < aabb[i]:
+            return True
+    return False
+
+
+@njit(cache=True, fastmath=_FAST)
+def _bounds(pose, robot, centre, box):
+    """Write each link's bounding-sphere centre into centre [links, 3, LANES] and the box of the lanes into box."""
+    for link in range(robot.link_body.shape[0]):
+        b = robot.bound[link]
+        _place(pose, robot.link_body[link], b[0], b[1], b[2], centre[link])
+        for i in range(3):
+            least = most = centre[link, i, 0]
+            for n in range(LANES):
+                least, most = min(least, centre[link, i, n]), max(most, centre[link, i, n])
+            box[link, i], box[link, 3 + i] = least - b[3], most + b[3]
+
+
+@njit(cache=True, fastmath=_FAST)
+def _load(w, point):
+    for n in range(LANES):
+        w[_CX, n], w[_CY, n], w[_CZ, n] = point[0, n], point[1, n], point[2, n]
+
+
+@njit(cache=True, fastmath=_FAST)
+def _spheres(pose, robot, link, centre, ready):
+    """Place the spheres of a link into centre [s, 3, LANES], once."""
+    if ready[link]:
+        return
+    ready[link] = True
+    for s in range(robot.link_first[link], robot.link_first[link + 1]):
+        p = robot.sphere[s]
+        _place(pose, robot.link_body[link], p[0], p[1], p[2], centre[s])
+
+
+@njit(cache=True, fastmath=_FAST)
+def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wrench):
+    """Let clear [LANES] fall to the least obstacle distance; GRADED: add cost and wrenches; STOP: leave at the first."""
+    for link in range(robot.link_body.shape[0]):
+        body = robot.link_body[link]
+        if body == 0:
+            continue
+        for o in range(obstacles.first[scene], obstacles.first[scene + 1]):
+            if _far(s.box[link], reach, obstacles.aabb[o]):
+                continue
+            _load(s.w, s.bound[link])
+            if _distance(s.w, obstacles, o) > reach + robot.bound[link, 3]:
+                continue
+            _spheres(pose, robot, link, s.centre, s.ready)
+            for i in range(robot.link_first[link], robot.link_first[link + 1]):
+                radius = robot.sphere[i, 3]
+                _load(s.w, s.centre[i])
+                least = _distance(s.w, obstacles, o)
+                if least >= reach + radius:
+                    continue
+                for n in range(LANES):
+                    clear[n] = min(clear[n], s.w[_D, n] - radius)
+                if mode == GRADED:
+                    _normal(s.w, obstacles, o)
+                    _push(s.w, reach + radius, wrench[body], cost)
+                elif mode == STOP:
+                    return
+
+
+@njit(cache=True, fastmath=_FAST)
+def _self_cost(pose, robot, reach, s, mode, cost, clear, wrench):
+    """The same for the robot's own link pairs; the distance of a pair is that of its spheres plus its slack."""
+    for p in range(robot.pairs.shape[0]):
+        one, two = robot.pairs[p, 0], robot.pairs[p, 1]
+        near = reach - robot.slack[p]
+        if _far(s.box[one], near, s.box[two]):
+            continue
+        limit = robot.bound[one, 3] + robot.bound[two, 3] + near
+        least = _FAR * limit
+        for n in range(LANES):
+            x = s.bound[one, 0, n] - s.bound[two, 0, n]
+            y = s.bound[one, 1, n] - s.bound[two, 1, n]
+            z = s.bound[one, 2, n] - s.bound[two, 2, n]
+            least = min(least, x * x + y * y + z * z)
+        if limit <= _ZERO or least > limit * limit:
+            continue
+        _spheres(pose, robot, one, s.centre, s.ready)
+        _spheres(pose, robot, two, s.centre, s.ready)
+        for i in range(robot.link_first[one], robot.link_first[one + 1]):
+            _load(s.w, s.centre[i])
+            for j in range(robot.link_first[two], robot.link_first[two + 1]):
+                radii = robot.sphere[i, 3] + robot.sphere[j, 3]
+                touch = radii + near
+                least = _FAR * limit
+                for n in range(LANES):
+                    x = s.w[_CX, n] - s.centre[j, 0, n]
+                    y = s.w[_CY, n] - s.centre[j, 1, n]
+                    z = s.w[_CZ, n] - s.centre[j, 2, n]
+                    s.w[_D, n] = x * x + y * y + z * z
+                    least = min(least, s.w[_D, n])
+                if touch <= _ZERO or least >= touch * touch:
+                    continue
+                for n in range(LANES):
+                    s.w[_D, n] = np.sqrt(s.w[_D, n])
+                    clear[n] = min(clear[n], s.w[_D, n] - radii + robot.slack[p])
+                if mode == STOP:
+                    return
+                if mode == CLEARANCE:
+                    continue
+                for n in range(LANES):
+                    inverse = _ONE / (s.w[_D, n] + _TINY)
+                    s.w[_NX, n] = (s.w[_CX, n] - s.centre[j, 0, n]) * inverse
+                    s.w[_NY, n] = (s.w[_CY, n] - s.centre[j, 1, n]) * inverse
+                    s.w[_NZ, n] = (s.w[_CZ, n] - s.centre[j, 2, n]) * inverse
+                _push(s.w, touch, wrench[robot.link_body[one]], cost)
+                for n in range(LANES):
+                    s.w[_NX, n], s.w[_NY, n], s.w[_NZ, n] = -s.w[_NX, n], -s.w[_NY, n], -s.w[_NZ, n]
+                _push(s.w, touch, wrench[robot.link_body[two]], s.spare)
+
+
+class _Scratch(NamedTuple):
+    w: np.ndarray
+    pose: np.ndarray
+    bound: np.ndarray
+    box: np.ndarray
+    centre: np.ndarray
+    ready: np.ndarray
+    wrench: np.ndarray
+    cost: np.ndarray
+    spare: np.ndarray
+    clear: np.ndarray
+    clear_self: np.ndarray
+
+
+@njit(cache=True)
+def _scratch(q, robot):
+    dof, links, spheres = robot.origin.shape[0], robot.link_body.shape[0], robot.sphere.shape[0]
+    kind = q.dtype
+    return _Scratch(
+        np.empty((_ROWS, LANES), kind),
+        np.empty((dof + 2, 12, LANES), kind),
+        np.empty((links, 3, LANES), kind),
+        np.empty((links, 6), kind),
+        np.empty((spheres, 3, LANES), kind),
+        np.zeros(links, np.bool_),
+        np.zeros((dof + 1, 6, LANES), kind),
+        np.zeros(LANES, kind),
+        np.zeros(LANES, kind),
+        np.empty(LANES, kind),
+        np.empty(LANES, kind),
+    )
+
+
+@njit(cache=True, fastmath=_FAST)
+def _project(pose, wrench, robot, lo, count, gradient):
+    """Turn the bodies' wrenches into joint gradients: axis . (torque - p x force), summed over the bodies behind."""
+    dof = robot.origin.shape[0]
+    for k in range(dof, 0, -1):
+        for n in range(count):
+            x, y, z = pose[k, 2, n], pose[k, 5, n], pose[k, 8, n]
+            fx, fy, fz = wrench[k, 0, n], wrench[k, 1, n], wrench[k, 2, n]
+            if robot.prismatic[k - 1]:
+                gradient[lo + n, k - 1] = x * fx + y * fy + z * fz
+            else:
+                px, py, pz = pose[k, 9, n], pose[k, 10, n], pose[k, 11, n]
+                tx = wrench[k, 3, n] - (py * fz - pz * fy)
+                ty = wrench[k, 4, n] - (pz * fx - px * fz)
+                tz = wrench[k, 5, n] - (px * fy - py * fx)
+                gradient[lo + n, k - 1] = x * tx + y * ty + z * tz
+        if k > 1:
+            for i in range(6):
+                for n in range(LANES):
+                    wrench[k - 1, i, n] += wrench[k, i, n]
+
+
+@njit(cache=True, fastmath=_FAST)
+def _block(q, lo, count, robot, obstacles, scene, reach, self_reach, mode, s):
+    """Evaluate configurations q[lo : lo + count] into the scratch arrays."""
+    s.ready[:] = False
+    s.wrench[:] = _ZERO
+    s.cost[:] = _ZERO
+    s.clear[:] = reach
+    s.clear_self[:] = self_reach
+    _forward(q, lo, count, robot, s.pose)
+    _bounds(s.pose, robot, s.bound, s.box)
+    _world_cost(s.pose, robot, obstacles, scene, reach, s, mode, s.cost, s.clear, s.wrench)
+    _self_cost(s.pose, robot, self_reach, s, mode, s.cost, s.clear_self, s.wrench)
+
+
+@njit(cache=True, fastmath=_FAST, parallel=True)
+def evaluate(q, robot, obstacles, scene_of, reach, self_reach, mode, cost, gradient, clear, clear_self):
+    """Evaluate q [batch, points, dof], each trajectory in its own scene; outputs [batch, points(, dof)].
+
+    `clear` and `clear_self` are exact below `reach` and `self_reach` and equal to them above. `cost` and `gradient`
+    are written only if mode is GRADED.
+    """
+    for i in prange(q.shape[0]):
+        s = _scratch(q, robot)
+        for lo in range(0, q.shape[1], LANES):
+            count = min(LANES, q.shape[1] - lo)
+            _block(q[i], lo, count, robot, obstacles, scene_of[i], reach, self_reach, mode, s)
+            for n in range(count):
+                clear[i, lo + n], clear_self[i, lo + n] = s.clear[n], s.clear_self[n]
+            if mode == GRADED:
+                for n in range(count):
+                    cost[i, lo + n] = s.cost[n]
+                _project(s.pose, s.wrench, robot, lo, count, gradient[i])
+
+
+@njit(cache=True, fastmath=_FAST)
+def edge_free(start, end, robot, obstacles, scene, step, margin, self_margin):
+    """Whether all configurations on the straight edge (both ends, spacing <= step in any joint) keep the margins.
+
+    Coarse to fine: each pass of 16 spans the whole edge, so that a blocked edge is left early.
+    """
+    dof = start.shape[0]
+    longest = _ZERO
+    for k in range(dof):
+        longest = max(longest, abs(end[k] - start[k]))
+    blocks = max(int(np.ceil((longest / step + _ONE) / np.float32(LANES))), 1)
+    total = blocks * LANES
+    q = np.empty((LANES, dof), start.dtype)
+    s = _scratch(q, robot)
+    for block in range(blocks):
+        for n in range(LANES):
+            fraction = np.float32(n * blocks + block) / np.float32(max(total - 1, 1))
+            for k in range(dof):
+                q[n, k] = start[k] + fraction * (end[k] - start[k])
+        _block(q, 0, LANES, robot, obstacles, scene, margin, self_margin, STOP, s)
+        for n in range(LANES):
+            if s.clear[n] < margin or s.clear_self[n] < self_margin:
+                return False
+    return True
