@@ -1,0 +1,109 @@
+"""Which problems a benchmark runs: a problem suite, a scene file, or a folder of scene files (each query a problem)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry import Float
+from diffplan.problem import Plan, Problem
+from diffplan.robot import Robot
+from diffplan.scene import Goal, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_ROBOT = "panda"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One problem of a benchmark; `goal` is an array [k, dof] of configurations, any of which will do, or a goal."""
+
+    id: str
+    robot: Robot
+    scene: Scene
+    start: Float | tuple[float, ...] | str
+    goal: Float | Goal
+
+    @property
+    def set(self) -> str:
+        """The part of the id before the first slash."""
+        return self.id.split("/", 1)[0]
+
+    def plan(self, *, planner: str, seed: int, timeout: float, fallback: bool) -> Plan:
+        """Plan this problem (see `diffplan.planning`)."""
+        from diffplan import planning
+
+        if isinstance(self.goal, np.ndarray):
+            start = np.asarray(self.start, dtype=np.float64)
+            problem = Problem(robot=self.robot, scene=self.scene, start=start, goals=self.goal, name=self.id)
+            return planning.solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
+        query = (self.robot, self.scene, self.start, self.goal)
+        return planning.plan(*query, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
+
+
+def is_problem_suite(path: str) -> bool:
+    """Whether this names a problem suite (by its suffix) rather than a scene."""
+    return path.endswith((".json", ".json.gz"))
+
+
+def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
+    """Read a suite (`.json`, `.json.gz`), a scene (file or shipped name), or every scene file of a folder.
+
+    Raises:
+        InputError: for anything wrong in those files, or a folder without scene files.
+    """
+    if is_problem_suite(path):
+        return _suite_cases(path, robot)
+    if Path(path).is_dir():
+        files = sorted(Path(path).glob("*.yaml"))
+        if not files:
+            raise InputError("no scene files (*.yaml) in this folder", file=path)
+        return tuple(case for file in files for case in _scene_cases(str(file), robot))
+    return _scene_cases(path, robot)
+
+
+def _suite_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
+    from diffplan.formats.problems_file import load_problems
+
+    suite = load_problems(Path(path))
+    if robot_name is not None and robot_name != suite.robot.name:
+        raise InputError("this suite is for another robot", file=path, value=robot_name, allowed=suite.robot.name)
+    return tuple(
+        Case(id=entry.id, robot=suite.robot, scene=entry.scene, start=entry.start, goal=entry.goals)
+        for entry in suite.entries
+    )
+
+
+def _scene_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
+    scene = Scene.load(path)
+    robot = Robot.load(robot_name or scene.robot or DEFAULT_ROBOT)
+    if not scene.queries:
+        raise InputError("the scene has no queries to plan", file=path)
+    return tuple(
+        Case(id=f"{scene.name}/{name}", robot=robot, scene=scene, start=query.start, goal=query.goal)
+        for name, query in scene.queries.items()
+    )
+
+
+def select(cases: Sequence[Case], *, sets: Sequence[str] | None, limit: int | None) -> list[int]:
+    """Return the indices of the cases in these sets (all if None), the first `limit` of each.
+
+    Raises:
+        InputError: if a set is not there; the message lists those that are.
+    """
+    known = list(dict.fromkeys(case.set for case in cases))
+    for name in sets or ():
+        if name not in known:
+            raise InputError(f"no set {name!r}{did_you_mean(name, known)}", key="--sets", allowed=known)
+    chosen, counts = [], dict.fromkeys(known, 0)
+    for index, case in enumerate(cases):
+        if (sets is None or case.set in sets) and (limit is None or counts[case.set] < limit):
+            chosen.append(index)
+            counts[case.set] += 1
+    return chosen

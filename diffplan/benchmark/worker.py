@@ -1,0 +1,157 @@
+"""The worker process of a benchmark: loads the suite once, warms each planner up, then plans what it is sent."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import traceback
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffplan.benchmark.results import Row
+from diffplan.benchmark.suites import Case, load_cases
+
+if TYPE_CHECKING:
+    from diffplan.problem import Plan
+
+_WARM_UP_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all runs of a benchmark share; `dense_check` is a joint step [rad], None for no dense check."""
+
+    suite: str
+    robot: str | None
+    timeout: float
+    fallback: bool
+    options: dict[str, object]
+    dense_check: float | None
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run: a planner on the case with this index (and its id, for rows of workers that died), with this seed."""
+
+    planner: str
+    case: int
+    problem: str
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes the run unique, as in `Row.key`."""
+        return self.planner, self.problem, self.seed
+
+    def failed(self, status: str, message: str) -> Row:
+        """Return the row of a run that gave no plan."""
+        name = self.problem.split("/", 1)[0]
+        return Row(planner=self.planner, problem=self.problem, set=name, seed=self.seed, status=status, message=message)
+
+
+def plan_path(folder: Path, job: Job) -> Path:
+    """Return where the plan of a job lies."""
+    return folder / "plans" / job.planner / f"{job.problem.replace('/', '__')}.{job.seed}.json"
+
+
+def work(connection: Connection, settings: Settings) -> None:
+    """Answer each `Job` with the seconds of its planner's warm-up (before its first job only), then with a `Row`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries in C print there
+    cases = load_cases(settings.suite, settings.robot)
+    warm: set[str] = set()
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        if job.planner not in warm:
+            warm.add(job.planner)
+            connection.send(_warm_up(cases[job.case], job.planner, settings))
+        connection.send(_run(cases[job.case], job, settings))
+
+
+def _warm_up(case: Case, planner: str, settings: Settings) -> float:
+    """Plan once unrecorded, so that compilation and loading stay out of the times; return how long it took [s]."""
+    begin = perf_counter()
+    try:
+        case.plan(planner=planner, seed=_WARM_UP_SEED, timeout=settings.timeout, fallback=settings.fallback)
+    except Exception:  # the recorded run meets the same failure and reports it
+        traceback.print_exc(limit=1)
+    return perf_counter() - begin
+
+
+def _run(case: Case, job: Job, settings: Settings) -> Row:
+    """Plan one job and write its plan file; a planner that raises gives an `error` row."""
+    begin = perf_counter()
+    try:
+        plan = case.plan(planner=job.planner, seed=job.seed, timeout=settings.timeout, fallback=settings.fallback)
+        elapsed = perf_counter() - begin
+        path = plan_path(settings.folder, job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plan.save(path)
+        row = replace(row_of(plan, job), total_time_s=elapsed)
+        if settings.dense_check is not None and row.certified:
+            row = replace(row, dense_contact=int(dense_contact(plan, settings.dense_check)))
+    except Exception as error:  # the boundary to any planner: the benchmark goes on and says what happened
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        return job.failed("error", f"{type(error).__name__}: {error} ({where})")
+    return row
+
+
+def row_of(plan: Plan, job: Job) -> Row:
+    """Return the row of a plan; its verdict is the certificate's, never the planner's own belief."""
+    row = replace(
+        job.failed(plan.status.value, "" if plan.solved else plan.message),
+        solved_by=plan.solved_by,
+        plan_time_s=plan.timing_s.get("plan"),
+        certify_time_s=plan.timing_s.get("certify"),
+        straight_line_rad=float(np.linalg.norm(plan.goals - plan.start, axis=1).min()) if len(plan.goals) else None,
+    )
+    if plan.trajectory is None or plan.certificate is None or plan.metrics is None:
+        return row
+    return replace(
+        row,
+        certified=plan.solved and plan.certificate.valid,
+        path_length_rad=plan.metrics.path_length_rad,
+        straight_line_rad=plan.metrics.straight_line_rad,
+        duration_s=plan.metrics.duration_s,
+        max_jerk=plan.metrics.max_jerk,
+        mean_jerk=plan.metrics.mean_jerk,
+        min_clearance_m=plan.certificate.min_clearance_m,
+        min_self_clearance_m=plan.certificate.min_self_clearance_m,
+        joint_steps=len(plan.trajectory.time),
+        goal_index=plan.certificate.goal_index,
+    )
+
+
+def dense_samples(position: np.ndarray, step: float) -> np.ndarray:
+    """Return configurations along the polyline `position` [n, dof], no joint moving more than `step` between two."""
+    pieces = [position[:1]]
+    for a, b in pairwise(position):
+        parts = max(1, math.ceil(float(np.abs(b - a).max()) / step))
+        pieces.append(a + (b - a) * (np.arange(1, parts + 1) / parts)[:, None])
+    return np.concatenate(pieces)
+
+
+def dense_contact(plan: Plan, step: float) -> bool:
+    """Whether PyBullet finds a contact (clearance <= 0) at any configuration `step` [rad] apart on the trajectory."""
+    from diffplan.simulation.certificate import Certifier
+
+    if plan.trajectory is None:
+        raise ValueError("a plan without a trajectory cannot be checked")
+    with Certifier(plan.robot, plan.scene) as certifier:
+        for q in dense_samples(plan.trajectory.position, step):
+            check = certifier.check(q)
+            if min(check.clearance_m, check.self_clearance_m) <= 0:
+                return True
+    return False
