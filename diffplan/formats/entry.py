@@ -156,10 +156,7 @@ class Entry:
         if plain is None or isinstance(plain, bool | list | dict | _Quoted):
             raise self.error("not a number", allowed=allowed)
         try:
-            value = (
-                float(plain.lstrip(".") if plain in (".nan", ".inf") else plain) if isinstance(plain, str) else plain
-            )
-            value = float(value)
+            value = float(plain)
         except (ValueError, OverflowError) as error:
             raise self.error("not a number", allowed=allowed) from error
         if not math.isfinite(value) or (positive and value <= 0):

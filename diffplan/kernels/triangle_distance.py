@@ -2,104 +2,164 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from diffplan.geometry import Float
 
-_BLOCK = 8  # nodes along the edge of a block that shares its list of candidate triangles
+_LEAF = 4  # triangles in a leaf of the tree
 
 
-@njit(cache=True, fastmath=False)
-def _closest(p: Float, a: Float, b: Float, c: Float, out: Float) -> int:
-    """Write the point of triangle abc closest to p and return the feature that it lies on.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TriangleTree:
+    """A binary tree of bounding boxes over triangles.
 
-    0 face; 1, 2, 3 edges ab, bc, ca; 4, 5, 6 corners a, b, c (Ericson, Real-Time Collision Detection, section 5.1.5).
+    Node n has the box `boxes[n]` = (lower, upper) [6]; `first[n]`, `count[n]` are its triangles in the order of `order`
+    if it is a leaf (count > 0), else its children are n + 1 and `first[n]`.
     """
-    d1 = d2 = d3 = d4 = d5 = d6 = 0.0
-    for k in range(3):
-        ab, ac = b[k] - a[k], c[k] - a[k]
-        d1 += ab * (p[k] - a[k])
-        d2 += ac * (p[k] - a[k])
-        d3 += ab * (p[k] - b[k])
-        d4 += ac * (p[k] - b[k])
-        d5 += ab * (p[k] - c[k])
-        d6 += ac * (p[k] - c[k])
-    va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
-    if d1 <= 0 and d2 <= 0:
-        v, w, feature = 0.0, 0.0, 4
-    elif d3 >= 0 and d4 <= d3:
-        v, w, feature = 1.0, 0.0, 5
-    elif d6 >= 0 and d5 <= d6:
-        v, w, feature = 0.0, 1.0, 6
-    elif vc <= 0 and d1 >= 0 and d3 <= 0:
-        v, w, feature = d1 / (d1 - d3), 0.0, 1
-    elif vb <= 0 and d2 >= 0 and d6 <= 0:
-        v, w, feature = 0.0, d2 / (d2 - d6), 3
-    elif va <= 0 and d4 - d3 >= 0 and d5 - d6 >= 0:
-        w = (d4 - d3) / ((d4 - d3) + (d5 - d6))
-        v, feature = 1.0 - w, 2
-    else:
-        total = va + vb + vc
-        v, w, feature = vb / total, vc / total, 0
-    for k in range(3):
-        out[k] = a[k] + v * (b[k] - a[k]) + w * (c[k] - a[k])
-    return feature
+
+    order: NDArray[np.int64]
+    boxes: Float
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
 
 
-@njit(cache=True)
-def grid_distance(origin: Float, spacing: float, triangles: Float, normals: Float, values: Float) -> None:
-    """Fill `values` [nx, ny, nz] with signed distances [m], positive outside.
+def build_tree(triangles: Float) -> TriangleTree:
+    """Return the tree over triangles [t, 3, 3], split at the median along the longest side of each box."""
+    lower, upper, middle = triangles.min(axis=1), triangles.max(axis=1), triangles.mean(axis=1)
+    order: list[NDArray[np.int64]] = []
+    boxes: list[Float] = []
+    first: list[int] = []
+    count: list[int] = []
+    placed = 0
+    stack: list[tuple[NDArray[np.int64], int]] = [(np.arange(len(triangles)), -1)]
+    while stack:
+        chosen, parent = stack.pop()
+        node = len(boxes)
+        if parent >= 0:
+            first[parent] = node
+        boxes.append(np.concatenate([lower[chosen].min(axis=0), upper[chosen].max(axis=0)]))
+        is_leaf = len(chosen) <= _LEAF
+        first.append(placed)
+        count.append(len(chosen) if is_leaf else 0)
+        if is_leaf:
+            order.append(chosen)
+            placed += len(chosen)
+            continue
+        axis = int(np.argmax(boxes[-1][3:] - boxes[-1][:3]))
+        ranked = chosen[np.argsort(middle[chosen, axis], kind="stable")]
+        half = len(ranked) // 2
+        stack += [(ranked[half:], node), (ranked[:half], -1)]
+    return TriangleTree(
+        order=np.concatenate(order), boxes=np.array(boxes), first=np.array(first), count=np.array(count)
+    )
 
-    Node (i, j, k) lies at `origin + spacing * (i, j, k)`. A block of nodes keeps only the triangles that can be nearest
-    to one of them: those no farther from its centre than the nearest one plus the block's diameter. The sign comes from
-    the angle-weighted pseudonormal of the nearest feature (Baerentzen and Aanaes 2005), exact for closed meshes.
+
+def grid_distance(
+    origin: Float, spacing: float, shape: tuple[int, int, int], triangles: Float, normals: Float
+) -> Float:
+    """Return signed distances [nx, ny, nz] in m, positive outside, from the nodes `origin + spacing * (i, j, k)`.
+
+    The sign comes from the angle-weighted pseudonormal of the nearest feature, exact for closed meshes
+    (Baerentzen and Aanaes, "Signed distance computation using the angle weighted pseudonormal", TVCG 2005).
 
     Args:
         origin: position of node (0, 0, 0) [3].
         spacing: edge of a cell.
+        shape: number of nodes along x, y, z.
         triangles: corners [t, 3, 3].
         normals: pseudonormals [t, 7, 3] of face, edges ab, bc, ca and corners a, b, c, pointing outside.
-        values: where the result goes.
     """
-    shape = values.shape
-    nearest, point = np.empty(3), np.empty(3)
-    to_centre = np.empty(len(triangles))
-    candidates = np.empty(len(triangles), dtype=np.int64)
-    for i0 in range(0, shape[0], _BLOCK):
-        for j0 in range(0, shape[1], _BLOCK):
-            for k0 in range(0, shape[2], _BLOCK):
-                half = (_BLOCK - 1) / 2
-                point[0], point[1], point[2] = (i0 + half) * spacing, (j0 + half) * spacing, (k0 + half) * spacing
-                point += origin
-                for t in range(len(triangles)):
-                    _closest(point, triangles[t, 0], triangles[t, 1], triangles[t, 2], nearest)
-                    to_centre[t] = np.sqrt(((point - nearest) ** 2).sum())
-                reach = to_centre.min() + 2 * half * np.sqrt(3.0) * spacing * (1 + 1e-9)
-                count = 0
-                for t in range(len(triangles)):
-                    if to_centre[t] <= reach:
-                        candidates[count] = t
-                        count += 1
-                for i in range(i0, min(i0 + _BLOCK, shape[0])):
-                    for j in range(j0, min(j0 + _BLOCK, shape[1])):
-                        for k in range(k0, min(k0 + _BLOCK, shape[2])):
-                            point[0] = origin[0] + i * spacing
-                            point[1] = origin[1] + j * spacing
-                            point[2] = origin[2] + k * spacing
-                            values[i, j, k] = _signed(point, triangles, normals, candidates[:count], nearest)
+    tree = build_tree(triangles)
+    corners = np.ascontiguousarray(triangles[tree.order].reshape(-1, 9))
+    values = np.empty(shape)
+    _fill(origin, spacing, corners, normals[tree.order], tree.boxes, tree.first, tree.count, values)
+    return values
 
 
 @njit(cache=True)
-def _signed(point: Float, triangles: Float, normals: Float, candidates: np.ndarray, nearest: Float) -> float:
-    """Return the signed distance from a point to the candidate triangles."""
-    best, sign = np.inf, 1.0
-    for t in candidates:
-        feature = _closest(point, triangles[t, 0], triangles[t, 1], triangles[t, 2], nearest)
-        square = dot = 0.0
-        for k in range(3):
-            square += (point[k] - nearest[k]) ** 2
-            dot += (point[k] - nearest[k]) * normals[t, feature, k]
-        if square < best:
-            best, sign = square, (-1.0 if dot < 0 else 1.0)
-    return sign * np.sqrt(best)
+def _closest(px: float, py: float, pz: float, corners: Float, i: int) -> tuple[int, float, float, float]:
+    """Return the feature of triangle `corners[i]` [9] closest to p, and the vector from its closest point to p.
+
+    0 face; 1, 2, 3 edges ab, bc, ca; 4, 5, 6 corners a, b, c (Ericson, Real-Time Collision Detection, section 5.1.5).
+    """
+    ax, ay, az = px - corners[i, 0], py - corners[i, 1], pz - corners[i, 2]
+    bx, by, bz = px - corners[i, 3], py - corners[i, 4], pz - corners[i, 5]
+    cx, cy, cz = px - corners[i, 6], py - corners[i, 7], pz - corners[i, 8]
+    ux, uy, uz = corners[i, 3] - corners[i, 0], corners[i, 4] - corners[i, 1], corners[i, 5] - corners[i, 2]
+    wx, wy, wz = corners[i, 6] - corners[i, 0], corners[i, 7] - corners[i, 1], corners[i, 8] - corners[i, 2]
+    d1, d2 = ux * ax + uy * ay + uz * az, wx * ax + wy * ay + wz * az
+    if d1 <= 0 and d2 <= 0:
+        return 4, ax, ay, az
+    d3, d4 = ux * bx + uy * by + uz * bz, wx * bx + wy * by + wz * bz
+    if d3 >= 0 and d4 <= d3:
+        return 5, bx, by, bz
+    d5, d6 = ux * cx + uy * cy + uz * cz, wx * cx + wy * cy + wz * cz
+    if d6 >= 0 and d5 <= d6:
+        return 6, cx, cy, cz
+    va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
+    if vc <= 0 and d1 >= 0 and d3 <= 0:
+        s = d1 / (d1 - d3)
+        return 1, ax - s * ux, ay - s * uy, az - s * uz
+    if vb <= 0 and d2 >= 0 and d6 <= 0:
+        s = d2 / (d2 - d6)
+        return 3, ax - s * wx, ay - s * wy, az - s * wz
+    if va <= 0 and d4 - d3 >= 0 and d5 - d6 >= 0:
+        s = (d4 - d3) / ((d4 - d3) + (d5 - d6))
+        return 2, bx - s * (wx - ux), by - s * (wy - uy), bz - s * (wz - uz)
+    v, w = vb / (va + vb + vc), vc / (va + vb + vc)
+    return 0, ax - v * ux - w * wx, ay - v * uy - w * wy, az - v * uz - w * wz
+
+
+@njit(cache=True)
+def _to_box(px: float, py: float, pz: float, boxes: Float, n: int) -> float:
+    """Return the squared distance from p to box `boxes[n]` [6]."""
+    dx, dy, dz = (
+        max(boxes[n, 0] - px, px - boxes[n, 3], 0.0),
+        max(boxes[n, 1] - py, py - boxes[n, 4], 0.0),
+        max(boxes[n, 2] - pz, pz - boxes[n, 5], 0.0),
+    )
+    return dx * dx + dy * dy + dz * dz
+
+
+@njit(cache=True)
+def _fill(
+    origin: Float,
+    spacing: float,
+    corners: Float,
+    normals: Float,
+    boxes: Float,
+    first: NDArray[np.int64],
+    count: NDArray[np.int64],
+    values: Float,
+) -> None:
+    stack = np.empty(128, dtype=np.int64)
+    near = 0  # the triangle nearest to the node before: a good first bound
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            for k in range(values.shape[2]):
+                px, py, pz = origin[0] + i * spacing, origin[1] + j * spacing, origin[2] + k * spacing
+                feature, x, y, z = _closest(px, py, pz, corners, near)
+                best, height = x * x + y * y + z * z, 1
+                stack[0] = 0
+                while height > 0:
+                    height -= 1
+                    node = stack[height]
+                    if _to_box(px, py, pz, boxes, node) >= best:
+                        continue
+                    for t in range(first[node], first[node] + count[node]):
+                        f, u, v, w = _closest(px, py, pz, corners, t)
+                        square = u * u + v * v + w * w
+                        if square < best:
+                            best, near, feature, x, y, z = square, t, f, u, v, w
+                    if count[node] == 0:
+                        left, right = node + 1, int(first[node])
+                        if _to_box(px, py, pz, boxes, left) < _to_box(px, py, pz, boxes, right):
+                            left, right = right, left
+                        stack[height], stack[height + 1] = left, right
+                        height += 2
+                n = normals[near, feature]
+                values[i, j, k] = np.sqrt(best) * (-1.0 if x * n[0] + y * n[1] + z * n[2] < 0 else 1.0)
