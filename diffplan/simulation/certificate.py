@@ -1,0 +1,302 @@
+"""The one independent judge of every plan: PyBullet's distances on real collision meshes, along the whole path.
+
+`bisection` decides where to look, `motion_bound` bounds how far links move between two looks, `limits` checks the
+samples themselves. Nothing here knows the planner's sphere model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from diffplan.geometry import Float
+from diffplan.problem import Certificate, Closest, Trajectory
+from diffplan.robot import Robot
+from diffplan.scene import Mesh, Scene
+from diffplan.simulation import limits
+from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
+from diffplan.simulation.bullet import bullet
+from diffplan.simulation.insideness import Solid
+from diffplan.simulation.motion_bound import Cover, cover, travel
+from diffplan.simulation.world import Stage, load_scene_bodies
+
+MOUNT_DEPTH = 0.005
+"""How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
+_FAR = 10.0
+_METHOD = "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigurationCheck:
+    """Least clearances of one configuration [m]: `link` to `obstacle`, and between `self_links`.
+
+    Infinite (and names empty) where there is nothing within 0.25 m; negative where bodies overlap. Links that no joint
+    moves are left out unless they stand deeper than 5 mm in an obstacle.
+    """
+
+    clearance_m: float
+    link: str
+    obstacle: str
+    self_clearance_m: float
+    self_links: tuple[str, str]
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing touches."""
+        return not self.contact
+
+    @property
+    def contact(self) -> str:
+        """What touches, in words; empty if nothing does."""
+        if self.clearance_m <= TOUCH:
+            return _contact(self.link, self.obstacle, self.clearance_m)
+        if self.self_clearance_m <= TOUCH:
+            return _contact(*self.self_links, self.self_clearance_m)
+        return ""
+
+
+class Certifier:
+    """Checks configurations and trajectories of one robot in one scene, in a PyBullet client of its own.
+
+    A context manager; good for any number of candidates. Pairs are numbered: first the links that can move times the
+    obstacles, link by link, then `robot.certified_pairs`.
+
+    Raises:
+        InputError: if a file of the robot or the scene cannot be read, or a hollow mesh is not closed.
+    """
+
+    def __init__(self, robot: Robot, scene: Scene) -> None:
+        self.robot, self.scene = robot, scene
+        self._cover = cover(robot)
+        self._pairs = _Pairs.of(robot, scene, self._cover)
+        self._solids = [Solid.of(o) for o in scene.obstacles if isinstance(o, Mesh) and not o.convex]
+        self._stage: Stage | None = Stage.enter(robot, scene.robot_base)
+        self._client, self._body = self._stage.client, self._stage.body
+        try:
+            self._bodies = list(load_scene_bodies(self._client, scene).values())
+            self._row = {self._body.links[link]: row for link, row in self._pairs.row.items()}
+            self._check_kinematics()
+            self._mount = self._deep_mount()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Certifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the PyBullet client back."""
+        if self._stage:
+            self._stage.leave()
+            self._stage = None
+
+    def check(self, q: Float) -> ConfigurationCheck:
+        """Measure one configuration q [dof]."""
+        names, split = self._pairs.names, self._pairs.with_obstacles
+        clearance = self._measure(q, np.arange(len(names)), SIGHT)
+        least: list[tuple[str, str, float]] = []
+        for first, part in ((0, clearance[:split]), (split, clearance[split:])):
+            pair = int(np.argmin(part)) if len(part) else -1
+            near = pair >= 0 and np.isfinite(part[pair])
+            least.append((*names[first + pair], float(part[pair])) if near else ("", "", np.inf))
+        link, obstacle, distance = self._hidden(q) or least[0]
+        return ConfigurationCheck(
+            clearance_m=distance,
+            link=link,
+            obstacle=obstacle,
+            self_clearance_m=least[1][2],
+            self_links=least[1][:2],
+        )
+
+    def certify(self, trajectory: Trajectory, *, start: Float, goals: Float) -> Certificate:
+        """Judge a trajectory, its linear interpolation between samples included.
+
+        Args:
+            trajectory: as returned to the user.
+            start: where it must begin [dof].
+            goals: in one of which it must end [k, dof].
+
+        Returns:
+            A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
+            least that were measured, up to the first contact; `resolution_rad` is the largest joint step between two
+            neighbouring measured configurations, proven free in between.
+        """
+        form = limits.check_limits(self.robot, trajectory, start=start, goals=goals)
+        if not form.well_formed:
+            return self._certificate(form, form.reason, trajectory, None)
+        hidden = self._hidden(trajectory.position[0])
+        sweep = self._sweep(trajectory.position)
+        reason = form.reason
+        if not reason and hidden:
+            reason = f"{hidden[0]} is inside {hidden[1]}"
+        if not reason and sweep.touch:
+            time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
+            reason = f"{_contact(*self._pairs.names[sweep.touch.pair], sweep.touch.clearance_m)} at {time:.3f} s"
+        return self._certificate(form, reason, trajectory, sweep)
+
+    def _sweep(self, path: Float) -> Sweep:
+        """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at."""
+
+        def at(place: float) -> Float:
+            sample = min(int(place), len(path) - 2)
+            return path[sample] + (place - sample) * (path[sample + 1] - path[sample])
+
+        sweep = bisect(
+            self._pairs.travel(travel(self.robot, self._cover, path)),
+            lambda place, pairs, sight: self._measure(at(place), pairs, sight),
+        )
+        first = np.arange(self._pairs.with_obstacles)
+        if len(first) and np.isinf(sweep.least[first]).all():
+            for place in sweep.places:
+                clearance = self._measure(at(place), first, _FAR)
+                closer = clearance < sweep.least[first]
+                sweep.least[first[closer]], sweep.least_place[first[closer]] = clearance[closer], place
+        return sweep
+
+    def _measure(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
+        """Return the clearances of these pairs (sorted numbers) at q [dof], infinite beyond `sight` (m).
+
+        PyBullet gives one point for every pair of convex parts or triangles nearer than `sight`; the least counts.
+        """
+        self._body.place(q)
+        clearance = np.full(len(self._pairs.names), np.inf)
+        client, body, rows = self._client, self._body.body, self._row
+        split = int(np.searchsorted(pairs, self._pairs.with_obstacles))
+        for column in np.unique(pairs[:split] % max(1, len(self._bodies))).tolist():
+            for point in bullet.getClosestPoints(body, self._bodies[column], sight, physicsClientId=client):
+                row = rows.get(point[3])
+                if row is not None and point[8] < clearance[row + column]:
+                    clearance[row + column] = point[8]
+        for pair in pairs[split:].tolist():
+            a, b = (self._body.links[link] for link in self._pairs.names[pair])
+            points = bullet.getClosestPoints(body, body, sight, linkIndexA=a, linkIndexB=b, physicsClientId=client)
+            clearance[pair] = min((point[8] for point in points), default=np.inf)
+        return clearance[pairs]
+
+    def _hidden(self, q: Float) -> tuple[str, str, float] | None:
+        """Return the contact that surface distances do not show at q [dof]: (link, obstacle, -clearance seen at most).
+
+        A base that stands in an obstacle, or a link wholly within the walls of a hollow mesh. Where surfaces do not
+        touch, a link is wholly inside or wholly outside, so that a point of each of its convex parts tells; and along
+        a path without touch it stays so.
+        """
+        if self._mount or not self._solids:
+            return self._mount
+        poses = self.scene.robot_base.matrix @ self.robot.body_poses(q)[0, self._cover.body]
+        for link, pose, points in zip(self.robot.links, poses, self._cover.inner, strict=True):
+            for solid in self._solids:
+                if solid.contains(points @ pose[:3, :3].T + pose[:3, 3]).any():
+                    return link, solid.name, -SIGHT
+        return None
+
+    def _deep_mount(self) -> tuple[str, str, float] | None:
+        """Return link, obstacle and clearance where a link that no joint moves stands too deep in an obstacle."""
+        for link in set(self.robot.links) - set(self._pairs.row):
+            for obstacle, body in zip(self.scene.obstacles, self._bodies, strict=True):
+                points = bullet.getClosestPoints(
+                    self._body.body, body, SIGHT, linkIndexA=self._body.links[link], physicsClientId=self._client
+                )
+                least = min((point[8] for point in points), default=np.inf)
+                if least < -MOUNT_DEPTH:
+                    return link, obstacle.name, least
+        return None
+
+    def _check_kinematics(self) -> None:
+        """Compare our forward kinematics, on which the motion bounds stand, with PyBullet's in a bent configuration."""
+        low, high = np.maximum(self.robot.lower, -3.0), np.minimum(self.robot.upper, 3.0)
+        q = low + (high - low) * np.linspace(0.3, 0.8, self.robot.dof)
+        self._body.place(q)
+        for link in self._pairs.row:
+            index = self._body.links[link]
+            state = bullet.getLinkState(
+                self._body.body, index, computeForwardKinematics=True, physicsClientId=self._client
+            )
+            ours = (self.scene.robot_base.matrix @ self.robot.link_pose(q, link)[0])[:3, 3]
+            if np.abs(ours - state[4]).max() > 1e-5:
+                raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {state[4]}, our kinematics at {ours}")
+
+    def _certificate(
+        self, form: limits.LimitCheck, reason: str, trajectory: Trajectory, sweep: Sweep | None
+    ) -> Certificate:
+        split = self._pairs.with_obstacles
+        least = sweep.least if sweep else np.full(len(self._pairs.names), np.inf)
+        near, near_self = (float(part.min(initial=np.inf)) for part in (least[:split], least[split:]))
+        closest = None
+        if sweep and np.isfinite(near):
+            pair = int(np.argmin(least[:split]))
+            time = np.interp(sweep.least_place[pair], np.arange(len(trajectory.time)), trajectory.time)
+            link, obstacle = self._pairs.names[pair]
+            closest = Closest(link=link, obstacle=obstacle, time_s=float(time))
+        return Certificate(
+            valid=not reason,
+            reason=reason,
+            checked_by="PyBullet",
+            method=_METHOD,
+            resolution_rad=_largest_step(trajectory.position, sweep.places) if sweep else 0.0,
+            min_clearance_m=near if np.isfinite(near) else None,
+            min_self_clearance_m=near_self if np.isfinite(near_self) else None,
+            closest=closest,
+            joint_limits_ok=form.joint_limits_ok,
+            velocity_limits_ok=form.velocity_limits_ok,
+            acceleration_limits_ok=form.acceleration_limits_ok,
+            start_error_rad=form.start_error_rad,
+            goal_error_rad=form.goal_error_rad,
+            goal_index=form.goal_index,
+            configurations_checked=len(sweep.places) if sweep else 0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pairs:
+    """What is checked: `names` of all pairs, the first `with_obstacles` of them (link, obstacle), then self pairs.
+
+    `row` gives the first pair of each moving link; `base`, `tip` [pairs] are link indices: what moves by the joints
+    between the body of `base` (0 for obstacles) and that of `tip`.
+    """
+
+    names: list[tuple[str, str]]
+    with_obstacles: int
+    row: dict[str, int]
+    bodies: np.ndarray
+    tips: np.ndarray
+
+    @staticmethod
+    def of(robot: Robot, scene: Scene, shapes: Cover) -> _Pairs:
+        body = dict(zip(robot.links, shapes.body.tolist(), strict=True))
+        index = {link: i for i, link in enumerate(robot.links)}
+        moving = [link for link in robot.links if body[link] > 0]
+        obstacles = [obstacle.name for obstacle in scene.obstacles]
+        first = [(link, obstacle) for link in moving for obstacle in obstacles]
+        second = [(a, b) if body[a] <= body[b] else (b, a) for a, b in robot.certified_pairs]
+        return _Pairs(
+            names=[*first, *second],
+            with_obstacles=len(first),
+            row={link: i * len(obstacles) for i, link in enumerate(moving)},
+            bodies=np.array([0] * len(first) + [body[a] for a, _ in second], dtype=int),
+            tips=np.array([index[link] for link, _ in first] + [index[b] for _, b in second], dtype=int),
+        )
+
+    def travel(self, by_joint: Float) -> Float:
+        """Return the relative travel of each pair [n, pairs] from that of each link by each joint [n, links, dof]."""
+        inward = np.concatenate([np.cumsum(by_joint[:, :, ::-1], axis=2)[:, :, ::-1], 0 * by_joint[:, :, :1]], axis=2)
+        return inward[:, self.tips, self.bodies]
+
+
+def _contact(one: str, other: str, clearance_m: float) -> str:
+    if clearance_m > TOUCH:
+        return f"{one} and {other} are too close to tell ({1000 * clearance_m:.2f} mm)"
+    return f"{one} touches {other} ({1000 * clearance_m:.1f} mm)"
+
+
+def _largest_step(path: Float, places: list[float]) -> float:
+    """Return the largest step of a joint along the path [n, dof] between two neighbouring places (rad or m)."""
+    along = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(np.abs(np.diff(path, axis=0)), axis=0)])
+    at = [np.interp(sorted(places), np.arange(len(path)), joint) for joint in along.T]
+    return float(np.diff(at, axis=1).max(initial=0.0))

@@ -1,0 +1,151 @@
+"""Whether a sampled trajectory says the truth about itself and keeps within the robot's limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffplan.geometry import Float
+from diffplan.problem import Trajectory
+from diffplan.robot import Robot
+
+MAX_STEP_S = 0.010
+"""Longest time between two samples [s]."""
+START_TOLERANCE = 1e-6
+GOAL_TOLERANCE = 1e-3
+_POSITION_TOLERANCE = 1e-6
+_RELATIVE_TOLERANCE = 1e-3
+_REST = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitCheck:
+    """What was found without looking at the scene; `reason` is empty where nothing is wrong."""
+
+    well_formed: bool
+    reason: str
+    joint_limits_ok: bool
+    velocity_limits_ok: bool
+    acceleration_limits_ok: bool
+    start_error_rad: float
+    goal_error_rad: float
+    goal_index: int
+
+
+def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: Float) -> LimitCheck:
+    """Check form, ends, and position, velocity and acceleration limits of the samples.
+
+    Velocities are also checked against the positions' differences, and accelerations against the velocities', so that
+    no field can say what the positions do not do. Where acceleration is at most `a`, the mean velocity over a step dt
+    differs from the mean of the velocities at its ends by at most a * dt / 2; more is a lie.
+
+    Args:
+        robot: whose limits count; velocities and accelerations may exceed them by 0.1 %.
+        trajectory: as returned to the user.
+        start: where it must begin, within 1e-6 rad [dof].
+        goals: in one of which it must end, within 1e-3 rad [k, dof].
+    """
+    form = _form_error(robot, trajectory)
+    if form:
+        return LimitCheck(
+            well_formed=False,
+            reason=form,
+            joint_limits_ok=False,
+            velocity_limits_ok=False,
+            acceleration_limits_ok=False,
+            start_error_rad=np.inf,
+            goal_error_rad=np.inf,
+            goal_index=0,
+        )
+    q = trajectory.position
+    start_error = float(np.abs(q[0] - start).max())
+    errors = np.abs(goals - q[-1]).max(axis=1)
+    nearest = int(np.argmin(errors))
+    position, velocity, acceleration = (
+        _position_error(robot, q),
+        _velocity_error(robot, trajectory),
+        _acceleration_error(robot, trajectory),
+    )
+    ends = ""
+    if start_error > START_TOLERANCE:
+        ends = f"begins {start_error:.2g} rad away from the start"
+    elif errors[nearest] > GOAL_TOLERANCE:
+        ends = f"ends {errors[nearest]:.2g} rad away from the nearest goal"
+    elif np.abs(trajectory.velocity[[0, -1]]).max() > _REST:
+        ends = "does not begin and end at rest"
+    return LimitCheck(
+        well_formed=True,
+        reason=ends or position or velocity or acceleration,
+        joint_limits_ok=not position,
+        velocity_limits_ok=not velocity,
+        acceleration_limits_ok=not acceleration,
+        start_error_rad=start_error,
+        goal_error_rad=float(errors[nearest]),
+        goal_index=nearest,
+    )
+
+
+def _form_error(robot: Robot, trajectory: Trajectory) -> str:
+    """Return what makes the arrays no trajectory, or an empty string."""
+    time = trajectory.time
+    if time.ndim != 1 or len(time) < 2:
+        return "has fewer than two samples"
+    for name in ("position", "velocity", "acceleration"):
+        values = getattr(trajectory, name)
+        if values.shape != (len(time), robot.dof):
+            return f"{name} has shape {values.shape}, expected ({len(time)}, {robot.dof})"
+        if not np.isfinite(values).all():
+            return f"{name} has values that are not finite"
+    if not np.isfinite(time).all() or np.diff(time).min() <= 0:
+        return "time does not increase strictly"
+    if np.diff(time).max() > MAX_STEP_S + 1e-9:
+        return f"has a step of {np.diff(time).max():.4f} s, longer than {MAX_STEP_S} s"
+    return ""
+
+
+def _worst(robot: Robot, excess: Float) -> tuple[str, int]:
+    """Return joint name and row of the largest entry of excess [n, dof]."""
+    row, joint = np.unravel_index(int(np.argmax(excess)), excess.shape)
+    return robot.joint_names[joint], int(row)
+
+
+def _position_error(robot: Robot, q: Float) -> str:
+    excess = np.maximum(robot.lower - q, q - robot.upper)
+    if excess.max() <= _POSITION_TOLERANCE:
+        return ""
+    joint, row = _worst(robot, excess)
+    return f"{joint} leaves its position limits by {excess.max():.3g} at sample {row}"
+
+
+def _velocity_error(robot: Robot, trajectory: Trajectory) -> str:
+    steps = np.diff(trajectory.time)[:, None]
+    mean = np.diff(trajectory.position, axis=0) / steps
+    fastest = np.concatenate([np.abs(trajectory.velocity), np.abs(mean)])
+    excess = fastest / robot.velocity - 1
+    if excess.max() > _RELATIVE_TOLERANCE:
+        joint, _ = _worst(robot, excess)
+        return f"{joint} exceeds its velocity limit by {100 * excess.max():.2g} %"
+    field = (trajectory.velocity[:-1] + trajectory.velocity[1:]) / 2
+    lie = np.abs(field - mean) - robot.acceleration * steps / 2 - _RELATIVE_TOLERANCE * robot.velocity
+    if lie.max() > 0:
+        joint, row = _worst(robot, lie)
+        return f"the velocity of {joint} does not match its positions at sample {row}"
+    return ""
+
+
+def _acceleration_error(robot: Robot, trajectory: Trajectory) -> str:
+    steps = np.diff(trajectory.time)[:, None]
+    mean = np.diff(trajectory.velocity, axis=0) / steps
+    largest = np.concatenate([np.abs(trajectory.acceleration), np.abs(mean)])
+    excess = largest / robot.acceleration - 1
+    if excess.max() > _RELATIVE_TOLERANCE:
+        joint, _ = _worst(robot, excess)
+        return f"{joint} exceeds its acceleration limit by {100 * excess.max():.2g} %"
+    low = np.minimum(trajectory.acceleration[:-1], trajectory.acceleration[1:]) - robot.acceleration / 2
+    high = np.maximum(trajectory.acceleration[:-1], trajectory.acceleration[1:]) + robot.acceleration / 2
+    lie = np.maximum(low - mean, mean - high)
+    if lie.max() > 0:
+        joint, row = _worst(robot, lie)
+        return f"the acceleration of {joint} does not match its velocities at sample {row}"
+    return ""
