@@ -1,0 +1,1 @@
+"""PyBullet: certificate, execution, live worlds and pictures; nothing outside this package imports pybullet."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +31,7 @@ _FIRST_TRAVEL = 0.2
 _MAX_MEASUREMENTS = 20000
 
 Measure: TypeAlias = Callable[[float, np.ndarray, float], Float]
-"""(place, pairs, sight) -> clearances of these pairs [m], infinite beyond sight; a place is a fractional sample index."""
+"""(place, pairs, sight) -> their clearances [m], infinite beyond sight; a place is a fractional sample index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class _Run:
         number = 1 + max(1, int(np.ceil(farthest[-1] / _FIRST_TRAVEL)))
         places = np.interp(np.linspace(0, farthest[-1], number), farthest, np.arange(last + 1.0))
         places[0], places[-1] = 0.0, last
-        between = [self.at(b) - self.at(a) for a, b in zip(places[:-1], places[1:], strict=True)]
+        between = [self.at(b) - self.at(a) for a, b in pairwise(places)]
         widest = [0.0, *(float(way.max()) for way in between), 0.0]
         clearances = []
         for i, place in enumerate(places):

@@ -18,8 +18,8 @@ from diffplan.scene import Mesh, Scene
 from diffplan.simulation import limits
 from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
 from diffplan.simulation.bullet import bullet
-from diffplan.simulation.insideness import Solid
 from diffplan.simulation.motion_bound import Cover, cover, travel
+from diffplan.simulation.solid import Solid
 from diffplan.simulation.world import Stage, load_scene_bodies
 
 MOUNT_DEPTH = 0.005
@@ -68,6 +68,7 @@ class Certifier:
     """
 
     def __init__(self, robot: Robot, scene: Scene) -> None:
+        """Set the scene up in a client."""
         self.robot, self.scene = robot, scene
         self._cover = cover(robot)
         self._pairs = _Pairs.of(robot, scene, self._cover)

@@ -70,7 +70,7 @@ def cover(robot: Robot) -> Cover:
 
 @lru_cache(maxsize=256)
 def _parts(shape: CollisionShape) -> list[Float]:
-    """Return the corners [n, 3] (link frame) of hulls that hold the convex parts of a shape; a sphere's is its centre."""
+    """Return the corners [n, 3] (link frame) of hulls that hold a shape's convex parts; a sphere's is its centre."""
     if shape.kind == "mesh" and shape.file is not None:
         parts = [np.asarray(hull.vertices) for hull in load_hulls(shape.file, shape.scale)]
     elif shape.kind == "box":

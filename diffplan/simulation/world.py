@@ -68,6 +68,7 @@ class Stage:
     _idle: ClassVar[dict[tuple[Path, Pose], list[Stage]]] = {}
 
     def __init__(self, robot: Robot, base: Pose) -> None:
+        """Open a client and load the robot."""
         self.key = (robot.model.file, base)
         self.uses = 0
         self.client: int = bullet.connect(bullet.DIRECT)
@@ -241,7 +242,8 @@ def _mesh_arguments(mesh: Mesh) -> dict[str, object]:
         raise InputError("no such mesh file", file=mesh.file, key=mesh.name)
     if mesh.file.suffix.lower() in _READABLE_BY_PYBULLET:
         return {"fileName": str(mesh.file.resolve()), "meshScale": [mesh.scale] * 3}
+    scale = (mesh.scale, mesh.scale, mesh.scale)
     if mesh.convex:
-        return {"vertices": load_hulls(mesh.file, (mesh.scale,) * 3)[0].vertices.tolist()}
-    triangles = load_mesh(mesh.file, (mesh.scale,) * 3)
+        return {"vertices": load_hulls(mesh.file, scale)[0].vertices.tolist()}
+    triangles = load_mesh(mesh.file, scale)
     return {"vertices": triangles.vertices.tolist(), "indices": triangles.faces.ravel().tolist()}

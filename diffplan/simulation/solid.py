@@ -26,7 +26,7 @@ class Solid:
             InputError: if the file is missing or the mesh is not closed.
         """
         pose = mesh.pose.matrix
-        corners = load_mesh(mesh.file, (mesh.scale,) * 3).triangles
+        corners = load_mesh(mesh.file, (mesh.scale, mesh.scale, mesh.scale)).triangles
         return Solid(name=mesh.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
 
     def contains(self, points: Float) -> np.ndarray:
