@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from diffplan.benchmark.machine import Machine
+from diffplan.benchmark.ompl_log import ompl_log
 from diffplan.benchmark.results import Row
-from diffplan.benchmark.summary import ALL, Summary, counted_time, in_time
+from diffplan.benchmark.runner import Outcome
+from diffplan.benchmark.summary import ALL, Summary, counted_time, in_time, summarise
+from diffplan.benchmark.worker import Settings
 
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#7f7f7f")
 
@@ -35,19 +38,32 @@ _HEADINGS = (
 )
 
 
-def write_summary(
-    path: Path, summaries: list[Summary], machine: Machine, *, settings: dict[str, object], warm_up_s: dict[str, float]
-) -> None:
-    """Write `summary.json`."""
+def write_all(
+    outcome: Outcome, settings: Settings, machine: Machine, *, workers: int, total_time: float
+) -> list[Summary]:
+    """Write `summary.json`, `report.html` and `ompl.log` into the run's folder; return the summaries."""
+    rows, limit, folder = outcome.rows, settings.timeout, settings.folder
+    summaries = summarise(rows, limit)
     document = {
         "format": "diffplan/summary@1",
+        "suite": settings.suite,
+        "time_limit_s": limit,
+        "fallback": settings.fallback,
+        "dense_check_rad": settings.dense_check,
+        "jobs": workers,
+        "runs_kept_from_before": outcome.kept,
+        "total_time_s": total_time,
+        "warm_up_s": outcome.warm_up_s,
         "machine": asdict(machine),
-        "settings": settings,
-        "warm_up_s": warm_up_s,
         "notes": _NOTES,
         "results": [asdict(summary) for summary in summaries],
     }
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    name = Path(settings.suite).name.split(".")[0]
+    write_report(folder / "report.html", f"diffplan bench {name}", rows, summaries, machine, limit)
+    log = ompl_log(name, rows, machine, time_limit=limit, total_time=total_time)
+    (folder / "ompl.log").write_text(log, encoding="utf-8")
+    return summaries
 
 
 _NOTES = [

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from time import perf_counter
 
@@ -103,7 +104,7 @@ def _check_same_settings(settings: Settings) -> None:
 class _Worker:
     """A worker process, its pipe, and the job it is on."""
 
-    process: multiprocessing.process.BaseProcess
+    process: SpawnProcess
     connection: Connection
     job: Job
     deadline: float
@@ -123,7 +124,7 @@ def _rows(todo: list[Job], settings: Settings, workers: int, warm_up: dict[str, 
                 for worker in list(busy):
                     if worker.connection in ready:
                         answer = _receive(worker)
-                        if isinstance(answer, float):
+                        if not isinstance(answer, Row):
                             warm_up[worker.job.planner] = max(answer, warm_up.get(worker.job.planner, 0.0))
                             worker.deadline = perf_counter() + patience
                             continue

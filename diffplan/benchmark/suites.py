@@ -37,14 +37,14 @@ class Case:
 
     def plan(self, *, planner: str, seed: int, timeout: float, fallback: bool) -> Plan:
         """Plan this problem (see `diffplan.planning`)."""
-        from diffplan import planning
+        from diffplan.planning import plan, solve
 
         if isinstance(self.goal, np.ndarray):
             start = np.asarray(self.start, dtype=np.float64)
             problem = Problem(robot=self.robot, scene=self.scene, start=start, goals=self.goal, name=self.id)
-            return planning.solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
+            return solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
         query = (self.robot, self.scene, self.start, self.goal)
-        return planning.plan(*query, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
+        return plan(*query, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
 
 
 def is_problem_suite(path: str) -> bool:

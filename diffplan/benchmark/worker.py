@@ -32,7 +32,6 @@ class Settings:
     robot: str | None
     timeout: float
     fallback: bool
-    options: dict[str, object]
     dense_check: float | None
     folder: Path
 

@@ -1,0 +1,101 @@
+"""The command line: `diffplan COMMAND ...`. Parses, calls, prints; no algorithm.
+
+Exit codes: 0 solved or done, 1 not solved, 2 bad input or usage, 130 stopped by Ctrl-C.
+Messages for people go to stderr, results to stdout or to the file named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TextIO
+
+from diffplan import __version__
+from diffplan.errors import DiffplanError
+
+# Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
+_COMMANDS = {
+    "plan": "plan a motion in a scene and certify it",
+    "check": "check a scene or a problem suite strictly, without planning",
+    "bench": "run planners over problems and compare them",
+    "data": "generate training data, or describe it",
+    "train": "fit the prior",
+    "planners": "list the planners",
+    "robots": "list the robots, describe one, or fit its collision spheres",
+}
+_ERROR, _INTERRUPTED = 2, 130
+# Joint values may begin with a minus, which argparse would take for an option.
+_JOINT_OPTIONS = ("--start", "--goal")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="diffplan",
+        description="Certified robot-arm motion planning with a guided diffusion prior.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"diffplan {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in _COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        import_module(f"diffplan.commands.{name}").add_arguments(command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    args = build_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    try:
+        with _results() as out:
+            return import_module(f"diffplan.commands.{args.command}").run(args, out)
+    except DiffplanError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:
+        return _refuse("the reader of the output is gone")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _refuse(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("diffplan: stopped", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _refuse(message: str) -> int:
+    print(f"diffplan: {' '.join(message.split())}", file=sys.stderr)
+    return _ERROR
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Write `--start -0.1,0.2` as `--start=-0.1,0.2`."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in _JOINT_OPTIONS and word[:1] == "-" and word[1:2] in "0123456789.":
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+@contextmanager
+def _results() -> Iterator[TextIO]:
+    """Give the true stdout to results only: libraries (PyBullet, in C) that print there are sent to stderr."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as out:
+            yield out
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

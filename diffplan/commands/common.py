@@ -1,0 +1,66 @@
+"""What several commands share: arguments of planning, and tables."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TextIO
+
+DEFAULT_TIMEOUT_S = 10.0
+
+
+def positive_number(text: str) -> float:
+    """Read a positive number from the command line."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return value
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 from the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return value
+
+
+def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that `plan` and `bench` share."""
+    parser.add_argument(
+        "--timeout",
+        type=positive_number,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help=f"time limit of planning (default {DEFAULT_TIMEOUT_S:g})",
+    )
+    parser.add_argument("--no-fallback", action="store_true", help="no sampling planner may help `diffusion`")
+
+
+def check_planner(name: str) -> None:
+    """Make sure that there is a planner of this name, before anything slow happens.
+
+    Raises:
+        InputError: if there is none; the message lists the names there are.
+    """
+    from diffplan.errors import InputError, did_you_mean
+    from diffplan.planners import PLANNERS
+
+    if name not in PLANNERS:
+        raise InputError(f"no planner {name!r}{did_you_mean(name, PLANNERS)}", allowed=list(PLANNERS))
+
+
+def print_table(
+    out: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
+) -> None:
+    """Print a table; columns of numbers stand to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, heading in enumerate(headings):
+        numeric = all(not row[i] or row[i].lstrip("-+")[:1].isdigit() for row in rows)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(file=out, width=None if out.isatty() else 160).print(table)

@@ -1,0 +1,158 @@
+"""`diffplan plan`: one query of a scene, from reading to certified plan, file and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, TextIO
+
+from diffplan.commands.common import add_planner_arguments, check_planner
+from diffplan.errors import InputError
+
+if TYPE_CHECKING:
+    from diffplan.problem import Plan
+    from diffplan.robot import Robot
+    from diffplan.scene import Goal, Query, Scene
+
+_PICTURES = (".png", ".gif", ".mp4")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("scene", metavar="SCENE", help="scene file, or the name of a shipped scene")
+    parser.add_argument("--query", metavar="NAME", help="query of the scene (default: `default`, or the only one)")
+    parser.add_argument("--robot", metavar="NAME", help="robot, if the scene names none or another is meant")
+    parser.add_argument("--start", metavar="J,J,...|NAME", help="start: joint values or a configuration's name")
+    parser.add_argument("--goal", metavar="J,J,...|NAME", help="goal: joint values or a configuration's name")
+    add_planner_arguments(parser)
+    parser.add_argument("--planner", metavar="NAME", default="diffusion", help="see `diffplan planners`")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
+    parser.add_argument(
+        "--render",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="draw to .png, .gif or .mp4; repeatable",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw joint curves with their limits")
+    parser.add_argument("--json", action="store_true", help="print the plan document on stdout")
+
+
+def run(args: argparse.Namespace, out: TextIO) -> int:
+    """Plan and report; 0 if the plan is certified, 1 if not."""
+    begin = perf_counter()
+    files: list[Path] = [*args.render, *([args.out] if args.out else []), *([args.plot] if args.plot else [])]
+    for picture in args.render:
+        if picture.suffix not in _PICTURES:
+            raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
+    check_planner(args.planner)
+
+    from diffplan import planning
+    from diffplan.robot import Robot
+    from diffplan.scene import Scene
+
+    scene = Scene.load(args.scene)
+    robot = Robot.load(args.robot or scene.robot or "panda")
+    start, goal = _ends(args, scene, robot)
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    load = perf_counter() - begin
+    plan = planning.plan(
+        robot,
+        scene,
+        start,
+        goal,
+        planner=args.planner,
+        seed=args.seed,
+        timeout=args.timeout,
+        fallback=not args.no_fallback,
+    )
+    plan = replace(plan, timing_s={**plan.timing_s, "load": load, "total": perf_counter() - begin})
+    _report(plan)
+    _write(plan, args, out)
+    return 0 if plan.solved else 1
+
+
+def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[float, ...] | str, Goal]:
+    """Return start and goal: those given, else the query's."""
+    start = _joints(args.start, "--start", robot) if args.start else None
+    goal = _joints(args.goal, "--goal", robot) if args.goal else None
+    if start is not None and goal is not None:
+        if args.query:
+            raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
+        return start, goal
+    query = _query(args.query, scene)
+    return start if start is not None else query.start, goal if goal is not None else query.goal
+
+
+def _query(name: str | None, scene: Scene) -> Query:
+    if name is None and "default" not in scene.queries and len(scene.queries) != 1:
+        raise InputError(
+            "which query?", key="--query", allowed=list(scene.queries) or "none in this scene: give --start and --goal"
+        )
+    return scene.query(name or ("default" if "default" in scene.queries else next(iter(scene.queries))))
+
+
+def _joints(text: str, option: str, robot: Robot) -> tuple[float, ...] | str:
+    """Return joint values, or the name of a configuration after checking that there is one."""
+    if "," not in text:
+        robot.configuration(text)
+        return text
+    try:
+        values = tuple(float(value) for value in text.split(","))
+    except ValueError:
+        raise InputError("not joint values", key=option, value=text, allowed="numbers with commas between") from None
+    if len(values) != robot.dof or any(value - value != 0 for value in values):
+        allowed = f"{robot.dof} finite values: {', '.join(robot.joint_names)}"
+        raise InputError("wrong joint values", key=option, value=text, allowed=allowed)
+    return values
+
+
+def _report(plan: Plan) -> None:
+    """Say on stderr what came out."""
+    if not plan.solved:
+        print(f"not solved: {plan.status.value}: {plan.message}", file=sys.stderr)
+    elif plan.metrics and plan.certificate:
+        clearance = plan.certificate.min_clearance_m
+        closest = plan.certificate.closest
+        where = f", least clearance {1000 * clearance:.1f} mm" if clearance is not None else ""
+        where += f" ({closest.link} to {closest.obstacle})" if closest else ""
+        path = f"path {plan.metrics.path_length_rad:.2f} rad (straight line {plan.metrics.straight_line_rad:.2f})"
+        print(
+            f"solved by {plan.solved_by}, certified by {plan.certificate.checked_by}: "
+            f"{path}, motion {plan.metrics.duration_s:.2f} s{where}",
+            file=sys.stderr,
+        )
+    print("times: " + ", ".join(f"{name} {value:.2f} s" for name, value in plan.timing_s.items()), file=sys.stderr)
+
+
+def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
+    """Write the plan file and pictures that were asked for."""
+    if args.out:
+        plan.save(args.out)
+        print(f"wrote {args.out}", file=sys.stderr)
+    if args.json:
+        from diffplan.formats.plan_file import plan_document
+
+        json.dump(plan_document(plan), out)
+        out.write("\n")
+    if plan.trajectory is None and (args.render or args.plot):
+        print("nothing to draw: no candidate was found", file=sys.stderr)
+        return
+    if args.render:
+        from diffplan.simulation.render import render
+
+        for file in args.render:
+            render(plan, file)
+            print(f"wrote {file}", file=sys.stderr)
+    if args.plot:
+        from diffplan.viewer.plots import plot_joints
+
+        plot_joints(plan, args.plot)
+        print(f"wrote {args.plot}", file=sys.stderr)
