@@ -28,12 +28,13 @@ class InputError(DiffplanError):
         allowed: str | Iterable[str] | None = None,
     ) -> None:
         self.problem, self.file, self.line, self.key, self.value = problem, file, line, key, value
+        self.allowed = allowed if isinstance(allowed, str) or allowed is None else ", ".join(allowed)
         where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
         text = where + (f"{key}: " if key else "") + problem
         if value is not None:
             text += f" (found {value!r})"
         if allowed is not None:
-            text += f"; allowed: {allowed if isinstance(allowed, str) else ', '.join(allowed)}"
+            text += f"; allowed: {self.allowed}"
         super().__init__(text)
 
 

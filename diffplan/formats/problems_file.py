@@ -1,0 +1,81 @@
+"""Problem suites (JSON, may be gzipped, `diffplan/problems@1`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.assets import shipped_robots
+from diffplan.errors import InputError
+from diffplan.formats.entry import Entry
+from diffplan.formats.obstacles import read_obstacles
+from diffplan.formats.robot_file import load_robot
+from diffplan.formats.strict_json import read_json
+from diffplan.geometry import Float
+from diffplan.robot import Robot
+from diffplan.scene import Scene
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SuiteEntry:
+    """One problem: from `start` [dof] to any row of `goals` [k, dof] in `scene` (rad or m)."""
+
+    id: str
+    start: Float
+    goals: Float
+    scene: Scene
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Suite:
+    """A set of problems for one robot, which holds its `fixed_joints` (rad or m) already."""
+
+    name: str
+    robot: Robot
+    fixed_joints: dict[str, float]
+    entries: tuple[SuiteEntry, ...]
+
+
+def load_problems(path: str | Path) -> Suite:
+    """Read a problem suite.
+
+    Raises:
+        InputError: naming file, key path, value and what is allowed.
+    """
+    fields = read_json(path).fields(
+        ("format", "name", "robot", "joint_names", "problems"), ("fixed_joints", "source", "description", "license")
+    )
+    fields["format"].expect_format("diffplan/problems@1")
+    robot_name = fields["robot"].choice(shipped_robots(), "robot")
+    robot = load_robot(robot_name)
+    names = tuple(entry.text() for entry in fields["joint_names"].sequence())
+    if names != robot.joint_names:
+        raise fields["joint_names"].error("not the robot's joints, in its order", allowed=robot.joint_names)
+    held = fields["fixed_joints"].fields((), robot.held_joints) if "fixed_joints" in fields else {}
+    fixed_joints = {name: entry.number() for name, entry in held.items()}
+    entries: dict[str, SuiteEntry] = {}
+    for item in fields["problems"].sequence():
+        entry = _problem(item, robot_name, robot.dof)
+        if entry.id in entries:
+            raise item.mapping()["id"].error("duplicate problem id", allowed="an id used once")
+        entries[entry.id] = entry
+    if not entries:
+        raise InputError("the suite has no problems", file=path, key="problems")
+    return Suite(
+        name=fields["name"].text(),
+        robot=robot.with_held(fixed_joints),
+        fixed_joints=fixed_joints,
+        entries=tuple(entries.values()),
+    )
+
+
+def _problem(entry: Entry, robot: str, dof: int) -> SuiteEntry:
+    fields = entry.fields(("id", "start", "goals", "obstacles"))
+    goals = [goal.numbers(dof) for goal in fields["goals"].sequence()]
+    if not goals:
+        raise fields["goals"].error("no goal", allowed="at least one list of joint values")
+    name = fields["id"].text()
+    scene = Scene(name=name, robot=robot, obstacles=read_obstacles(fields["obstacles"]))
+    return SuiteEntry(id=name, start=np.array(fields["start"].numbers(dof)), goals=np.array(goals), scene=scene)
