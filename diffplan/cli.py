@@ -42,7 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"diffplan {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in _COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        command = commands.add_parser(
+            name, help=purpose, allow_abbrev=False, description=f"{purpose[0].upper()}{purpose[1:]}."
+        )
         import_module(f"diffplan.commands.{name}").add_arguments(command)
     return parser
 

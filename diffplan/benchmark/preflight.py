@@ -12,6 +12,8 @@ from diffplan.ik import inverse_kinematics
 from diffplan.scene import PoseGoal
 from diffplan.simulation.certificate import Certifier
 
+_LIMIT_TOLERANCE = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class End:
@@ -50,7 +52,7 @@ def _goal(case: Case, certifier: Certifier) -> End:
 def _state(q: Float, case: Case, certifier: Certifier) -> End:
     """Return in words whether a configuration [dof] is within limits and free."""
     robot = case.robot
-    for i in np.flatnonzero((q < robot.lower) | (q > robot.upper)):
+    for i in np.flatnonzero((q < robot.lower - _LIMIT_TOLERANCE) | (q > robot.upper + _LIMIT_TOLERANCE)):
         limits = f"{robot.lower[i]:.4f} ... {robot.upper[i]:.4f}"
         return End(free=False, text=f"{robot.joint_names[i]} = {q[i]:.4f} is outside {limits}")
     check = certifier.check(q)

@@ -49,6 +49,7 @@ def write_all(
         "suite": settings.suite,
         "time_limit_s": limit,
         "fallback": settings.fallback,
+        "options": settings.options,
         "dense_check_rad": settings.dense_check,
         "jobs": workers,
         "runs_kept_from_before": outcome.kept,

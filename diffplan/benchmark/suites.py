@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
-from diffplan.problem import Plan, Problem
+from diffplan.problem import Plan
 from diffplan.robot import Robot
 from diffplan.scene import Goal, Scene
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_ROBOT = "panda"
+Options: TypeAlias = "dict[str, object]"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,16 +34,21 @@ class Case:
         """The part of the id before the first slash."""
         return self.id.split("/", 1)[0]
 
-    def plan(self, *, planner: str, seed: int, timeout: float, fallback: bool) -> Plan:
-        """Plan this problem (see `diffplan.planning`)."""
-        from diffplan.planning import plan, solve
+    def plan(self, *, planner: str, seed: int, timeout: float, fallback: bool, options: Options | None) -> Plan:
+        """Plan this problem (see `diffplan.planning.plan`)."""
+        from diffplan.planning import plan
 
-        if isinstance(self.goal, np.ndarray):
-            start = np.asarray(self.start, dtype=np.float64)
-            problem = Problem(robot=self.robot, scene=self.scene, start=start, goals=self.goal, name=self.id)
-            return solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
-        query = (self.robot, self.scene, self.start, self.goal)
-        return plan(*query, planner=planner, seed=seed, timeout=timeout, fallback=fallback)
+        return plan(
+            self.robot,
+            self.scene,
+            self.start,
+            self.goal,
+            planner=planner,
+            seed=seed,
+            timeout=timeout,
+            fallback=fallback,
+            options=options,
+        )
 
 
 def is_problem_suite(path: str) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffplan.benchmark.results import Row
-from diffplan.benchmark.suites import Case, load_cases
+from diffplan.benchmark.suites import Case, Options, load_cases
 
 if TYPE_CHECKING:
     from diffplan.problem import Plan
@@ -32,6 +32,7 @@ class Settings:
     robot: str | None
     timeout: float
     fallback: bool
+    options: dict[str, Options]
     dense_check: float | None
     folder: Path
 
@@ -78,11 +79,21 @@ def work(connection: Connection, settings: Settings) -> None:
         connection.send(_run(cases[job.case], job, settings))
 
 
+def _plan(case: Case, planner: str, seed: int, settings: Settings) -> Plan:
+    return case.plan(
+        planner=planner,
+        seed=seed,
+        timeout=settings.timeout,
+        fallback=settings.fallback,
+        options=settings.options.get(planner),
+    )
+
+
 def _warm_up(case: Case, planner: str, settings: Settings) -> float:
     """Plan once unrecorded, so that compilation and loading stay out of the times; return how long it took [s]."""
     begin = perf_counter()
     try:
-        case.plan(planner=planner, seed=_WARM_UP_SEED, timeout=settings.timeout, fallback=settings.fallback)
+        _plan(case, planner, _WARM_UP_SEED, settings)
     except Exception:  # the recorded run meets the same failure and reports it
         traceback.print_exc(limit=1)
     return perf_counter() - begin
@@ -92,7 +103,7 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
     """Plan one job and write its plan file; a planner that raises gives an `error` row."""
     begin = perf_counter()
     try:
-        plan = case.plan(planner=job.planner, seed=job.seed, timeout=settings.timeout, fallback=settings.fallback)
+        plan = _plan(case, job.planner, job.seed, settings)
         elapsed = perf_counter() - begin
         path = plan_path(settings.folder, job)
         path.parent.mkdir(parents=True, exist_ok=True)

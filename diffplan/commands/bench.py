@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.commands.common import add_planner_arguments, check_planner, positive, positive_number
+from diffplan.commands.common import add_planner_arguments, check_planner, positive, positive_number, read_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     """Run what is not done yet, then write summary, report and log; prints where they are."""
     for planner in args.planners:
         check_planner(planner)
+    options = read_options(args.options, args.planners) if args.options else {}
     from rich.console import Console
 
     from diffplan.benchmark.machine import this_machine
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         robot=args.robot,
         timeout=args.timeout,
         fallback=not args.no_fallback,
+        options=options,
         dense_check=args.dense_check,
         folder=args.out,
     )

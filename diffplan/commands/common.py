@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from diffplan.formats.entry import Entry
 
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -44,10 +48,45 @@ def check_planner(name: str) -> None:
         InputError: if there is none; the message lists the names there are.
     """
     from diffplan.errors import InputError, did_you_mean
-    from diffplan.planners import PLANNERS
+    from diffplan.planning import PLANNERS
 
     if name not in PLANNERS:
         raise InputError(f"no planner {name!r}{did_you_mean(name, PLANNERS)}", allowed=list(PLANNERS))
+
+
+def read_options(file: Path, planners: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Read planner options (`planner: {option: value}`) and let each planner check its own.
+
+    Raises:
+        InputError: for a planner that is not run, or options that it does not know.
+    """
+    from diffplan.formats.strict_yaml import read_yaml
+    from diffplan.planning import make_planner
+
+    options = {
+        planner: {key: _option(value) for key, value in entry.mapping().items()}
+        for planner, entry in read_yaml(file).fields((), planners).items()
+    }
+    for planner, values in options.items():
+        make_planner(planner, values)
+    return options
+
+
+def _option(entry: Entry) -> object:
+    """Return a truth value, number or list of them if it reads as one, else the text."""
+    from diffplan.errors import InputError
+
+    if entry.is_list:
+        return [_option(item) for item in entry.sequence()]
+    try:
+        return entry.boolean()
+    except InputError:
+        pass
+    try:
+        value = entry.number()
+    except InputError:
+        return entry.text()
+    return int(value) if value.is_integer() and not set(entry.text()) & set(".eE") else value
 
 
 def print_table(

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
             raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
     check_planner(args.planner)
 
-    from diffplan import planning
+    from diffplan.planning import plan
     from diffplan.robot import Robot
     from diffplan.scene import Scene
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
     load = perf_counter() - begin
-    plan = planning.plan(
+    result = plan(
         robot,
         scene,
         start,
@@ -73,10 +73,11 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         timeout=args.timeout,
         fallback=not args.no_fallback,
     )
-    plan = replace(plan, timing_s={**plan.timing_s, "load": load, "total": perf_counter() - begin})
-    _report(plan)
-    _write(plan, args, out)
-    return 0 if plan.solved else 1
+    load += result.timing_s.get("load", 0.0)
+    result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
+    _report(result)
+    _write(result, args, out)
+    return 0 if result.solved else 1
 
 
 def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[float, ...] | str, Goal]:

@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
     """Print the table of planners."""
-    from diffplan.planners import PLANNERS
+    from diffplan.planning import PLANNERS, make_planner
 
-    print_table(out, ("planner", "what it does"), [[name, about] for name, about in PLANNERS.items()])
+    rows = [[name, (type(make_planner(name)).__doc__ or "").split("\n")[0]] for name in PLANNERS]
+    print_table(out, ("planner", "what it does"), rows)
     return 0
