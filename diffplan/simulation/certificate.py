@@ -136,7 +136,7 @@ class Certifier:
         sweep = self._sweep(trajectory.position)
         reason = form.reason
         if not reason and hidden:
-            reason = f"{hidden[0]} is inside {hidden[1]}"
+            reason = _contact(*hidden)
         if not reason and sweep.touch:
             time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
             reason = f"{_contact(*self._pairs.names[sweep.touch.pair], sweep.touch.clearance_m)} at {time:.3f} s"
@@ -182,7 +182,7 @@ class Certifier:
         return clearance[pairs]
 
     def _hidden(self, q: Float) -> tuple[str, str, float] | None:
-        """Return the contact that surface distances do not show at q [dof]: (link, obstacle, -clearance seen at most).
+        """Return the contact that surface distances do not show at q [dof]: (link, obstacle, clearance).
 
         A base that stands in an obstacle, or a link wholly within the walls of a hollow mesh. Where surfaces do not
         touch, a link is wholly inside or wholly outside, so that a point of each of its convex parts tells; and along
@@ -194,7 +194,7 @@ class Certifier:
         for link, pose, points in zip(self.robot.links, poses, self._cover.inner, strict=True):
             for solid in self._solids:
                 if solid.contains(points @ pose[:3, :3].T + pose[:3, 3]).any():
-                    return link, solid.name, -SIGHT
+                    return link, solid.name, -np.inf
         return None
 
     def _deep_mount(self) -> tuple[str, str, float] | None:
@@ -291,6 +291,8 @@ class _Pairs:
 
 
 def _contact(one: str, other: str, clearance_m: float) -> str:
+    if clearance_m == -np.inf:
+        return f"{one} is inside {other}"
     if clearance_m > TOUCH:
         return f"{one} and {other} are too close to tell ({1000 * clearance_m:.2f} mm)"
     return f"{one} touches {other} ({1000 * clearance_m:.1f} mm)"

@@ -1,0 +1,258 @@
+"""The certificate: never "valid" with a contact, and clear about what is wrong."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+
+from diffplan.errors import InputError
+from diffplan.geometry import Pose
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Scene, Sphere, Urdf
+from diffplan.simulation.certificate import Certifier
+from diffplan.simulation.motion_bound import cover, travel
+
+AWAY = np.array([0.9, 0.1, 0.2, -1.3, 0.1, 1.2, 0.3])
+
+
+def _certify(robot, scene, trajectory, start=None, goals=None):
+    start = trajectory.position[0] if start is None else start
+    goals = trajectory.position[-1:] if goals is None else goals
+    with Certifier(robot, scene) as certifier:
+        return certifier.certify(trajectory, start=start, goals=goals)
+
+
+def _random_scene(rng):
+    obstacles = []
+    for i in range(6):
+        place = rng.uniform([0.25, -0.6, 0.1], [0.7, 0.6, 0.9])
+        turn = rng.normal(size=4)
+        pose = Pose(xyz=tuple(place), quat_xyzw=tuple(turn / np.linalg.norm(turn)))
+        size = rng.uniform(0.02, 0.25, 3)
+        obstacles.append(
+            [
+                Box(name=f"o{i}", size=tuple(size), pose=pose),
+                Cylinder(name=f"o{i}", radius=size[0] / 2, height=size[1], pose=pose),
+                Sphere(name=f"o{i}", radius=size[0] / 2, pose=pose),
+                Capsule(name=f"o{i}", radius=size[0] / 4, height=size[1], pose=pose),
+            ][i % 4]
+        )
+    return Scene(obstacles=tuple(obstacles))
+
+
+def test_certified_paths_have_no_contact_and_refused_ones_have_one(panda, timed):
+    rng = np.random.default_rng(11)
+    certified = refused = 0
+    while certified < 6 or refused < 6:
+        start = rng.uniform(panda.lower, panda.upper)
+        trajectory = timed(np.array([start, np.clip(start + rng.normal(0, 0.4, 7), panda.lower, panda.upper)]), 2.5)
+        scene = _random_scene(rng)
+        with Certifier(panda, scene) as certifier:
+            certificate = certifier.certify(trajectory, start=start, goals=trajectory.position[-1:])
+            ends = trajectory.position[[0, -1]]
+            steps = int(np.ceil(np.abs(ends[1] - ends[0]).max() / 0.005))
+            checks = [certifier.check(q) for q in np.linspace(*ends, steps + 1)]
+        least = min(min(check.clearance_m, check.self_clearance_m) for check in checks)
+        if certificate.valid:
+            certified += 1
+            assert least > 0
+            assert certificate.min_clearance_m >= min(0.25, *(check.clearance_m for check in checks)) - 0.002
+        else:
+            refused += 1
+            assert "touches" in certificate.reason
+            assert least < 0.003
+
+
+def test_a_thin_plate_between_two_samples_is_found(panda):
+    reach = panda.configuration("home")
+    path = np.array([reach, reach]) + np.array([[-1.0], [1.0]]) * np.eye(7)[0]
+    tip = panda.link_pose(reach[None], "panda_hand")[0, :3, 3]
+    plate = Box(name="plate", size=(0.2, 0.002, 0.3), pose=Pose(xyz=tuple(tip)))
+    with Certifier(panda, Scene(obstacles=(plate,))) as certifier:
+        assert all(certifier.check(q).free for q in path)
+        touch = certifier._sweep(path).touch
+        assert touch is not None
+        assert 0.2 < touch.place < 0.8
+
+
+def test_grazing_the_corner_of_a_plate_by_less_than_a_millimetre_is_found(panda, timed):
+    reach = panda.configuration("home")
+    trajectory = timed(np.array([reach - 0.5 * np.eye(7)[0], reach + 0.5 * np.eye(7)[0]]), 2.0)
+    ball = Sphere(name="ball", radius=0.02, pose=Pose(xyz=(0.3, 0.0, 0.2)))
+    with Certifier(panda, Scene(obstacles=(ball,))) as certifier:
+        away = min(certifier.check(q).clearance_m for q in np.linspace(*trajectory.position[[0, -1]], 400))
+    for gap, valid in ((0.0005, True), (-0.0005, False)):
+        grown = Scene(obstacles=(replace(ball, radius=ball.radius + away - gap),))
+        assert _certify(panda, grown, trajectory).valid is valid
+
+
+def test_self_collision_is_found_and_named(panda, timed):
+    folded = np.array([0.0, 0.0, 0.0, -3.05, 0.0, -0.05, 0.0])
+    with Certifier(panda, Scene()) as certifier:
+        check = certifier.check(folded)
+    assert not check.free
+    assert all(link in check.contact for link in check.self_links)
+    certificate = _certify(panda, Scene(), timed(np.array([panda.configuration("home"), folded]), 3.0))
+    assert not certificate.valid
+    assert "touches" in certificate.reason
+    assert certificate.min_self_clearance_m < 1e-4
+
+
+def test_distance_to_a_ball_is_the_distance_of_the_surfaces(panda):
+    home = panda.configuration("home")
+    ball = Sphere(name="ball", radius=0.05, pose=Pose(xyz=(0.8, 0.0, 0.5)))
+    near = replace(ball, pose=Pose(xyz=(0.6, 0.0, 0.5)))
+    with Certifier(panda, Scene(obstacles=(near, replace(ball, name="far", radius=0.01)))) as certifier:
+        first = certifier.check(home)
+    with Certifier(panda, Scene(obstacles=(replace(near, radius=0.10),))) as certifier:
+        second = certifier.check(home)
+    assert first.obstacle == "ball"
+    assert first.clearance_m - second.clearance_m == pytest.approx(0.05, abs=1e-6)
+
+
+def test_the_scene_moves_with_the_robot_base(panda):
+    home = panda.configuration("home")
+    base = Pose.from_rpy((0.3, -0.2, 0.4), (0.0, 0.0, 0.7))
+    cube = Box(name="cube", size=(0.1, 0.1, 0.1), pose=Pose(xyz=(0.6, 0.0, 0.3)))
+    with Certifier(panda, Scene(obstacles=(cube,))) as certifier:
+        here = certifier.check(home)
+    moved = Scene(robot_base=base, obstacles=(replace(cube, pose=base @ cube.pose),))
+    with Certifier(panda, moved) as certifier:
+        there = certifier.check(home)
+    assert there.clearance_m == pytest.approx(here.clearance_m, abs=1e-5)
+    assert (there.link, there.self_links) == (here.link, here.self_links)
+
+
+def test_a_second_certifier_sees_neither_the_obstacles_nor_the_fingers_of_the_first(panda):
+    home = panda.configuration("home")
+    with Certifier(panda, Scene()) as certifier:
+        empty = certifier.check(home)
+    tip = panda.link_pose(home[None], "panda_hand")[0, :3, 3]
+    inside = Box(name="inside", size=(0.2, 0.2, 0.2), pose=Pose(xyz=tuple(tip)))
+    closed = panda.with_held({"panda_finger_joint1": 0.0})
+    with Certifier(closed, Scene(obstacles=(inside,))) as certifier:
+        assert not certifier.check(home).free
+    with Certifier(panda, Scene()) as certifier:
+        assert certifier.check(home) == empty
+
+
+def test_a_robot_may_stand_on_a_floor_but_not_in_it(panda, timed):
+    trajectory = timed(np.array([panda.configuration("home"), panda.configuration("home") + 0.2]), 1.5)
+    floor = Box(name="floor", size=(3.0, 3.0, 0.1), pose=Pose(xyz=(0.0, 0.0, -0.05)))
+    assert _certify(panda, Scene(obstacles=(floor,)), trajectory).valid
+    risen = _certify(panda, Scene(obstacles=(replace(floor, pose=Pose(xyz=(0.0, 0.0, -0.03))),)), trajectory)
+    assert not risen.valid
+    assert "panda_link0" in risen.reason
+    assert "floor" in risen.reason
+
+
+def _shell(tmp_path, outer, inner):
+    """A closed cube with a cubic hollow in it."""
+    wall, hollow = trimesh.creation.box((outer,) * 3), trimesh.creation.box((inner,) * 3)
+    hollow.invert()
+    file = tmp_path / "shell.obj"
+    trimesh.util.concatenate([wall, hollow]).export(file)
+    return file
+
+
+def test_a_robot_in_a_hollow_is_free_and_one_in_the_solid_is_not(panda, timed, tmp_path):
+    trajectory = timed(np.array([panda.configuration("home"), panda.configuration("home") + 0.2]), 1.5)
+    around = Mesh(name="shell", file=_shell(tmp_path, 6.0, 5.0))
+    certificate = _certify(panda, Scene(obstacles=(around,)), trajectory)
+    assert certificate.valid
+    assert certificate.min_clearance_m == pytest.approx(1.8, abs=0.3)
+    solid = replace(around, pose=Pose(xyz=(8.25, 0.0, 0.0)), scale=3.0)
+    with Certifier(panda, Scene(obstacles=(solid,))) as certifier:
+        assert "shell" in certifier.check(panda.configuration("home")).contact
+    inside = _certify(panda, Scene(obstacles=(solid,)), trajectory)
+    assert not inside.valid
+    assert "inside shell" in inside.reason
+
+
+def test_clearances_change_no_faster_than_the_links_move(panda, tmp_path):
+    """PyBullet's distances, hollow meshes included, agree with the motion bounds: neither jumps nor misses."""
+    rng = np.random.default_rng(5)
+    ring = tmp_path / "ring.obj"
+    trimesh.creation.annulus(0.15, 0.2, 0.1).export(ring)
+    scene = _random_scene(rng).add(Mesh(name="ring", file=ring, pose=Pose(xyz=(0.45, 0.0, 0.4))))
+    shapes = cover(panda)
+    with Certifier(panda, scene) as certifier:
+        names = certifier._pairs.names
+        pairs = np.arange(len(names))
+        for _ in range(40):
+            start = rng.uniform(panda.lower, panda.upper)
+            path = np.array([start, start + rng.normal(0, 0.05, 7)])
+            way = certifier._pairs.travel(travel(panda, shapes, path))[-1]
+            first, second = (np.minimum(certifier._measure(q, pairs, 0.4), 0.4) for q in path)
+            outside = (first > 0) & (second > 0)
+            assert np.all(np.abs(first - second)[outside] <= way[outside] + 1e-4)
+
+
+def _trajectory(panda, timed):
+    return timed(np.array([panda.configuration("home"), AWAY]), 3.0)
+
+
+def test_an_honest_trajectory_within_limits_is_valid_with_its_figures(panda, timed):
+    trajectory = _trajectory(panda, timed)
+    certificate = _certify(panda, Scene(), trajectory, goals=np.array([AWAY + 1.0, AWAY]))
+    assert certificate.valid
+    assert certificate.reason == ""
+    assert certificate.goal_index == 1
+    assert certificate.min_clearance_m is None
+    assert certificate.start_error_rad == 0
+    assert certificate.goal_error_rad < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: {"velocity": 0 * t.velocity}, "velocity of .* does not match"),
+        (lambda t: {"acceleration": 0 * t.acceleration - 5}, "acceleration of .* does not match"),
+        (lambda t: {"velocity": t.velocity + 0.2}, "at rest"),
+        (lambda t: {"position": np.where(t.position > 0.85, np.nan, t.position)}, "not finite"),
+        (lambda t: {"time": t.time[::-1].copy()}, "does not increase"),
+        (lambda t: {"time": 1.5 * t.time}, "step of 0.015"),
+        (lambda t: {"time": 0.1 * t.time, "velocity": 10 * t.velocity}, "exceeds its velocity limit"),
+        (lambda t: {"time": 0.6 * t.time}, "does not match"),
+        (lambda t: {"position": t.position + 1e-4}, "away from the start"),
+        (lambda t: {"acceleration": t.acceleration[:-1]}, "has shape"),
+    ],
+)
+def test_a_trajectory_that_lies_or_breaks_a_limit_is_refused(panda, timed, change, reason):
+    honest = _trajectory(panda, timed)
+    certificate = _certify(panda, Scene(), replace(honest, **change(honest)), honest.position[0], honest.position[-1:])
+    assert not certificate.valid
+    assert re.search(reason, certificate.reason), certificate.reason
+
+
+def test_leaving_position_limits_is_refused_and_names_the_joint(panda, timed):
+    outside = panda.configuration("home")
+    outside[3] = panda.upper[3] + 0.01
+    certificate = _certify(panda, Scene(), timed(np.array([panda.configuration("home"), outside]), 4.0))
+    assert not certificate.valid
+    assert not certificate.joint_limits_ok
+    assert "panda_joint4" in certificate.reason
+
+
+def test_ending_elsewhere_than_in_a_goal_is_refused(panda, timed):
+    certificate = _certify(panda, Scene(), _trajectory(panda, timed), goals=AWAY[None] + 0.002)
+    assert not certificate.valid
+    assert certificate.goal_error_rad == pytest.approx(0.002)
+
+
+def test_too_strong_an_acceleration_is_refused(panda, timed):
+    path = np.array([panda.configuration("home"), panda.configuration("home") + 0.1 * np.eye(7)[1]])
+    certificate = _certify(panda, Scene(), timed(path, 0.22))
+    assert not certificate.acceleration_limits_ok
+    assert certificate.velocity_limits_ok
+
+
+def test_hollow_meshes_in_urdf_obstacles_are_refused(panda, tmp_path):
+    trimesh.creation.box((0.1, 0.1, 0.1)).export(tmp_path / "cube.obj")
+    (tmp_path / "cup.urdf").write_text(
+        '<robot name="cup"><link name="cup"><collision concave="yes"><geometry><mesh filename="cube.obj"/></geometry>'
+        "</collision></link></robot>"
+    )
+    with pytest.raises(InputError, match="concave"):
+        Certifier(panda, Scene(obstacles=(Urdf(name="cup", file=tmp_path / "cup.urdf"),)))
