@@ -105,11 +105,23 @@ def distance_field(meshes: list[trimesh.Trimesh], spacing: float | None = None, 
     origin = np.asarray(lower - padding, dtype=np.float64)
     nx, ny, nz = (int(n) + 1 for n in np.ceil((upper - lower + 2 * padding) / spacing))
     shape = (nx, ny, nz)
-    values = np.full(shape, np.inf)
-    for mesh in meshes:
-        triangles = np.asarray(mesh.triangles, dtype=np.float64)
-        np.minimum(values, grid_distance(origin, spacing, shape, triangles, _pseudonormals(mesh)), out=values)
+    solids = np.full(shape, np.inf)
+    cavities = np.full(shape, -np.inf)
+    for part in (part for mesh in meshes for part in _parts(mesh)):
+        triangles = np.asarray(part.triangles, dtype=np.float64)
+        values = grid_distance(origin, spacing, shape, triangles, _pseudonormals(part))
+        if part.volume > 0:
+            np.minimum(solids, values, out=solids)
+        else:
+            np.maximum(cavities, values, out=cavities)
+    values = np.maximum(solids, cavities)
     return DistanceField(origin=origin, spacing=spacing, values=values.astype(np.float32))
+
+
+def _parts(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
+    """Return the connected surfaces: solids, which may overlap, and cavities, whose normals point inwards."""
+    labels = trimesh.graph.connected_component_labels(mesh.face_adjacency, node_count=len(mesh.faces))
+    return [trimesh.Trimesh(mesh.vertices, mesh.faces[labels == i], process=False) for i in range(labels.max() + 1)]
 
 
 def _pseudonormals(mesh: trimesh.Trimesh) -> Float:

@@ -142,6 +142,22 @@ def test_a_union_is_the_nearest_of_its_parts() -> None:
     assert field.values[tuple(at)] == pytest.approx(0.05)
 
 
+def test_overlapping_parts_of_one_mesh_are_solid_throughout_and_cavities_are_empty() -> None:
+    body, spout, cavity = (
+        trimesh.creation.box(size) for size in ((0.2, 0.2, 0.2), (0.2, 0.05, 0.05), (0.08, 0.1, 0.1))
+    )
+    spout.apply_translation((0.15, 0, 0))  # from x = 0.05 inside the body to 0.25
+    cavity.apply_translation((-0.05, 0, 0))
+    cavity.invert()
+    field = distance_field([trimesh.util.concatenate([body, spout, cavity])], spacing=0.01, padding=0.05)
+
+    def at(x: float) -> float:
+        return float(field.values[tuple(np.round((np.array([x, 0, 0]) - field.origin) / 0.01).astype(int))])
+
+    assert [at(x) < 0 for x in (-0.14, -0.05, 0.04, 0.06, 0.2, 0.26)] == [False, False, True, True, True, False]
+    assert at(-0.05) == pytest.approx(0.04, abs=1e-6)
+
+
 def test_the_field_of_a_file_is_kept_until_the_file_changes(two_tetrahedra: Path) -> None:
     scale = (0.01, 0.01, 0.01)
     first = file_field(two_tetrahedra, scale, convex=True)
