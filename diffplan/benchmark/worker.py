@@ -11,15 +11,12 @@ from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case, Options, load_cases
-
-if TYPE_CHECKING:
-    from diffplan.problem import Plan
+from diffplan.problem import Plan
 
 _WARM_UP_SEED = 2**31 - 1
 
@@ -51,15 +48,15 @@ class Job:
         """What makes the run unique, as in `Row.key`."""
         return self.planner, self.problem, self.seed
 
-    def failed(self, status: str, message: str) -> Row:
-        """Return the row of a run that gave no plan."""
+    def row(self, status: str, message: str) -> Row:
+        """Return the row of this run, with nothing but how it ended."""
         name = self.problem.split("/", 1)[0]
         return Row(planner=self.planner, problem=self.problem, set=name, seed=self.seed, status=status, message=message)
 
 
-def plan_path(folder: Path, job: Job) -> Path:
-    """Return where the plan of a job lies."""
-    return folder / "plans" / job.planner / f"{job.problem.replace('/', '__')}.{job.seed}.json"
+def plan_path(folder: Path, *, planner: str, problem: str, seed: int) -> Path:
+    """Return where the plan of a run lies."""
+    return folder / "plans" / planner / f"{problem.replace('/', '__')}.{seed}.json"
 
 
 def work(connection: Connection, settings: Settings) -> None:
@@ -105,7 +102,7 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
     try:
         plan = _plan(case, job.planner, job.seed, settings)
         elapsed = perf_counter() - begin
-        path = plan_path(settings.folder, job)
+        path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         plan.save(path)
         row = replace(row_of(plan, job), total_time_s=elapsed)
@@ -114,14 +111,14 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
     except Exception as error:  # the boundary to any planner: the benchmark goes on and says what happened
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
-        return job.failed("error", f"{type(error).__name__}: {error} ({where})")
+        return job.row("error", f"{type(error).__name__}: {error} ({where})")
     return row
 
 
 def row_of(plan: Plan, job: Job) -> Row:
     """Return the row of a plan; its verdict is the certificate's, never the planner's own belief."""
     row = replace(
-        job.failed(plan.status.value, "" if plan.solved else plan.message),
+        job.row(plan.status.value, "" if plan.solved else plan.message),
         solved_by=plan.solved_by,
         plan_time_s=plan.timing_s.get("plan"),
         certify_time_s=plan.timing_s.get("certify"),

@@ -63,6 +63,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     from rich.console import Console
 
     from diffplan.benchmark.machine import this_machine
+    from diffplan.benchmark.pool import Pool
     from diffplan.benchmark.report import print_table, write_all
     from diffplan.benchmark.runner import all_jobs, run
     from diffplan.benchmark.suites import load_cases, select
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     console = Console(stderr=True)
     try:
         with _reporting(console, len(jobs)) as report:
-            outcome = run(jobs, settings, workers=args.jobs, report=report)
+            outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report)
     except KeyboardInterrupt:
         print(f"{args.out} keeps what is done; the same command goes on from there", file=sys.stderr)
         raise

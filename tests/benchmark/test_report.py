@@ -1,0 +1,103 @@
+import json
+import sqlite3
+from html.parser import HTMLParser
+
+import pytest
+from ompl import _benchmark_statistics as statistics
+
+from diffplan.benchmark.machine import this_machine
+from diffplan.benchmark.report import write_all
+from diffplan.benchmark.results import Row
+from diffplan.benchmark.runner import Outcome
+from diffplan.benchmark.worker import Settings
+
+ROWS = [
+    Row(
+        planner=planner,
+        problem=f"{name}/{i}",
+        set=name,
+        seed=0,
+        status="solved" if good else "no_path_found",
+        solved_by=planner if good else "",
+        certified=good,
+        plan_time_s=0.01 * (i + 1),
+        certify_time_s=0.1,
+        path_length_rad=3.0 if good else None,
+        straight_line_rad=2.5,
+        message="" if good else "<nothing> found",
+    )
+    for planner, rate in (("diffusion", 1), ("straight", 2))
+    for name in ("box", "cage")
+    for i in range(4)
+    for good in (i % rate == 0,)
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    settings = Settings(
+        suite="suites/small.json.gz",
+        robot=None,
+        timeout=2.0,
+        fallback=True,
+        options={},
+        dense_check=None,
+        folder=tmp_path,
+    )
+    outcome = Outcome(rows=ROWS, kept=0, warm_up_s={"diffusion": 1.5})
+    write_all(outcome, settings, this_machine(), workers=1, total_time=12.0)
+    return tmp_path
+
+
+def test_the_summary_says_what_was_measured_where_and_how(folder):
+    document = json.loads((folder / "summary.json").read_text())
+    overall = {entry["planner"]: entry for entry in document["results"] if entry["set"] == "all"}
+    assert (overall["diffusion"]["certified"], overall["straight"]["certified"]) == (8, 4)
+    assert document["machine"]["cpu"]
+    assert document["machine"]["command"].startswith("diffplan")
+    assert document["warm_up_s"] == {"diffusion": 1.5}
+
+
+class _Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.outside, self.open = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.outside += [value for key, value in attrs if key in ("src", "href")]
+        if tag == "script":
+            self.outside.append("script")
+        if tag not in ("meta", "path"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_well_formed_file_that_needs_nothing_else(folder):
+    text = (folder / "report.html").read_text()
+    parser = _Links()
+    parser.feed(text)
+    assert parser.outside == []
+    assert parser.open == []
+    assert "<svg" in text
+    assert "8/8 (100.0 %)" in text
+    assert "&lt;nothing&gt; found" in text
+
+
+def test_ompls_own_reader_understands_the_log(folder):
+    database = folder / "ompl.db"
+    statistics.readBenchmarkLog(str(database), [str(folder / "ompl.log")], False)
+    connection = sqlite3.connect(database)
+    try:
+        query = "SELECT c.name, COUNT(*), SUM(r.solved), MIN(r.time) FROM runs r JOIN plannerConfigs c ON r.plannerid = c.id"
+        assert connection.execute(query + " GROUP BY c.name ORDER BY c.name").fetchall() == [
+            ("diffusion", 8, 8, 0.01),
+            ("straight", 8, 4, 0.01),
+        ]
+        assert connection.execute("SELECT description FROM enums WHERE name='problem'").fetchall()[0] == ("box/0",)
+    finally:
+        connection.close()

@@ -1,0 +1,91 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from diffplan.benchmark.pool import Pool
+from diffplan.benchmark.results import read_rows
+from diffplan.benchmark.runner import run
+from diffplan.benchmark.worker import Job, Settings
+from diffplan.errors import InputError
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        suite="none", robot=None, timeout=0.2, fallback=True, options={}, dense_check=None, folder=tmp_path / "run"
+    )
+
+
+@pytest.fixture
+def pool(settings, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    from stand_in_worker import work
+
+    return Pool(settings=settings, size=1, target=work, grace=60.0)
+
+
+def _jobs(*problems):
+    return [Job(planner="p", case=i, problem=problem, seed=0) for i, problem in enumerate(problems)]
+
+
+def _quiet(row, done):
+    pass
+
+
+def test_a_planner_that_kills_its_process_gives_an_error_row_and_the_run_goes_on(pool, settings):
+    outcome = run(_jobs("a/1", "a/dies", "a/2"), pool, report=_quiet)
+    assert [(row.problem, row.status) for row in outcome.rows] == [
+        ("a/1", "solved"),
+        ("a/dies", "error"),
+        ("a/2", "solved"),
+    ]
+    assert "exit code 3" in outcome.rows[1].message
+    assert read_rows(settings.folder / "results.csv") == outcome.rows
+
+
+def test_a_planner_that_does_not_return_is_killed_and_the_run_goes_on(pool):
+    pool.grace = 2.0
+    outcome = run(_jobs("a/hangs", "a/1"), pool, report=_quiet)
+    assert [row.status for row in outcome.rows] == ["killed", "solved"]
+
+
+def test_several_workers_give_each_job_one_row(pool):
+    pool.size = 2
+    outcome = run(_jobs("a/1", "a/2", "a/dies", "b/1", "b/2"), pool, report=_quiet)
+    assert sorted(row.problem for row in outcome.rows) == ["a/1", "a/2", "a/dies", "b/1", "b/2"]
+    assert len({row.message for row in outcome.rows if row.status == "solved"}) >= 2
+
+
+def test_a_stopped_run_goes_on_where_it_was_even_after_half_a_line(pool, settings):
+    first = run(_jobs("a/1", "a/2"), pool, report=_quiet)
+    results = settings.folder / "results.csv"
+    results.write_text(results.read_text()[:-5])  # as if killed while it wrote the last row
+    seen = []
+    second = run(_jobs("a/1", "a/2", "a/3"), pool, report=lambda row, done: seen.append((row and row.problem, done)))
+    assert seen == [(None, 1), ("a/2", 2), ("a/3", 3)]
+    assert second.kept == 1
+    assert second.rows[0] == first.rows[0]
+    assert [row.problem for row in read_rows(results)] == ["a/1", "a/2", "a/3"]
+
+
+def test_a_row_without_its_plan_file_is_run_again(pool, settings):
+    run(_jobs("a/1", "a/2"), pool, report=_quiet)
+    (settings.folder / "plans" / "p" / "a__1.0.json").unlink()
+    assert run(_jobs("a/1", "a/2"), pool, report=_quiet).kept == 1
+
+
+def test_rows_of_planners_not_asked_for_this_time_stay(pool, settings):
+    run(_jobs("a/1"), pool, report=_quiet)
+    other = [replace(job, planner="q") for job in _jobs("a/1")]
+    run(other, pool, report=_quiet)
+    assert [row.planner for row in read_rows(settings.folder / "results.csv")] == ["p", "q"]
+
+
+def test_a_folder_of_a_run_with_other_settings_is_refused(pool, settings):
+    run(_jobs("a/1"), pool, report=_quiet)
+    pool.settings = replace(settings, timeout=7.0)
+    with pytest.raises(
+        InputError, match=r"settings.json: timeout: the folder holds a run with another timeout.*7.0.*0.2"
+    ):
+        run(_jobs("a/1"), pool, report=_quiet)

@@ -1,0 +1,105 @@
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffplan.benchmark.worker import Job, Settings, _run, dense_samples, row_of
+from diffplan.problem import Certificate, Plan, Status, Trajectory, trajectory_metrics
+
+JOB = Job(planner="p", case=0, problem="box/1", seed=3)
+
+
+def _plan(*, status=Status.SOLVED, valid=True):
+    time = np.linspace(0, 1, 5)
+    ramp = time[:, None] * np.ones(7)
+    trajectory = Trajectory(time=time, position=ramp, velocity=ramp * 0 + 1, acceleration=ramp * 0)
+    certificate = Certificate(
+        valid=valid,
+        reason="" if valid else "touches",
+        checked_by="PyBullet",
+        method="m",
+        resolution_rad=0.01,
+        min_clearance_m=0.02,
+        min_self_clearance_m=0.03,
+        closest=None,
+        joint_limits_ok=True,
+        velocity_limits_ok=True,
+        acceleration_limits_ok=True,
+        start_error_rad=0.0,
+        goal_error_rad=0.0,
+        goal_index=1,
+        configurations_checked=9,
+    )
+    return Plan(
+        status=status,
+        message="advice",
+        planner="p",
+        solved_by="p",
+        robot=SimpleNamespace(name="r"),
+        scene=SimpleNamespace(name="s"),
+        seed=3,
+        start=np.zeros(7),
+        goals=np.ones((2, 7)),
+        trajectory=trajectory,
+        certificate=certificate,
+        metrics=trajectory_metrics(trajectory),
+        timing_s={"plan": 0.2, "certify": 0.3},
+    )
+
+
+def test_a_row_tells_the_plans_numbers():
+    row = row_of(_plan(), JOB)
+    assert (row.planner, row.problem, row.set, row.seed, row.status) == ("p", "box/1", "box", 3, "solved")
+    assert (row.plan_time_s, row.certify_time_s, row.joint_steps, row.goal_index) == (0.2, 0.3, 5, 1)
+    assert row.path_length_rad == pytest.approx(np.sqrt(7))
+    assert row.certified
+
+
+def test_a_planners_belief_without_a_valid_certificate_is_no_success():
+    assert not row_of(_plan(valid=False), JOB).certified
+
+
+def test_a_failure_still_tells_the_straight_line_to_the_nearest_goal():
+    plan = Plan(
+        status=Status.NO_PATH_FOUND,
+        message="advice",
+        planner="p",
+        solved_by="",
+        robot=SimpleNamespace(name="r"),
+        scene=SimpleNamespace(name="s"),
+        seed=0,
+        start=np.zeros(2),
+        goals=np.array([[3.0, 4.0], [0.0, 2.0]]),
+    )
+    row = row_of(plan, JOB)
+    assert (row.certified, row.straight_line_rad, row.message, row.status) == (False, 2.0, "advice", "no_path_found")
+
+
+@dataclass
+class _Raising:
+    def plan(self, **_):
+        raise RuntimeError("the planner's own fault")
+
+
+def test_a_planner_that_raises_gives_a_row_that_says_where(tmp_path):
+    settings = Settings(
+        suite="none", robot=None, timeout=1.0, fallback=True, options={}, dense_check=None, folder=tmp_path
+    )
+    row = _run(_Raising(), JOB, settings)
+    assert row.status == "error"
+    assert row.message.startswith("RuntimeError: the planner's own fault (test_worker.py:")
+
+
+@given(
+    st.lists(st.lists(st.floats(-3, 3), min_size=2, max_size=2), min_size=1, max_size=5),
+    st.sampled_from([0.01, 0.1, 1.0]),
+)
+def test_dense_samples_hold_every_given_configuration_and_no_longer_step(path, step):
+    position = np.array(path)
+    samples = dense_samples(position, step)
+    assert np.abs(np.diff(samples, axis=0)).max(initial=0.0) <= step * (1 + 1e-9)
+    for q in position:
+        assert np.abs(samples - q).max(axis=1).min() < 1e-12
