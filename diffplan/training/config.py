@@ -1,0 +1,131 @@
+"""The settings of a training run: a strict YAML or JSON file, dumped beside what it made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from diffplan.diffusion.schedule import Schedule
+from diffplan.diffusion.unet import UnetConfig
+from diffplan.errors import InputError
+from diffplan.formats.entry import Entry
+from diffplan.formats.strict_yaml import read_yaml
+
+FORMAT = "diffplan/train@1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of a training run of the prior.
+
+    Attributes:
+        seed: of weights, order of the data, noise.
+        horizon: control points of a path.
+        dim, mults, blocks: shape of the network (`UnetConfig`).
+        noise_steps, data_std: the schedule (`Schedule`).
+        steps, batch: length of the run, in steps of `batch` paths.
+        rate, warm_up, decay_share: the learning rate rises for `warm_up` steps, stays, and falls along a cosine to
+            zero over the last `decay_share` of the run. A flat middle lets a run be extended before it starts falling.
+        weight_decay, clip: AdamW's decay; largest norm of the gradient.
+        ema: decay of the averaged weights (reached gradually, so that the start is forgotten).
+        pass_shares: shares of samples whose condition is dropped, whose fed-back estimate is the straight line, the
+            network's first, and the network's second estimate.
+        held_out: share of scenes kept for validation.
+        products: type of the matrix products, float32 or bfloat16 (twice as fast where the CPU has units for it).
+        validate_every, validation_paths: steps between validations, paths in each (always the same).
+    """
+
+    seed: int = 0
+    horizon: int = 16
+    dim: int = 64
+    mults: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 1
+    noise_steps: int = 100
+    data_std: float = 0.25
+    steps: int = 40_000
+    batch: int = 128
+    rate: float = 6e-4
+    warm_up: int = 500
+    decay_share: float = 0.4
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    pass_shares: tuple[float, ...] = (0.15, 0.45, 0.2, 0.2)
+    held_out: float = 0.04
+    products: str = "bfloat16"
+    validate_every: int = 1000
+    validation_paths: int = 1024
+
+    def __post_init__(self) -> None:
+        positive = ("horizon", "steps", "batch", "rate", "clip", "validate_every", "validation_paths")
+        for key in positive:
+            if getattr(self, key) <= 0:
+                raise InputError("not a positive number", key=key, value=getattr(self, key))
+        for key in ("decay_share", "ema", "held_out"):
+            if not 0 < getattr(self, key) < 1:
+                raise InputError("not a share", key=key, value=getattr(self, key), allowed="between 0 and 1")
+        if len(self.pass_shares) != 4 or min(self.pass_shares) < 0 or abs(sum(self.pass_shares) - 1) > 1e-9:
+            raise InputError("not four shares", key="pass_shares", value=self.pass_shares, allowed="four that sum to 1")
+        if self.products not in ("float32", "bfloat16"):
+            raise InputError("no such type", key="products", value=self.products, allowed=("float32", "bfloat16"))
+        if self.horizon % self.unet(1, 0).multiple or self.horizon < 4:
+            allowed = f"a multiple of {self.unet(1, 0).multiple}, at least 4"
+            raise InputError("does not fit the network", key="horizon", value=self.horizon, allowed=allowed)
+
+    def unet(self, dof: int, condition: int) -> UnetConfig:
+        """Return the network's shape for a robot and a number of condition channels."""
+        return UnetConfig(dof=dof, condition=condition, dim=self.dim, mults=self.mults, blocks=self.blocks)
+
+    def schedule(self) -> Schedule:
+        """Return the noise schedule."""
+        return Schedule(steps=self.noise_steps, data_std=self.data_std)
+
+    def save(self, path: Path) -> None:
+        """Write the settings as a file that `load` reads."""
+        path.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+
+    @staticmethod
+    def load(path: Path) -> TrainConfig:
+        """Read settings from YAML or JSON; what is not given keeps its default.
+
+        Raises:
+            InputError: on unknown keys, wrong types or values that make no sense, with file, line and key.
+        """
+        root = read_yaml(path)
+        known = {field.name: field.default for field in fields(TrainConfig)}
+        entries = root.fields(("format",), tuple(known))
+        entries.pop("format").expect_format(FORMAT)
+        values = {name: _like(known[name], entry) for name, entry in entries.items()}
+        try:
+            return replace(TrainConfig(), **values)
+        except InputError as error:
+            where = entries.get(error.key or "")
+            raise InputError(
+                error.problem,
+                file=path,
+                line=where.line if where else None,
+                key=error.key,
+                value=error.value,
+                allowed=error.allowed,
+            ) from None
+
+
+def _like(default: object, entry: Entry) -> int | float | str | tuple[int, ...] | tuple[float, ...]:
+    """Return the entry's value, of the type that the default has."""
+    if isinstance(default, str):
+        return entry.text()
+    if isinstance(default, int):
+        return _whole(entry)
+    if isinstance(default, tuple) and isinstance(default[0], int):
+        return tuple(_whole(item) for item in entry.sequence())
+    if isinstance(default, tuple):
+        return tuple(item.number() for item in entry.sequence())
+    return entry.number()
+
+
+def _whole(entry: Entry) -> int:
+    value = entry.number()
+    if value != int(value):
+        raise entry.error("not a whole number", allowed="whole numbers")
+    return int(value)

@@ -1,0 +1,89 @@
+"""What a training run leaves for people: a log, a picture of the curve, a model card."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from diffplan.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One line of the log: `train` is the mean loss since the line before; `seconds` counts all parts of the run.
+
+    `first`, `third` and `free` are the validation losses with the scene seen through the straight line, through the
+    network's second estimate, and without the scene; NaN where there was no validation.
+    """
+
+    step: int
+    seconds: float
+    rate: float
+    train: float
+    first: float = math.nan
+    third: float = math.nan
+    free: float = math.nan
+
+
+def write_log(lines: list[Progress], path: Path) -> None:
+    """Write the log as CSV (atomically)."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Progress)])
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in lines)
+    os.replace(partial, path)
+
+
+def read_log(path: Path, *, up_to: int) -> list[Progress]:
+    """Read the log's lines up to a step (a checkpoint may be older than the log); none if there is no log.
+
+    Raises:
+        InputError: if the file is no such log.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        try:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+            lines = [Progress(**{**row, "step": int(row["step"])}) for row in rows]  # pyright: ignore[reportArgumentType]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a log of a training run: {error}", file=path) from error
+    return [line for line in lines if line.step <= up_to]
+
+
+def draw_curve(lines: list[Progress], path: Path) -> None:
+    """Draw the losses over steps as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([line.step for line in lines], [line.train for line in lines], color="0.75", lw=1, label="training")
+    names = {
+        "free": "held-out scenes, scene not shown",
+        "first": "held-out scenes, first pass",
+        "third": "held-out scenes, third pass",
+    }
+    for (key, label), colour in zip(names.items(), ("tab:red", "tab:blue", "tab:green"), strict=True):
+        points = [(line.step, asdict(line)[key]) for line in lines if not math.isnan(line.first)]
+        axes.plot([p[0] for p in points], [p[1] for p in points], "-o", ms=3, color=colour, label=label)
+    axes.set(xlabel="step", ylabel="loss (weighted squared error of x0)", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def validated(lines: list[Progress]) -> Progress:
+    """Return the last line with a validation.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = [line for line in lines if not math.isnan(line.first)]
+    if not found:
+        raise InputError("no validation yet", value=len(lines), allowed="a log with at least one validation")
+    return found[-1]

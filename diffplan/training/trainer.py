@@ -1,0 +1,276 @@
+"""Fit the prior: a denoiser of paths that is fed back what the scene says about its own estimate.
+
+A run is a function of its config and data: everything random comes from (seed, step), so a run that was killed and
+resumed from its last checkpoint ends in the same weights as one that was not. (On one machine and thread count;
+other processors round differently.)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from torch import Tensor
+
+from diffplan.data.dataset import Dataset, Paths
+from diffplan.diffusion.loss import NoisyBatch, denoising_loss, draw
+from diffplan.diffusion.prior import Prior, read_tensors, save_prior, write_tensors
+from diffplan.diffusion.unet import TemporalUnet
+from diffplan.diffusion.wrappers import Features, condition_channels
+from diffplan.errors import DiffplanError, InputError
+from diffplan.training.card import model_card, summary
+from diffplan.training.config import TrainConfig
+from diffplan.training.log import Progress, draw_curve, read_log, write_log
+
+CHECKPOINT = "diffplan/checkpoint@1"
+_ORDER, _STEP, _VALIDATION, _WEIGHTS = range(4)  # streams of random numbers
+
+
+def _generator(seed: int, stream: int, number: int) -> torch.Generator:
+    state = np.random.SeedSequence([seed, stream, number]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
+
+
+def batch_rows(config: TrainConfig, count: int, step: int) -> Tensor:
+    """Return the rows [batch] of step `step` (from 0): every epoch is a new order of all `count` paths."""
+    first = step * config.batch
+    rows: list[Tensor] = []
+    while (missing := config.batch - sum(map(len, rows))) > 0:
+        epoch, offset = divmod(first + config.batch - missing, count)
+        order = torch.randperm(count, generator=_generator(config.seed, _ORDER, epoch))
+        rows.append(order[offset : offset + missing])
+    return torch.cat(rows)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Return the learning rate of step `step` (from 0): linear rise, flat, cosine to zero at the end."""
+    rise = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
+    start = (1 - config.decay_share) * config.steps
+    fallen = min(1.0, max(0.0, (step - start) / (config.steps - start)))
+    return config.rate * rise * 0.5 * (1 + math.cos(math.pi * fallen))
+
+
+class Trainer:
+    """The state of a run: network, its averaged copy `average`, optimiser, number of steps done.
+
+    Args:
+        config: the settings.
+        dataset: training and held-out paths.
+        features: what the scene says about a path, `(x0, scene_of) -> features`; `scene_of` counts `dataset.scenes`.
+        channels: how many channels `features` returns.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, features: Features, channels: int) -> None:
+        self.config, self.dataset, self.features = config, dataset, features
+        self.schedule = config.schedule()
+        shape = config.unet(dataset.robot.dof, condition_channels(dataset.robot.dof, channels))
+        products = torch.bfloat16 if config.products == "bfloat16" else torch.float32
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_generator(config.seed, _WEIGHTS, 0).initial_seed())
+            self.net = TemporalUnet(shape).products(products)
+        self.average = TemporalUnet(shape).requires_grad_(False)
+        self.average.load_state_dict(self.net.state_dict())
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+        self.done = 0
+        self._validation: NoisyBatch | None = None
+
+    def batch(self, step: int) -> NoisyBatch:
+        """Return the batch of step `step` (from 0): half of its paths run backwards, which doubles the data."""
+        paths = self.dataset.train
+        rows = batch_rows(self.config, len(paths), step)
+        generator = _generator(self.config.seed, _STEP, step)
+        x0 = paths.x[rows]
+        back = torch.rand(len(rows), generator=generator) < 0.5
+        x0 = torch.where(back[:, None, None], x0.flip(1), x0)
+        return draw(x0, paths.scene_of[rows], self.schedule, self.config.pass_shares, generator)
+
+    def step(self) -> float:
+        """Do one step and return its loss.
+
+        Raises:
+            FloatingPointError: if the loss is not finite; nothing was changed.
+        """
+        config = self.config
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(config, self.done)
+        loss = denoising_loss(self.net, self.schedule, self.batch(self.done), self.features).mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), config.clip)
+        if not math.isfinite(loss.item() + norm.item()):
+            raise FloatingPointError(f"loss {loss.item()}, gradient norm {norm.item()} in step {self.done}")
+        self.optimiser.step()
+        self.done += 1
+        decay = min(config.ema, (1 + self.done) / (10 + self.done))
+        with torch.no_grad():
+            for average, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                average.lerp_(new, 1 - decay)
+        return loss.item()
+
+    def validate(self) -> dict[str, float]:
+        """Return the averaged weights' losses on held-out scenes: `first`, `third` and `free` (see `Progress`).
+
+        The same paths, levels and noise every time.
+        """
+        if self._validation is None:
+            paths, generator = self.dataset.validation, _generator(self.config.seed, _VALIDATION, 0)
+            rows = torch.randperm(len(paths), generator=generator)[: self.config.validation_paths]
+            chosen = Paths(x=paths.x[rows], scene_of=paths.scene_of[rows])
+            self._validation = draw(chosen.x, chosen.scene_of, self.schedule, self.config.pass_shares, generator)
+        losses = {}
+        with torch.no_grad():
+            for name, passes in (("first", 1), ("third", 3), ("free", 0)):
+                batch = replace(self._validation, passes=torch.full_like(self._validation.passes, passes))
+                losses[name] = denoising_loss(self.average, self.schedule, batch, self.features).mean().item()
+        return losses
+
+    def prior(self, training: dict[str, str | int | float]) -> Prior:
+        """Return the averaged network as a prior."""
+        robot = self.dataset.robot
+        return Prior(
+            net=self.average,
+            schedule=self.schedule,
+            horizon=self.config.horizon,
+            joint_names=robot.joint_names,
+            lower=tuple(map(float, robot.lower)),
+            upper=tuple(map(float, robot.upper)),
+            training=training,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the whole state (atomically)."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
+        write_tensors(tensors, {"format": CHECKPOINT, "done": self.done, "config": asdict(self.config)}, path)
+
+    def load(self, path: Path) -> None:
+        """Take up the state that `save` wrote. The config may differ only in `steps` (to extend a run).
+
+        Raises:
+            InputError: if the file is no checkpoint, or of a run with another config.
+        """
+        tensors, header = read_tensors(path, CHECKPOINT)
+        own = json.loads(json.dumps(asdict(self.config)))
+        saved = header.get("config")
+        if not isinstance(saved, dict):
+            raise InputError("a checkpoint without its config", file=path)
+        for key in sorted(own.keys() | saved.keys()):
+            if key != "steps" and own.get(key) != saved.get(key):
+                raise InputError(
+                    "not the setting that this run began with",
+                    file=path,
+                    key=key,
+                    value=own.get(key),
+                    allowed=f"{saved.get(key)!r}, or another folder for a new run",
+                )
+        self.net.load_state_dict(_under("net.", tensors))
+        self.average.load_state_dict(_under("average.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under("optimiser.", tensors).items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.done = int(str(header["done"]))
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def run(
+    trainer: Trainer, folder: Path, *, hours: float | None = None, checkpoint_minutes: float = 5.0, log_every: int = 100
+) -> Iterator[Progress]:
+    """Train to `config.steps`, yielding a line of the log every `log_every` steps; resumes what `folder` holds.
+
+    Writes config.json, log.csv and checkpoint.safetensors, at the end too, or when `hours` have passed; such a run
+    goes on when called again. Checkpoints stand on lines of the log, so a resumed log is that of an unbroken run.
+
+    Raises:
+        InputError: if the folder holds a run with another config.
+        DiffplanError: if the loss is not finite; the state before that step is left in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint, log, config = folder / "checkpoint.safetensors", folder / "log.csv", trainer.config
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    config.save(folder / "config.json")
+    lines = read_log(log, up_to=trainer.done)
+    before = lines[-1].seconds if lines else 0.0
+    began = saved = time.monotonic()
+    losses: list[float] = []
+    while trainer.done < config.steps:
+        try:
+            losses.append(trainer.step())
+        except FloatingPointError as error:
+            trainer.save(folder / "not-finite.safetensors")
+            raise DiffplanError(f"training stopped: {error}; the state before it is in {folder}") from error
+        final = trainer.done == config.steps
+        if trainer.done % log_every and not final:
+            continue
+        validating = final or trainer.done % config.validate_every == 0
+        now = time.monotonic()
+        line = Progress(
+            step=trainer.done,
+            seconds=round(before + now - began, 1),
+            rate=learning_rate(config, trainer.done - 1),
+            train=sum(losses) / len(losses),
+            **(trainer.validate() if validating else {}),
+        )
+        lines.append(line)
+        losses = []
+        over = hours is not None and now - began > 3600 * hours
+        if final or over or now - saved > 60 * checkpoint_minutes:
+            write_log(lines, log)
+            trainer.save(checkpoint)
+            saved = now
+        yield line
+        if over:
+            return
+
+
+def train_prior(
+    config: TrainConfig,
+    dataset: Dataset,
+    features: Features,
+    channels: int,
+    folder: Path,
+    *,
+    hours: float | None = None,
+    checkpoint_minutes: float = 5.0,
+    console: Console | None = None,
+) -> Prior:
+    """Train (or resume) with a progress bar; leave prior.safetensors, curve.png and PRIOR.md in the run's folder.
+
+    Raises:
+        InputError: if the folder holds a run with another config.
+        DiffplanError: if the loss is not finite.
+    """
+    trainer = Trainer(config, dataset, features, channels)
+    columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = console or Console(stderr=True)
+    with ProgressBar(*columns, console=shown) as bar:
+        task = bar.add_task("training", total=config.steps)
+        for line in run(trainer, folder, hours=hours, checkpoint_minutes=checkpoint_minutes):
+            bar.update(task, completed=line.step, description=f"loss {line.train:.4f}")
+            if not math.isnan(line.first):
+                losses = f"first pass {line.first:.4f}, third {line.third:.4f}, scene not shown {line.free:.4f}"
+                bar.console.print(f"step {line.step} ({line.seconds / 60:.1f} min) held-out loss: {losses}")
+                draw_curve(read_log(folder / "log.csv", up_to=line.step), folder / "curve.png")
+    lines = read_log(folder / "log.csv", up_to=trainer.done)
+    draw_curve(lines, folder / "curve.png")
+    prior = trainer.prior(summary(config, dataset, lines))
+    save_prior(prior, folder / "prior.safetensors")
+    (folder / "PRIOR.md").write_text(model_card(prior, config, lines))
+    return prior
