@@ -1,0 +1,273 @@
+"""From a question to a certified answer: the same road for every planner.
+
+scene + robot -> problem -> a planner's candidates -> timing -> PyBullet's certificate -> plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from time import perf_counter
+from typing import TypeAlias
+
+import numpy as np
+
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry import Float
+from diffplan.planners.base import Candidate, Planner
+from diffplan.problem import Certificate, Plan, Problem, Status, Trajectory, trajectory_metrics
+from diffplan.robot import Robot
+from diffplan.scene import PoseGoal, Scene
+from diffplan.simulation.certificate import Certifier
+
+PLANNERS = {
+    "diffusion": "diffplan.planners.diffusion:DiffusionPlanner",
+    "rrtconnect": "diffplan.planners.sampling:RRTConnectPlanner",
+    "straight": "diffplan.planners.straight:StraightPlanner",
+}
+FALLBACK = "rrtconnect"
+_FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
+_IK_SEEDS = 96
+_MOST_GOALS = 16
+_LIMIT_TOLERANCE = 1e-6
+
+Options: TypeAlias = "dict[str, object]"
+GoalLike: TypeAlias = "str | PoseGoal | Sequence[float] | Sequence[Sequence[float]] | Float"
+
+
+def make_planner(name: str, options: Options | None = None) -> Planner:
+    """Return a planner by name, set up with its options.
+
+    Raises:
+        InputError: if there is no planner or no option of that name; the message lists those there are.
+    """
+    if name not in PLANNERS:
+        raise InputError(f"no planner named {name!r}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS))
+    module, kind = PLANNERS[name].split(":")
+    planner: type[Planner] = getattr(import_module(module), kind)
+    return planner.from_options(options or {})
+
+
+def plan(
+    robot: Robot | str,
+    scene: Scene,
+    start: str | Sequence[float] | Float,
+    goal: GoalLike,
+    *,
+    planner: str = "diffusion",
+    seed: int = 0,
+    timeout: float = 10.0,
+    fallback: bool = True,
+    options: Options | None = None,
+) -> Plan:
+    """Plan a motion and certify it.
+
+    Args:
+        robot: a robot or the name of a shipped one.
+        scene: the obstacles.
+        start: joint positions [dof] (rad or m) or the name of a configuration.
+        goal: the same, or several joint positions [k, dof] of which any will do, or a `PoseGoal`.
+        planner: a name in `PLANNERS`.
+        seed: one seed, one answer (while the time limit is not reached).
+        timeout: limit on planning [s]; certification of a last candidate may run over it.
+        fallback: whether RRT-Connect may help when `diffusion` finds nothing.
+        options: options of the planner.
+
+    Returns:
+        A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
+
+    Raises:
+        InputError: for a start, goal, planner or option that makes no sense.
+    """
+    begin = perf_counter()
+    robot = Robot.load(robot) if isinstance(robot, str) else robot
+    q_start = _configuration(robot, start, "start")
+    if isinstance(goal, PoseGoal):
+        goals = _reach(robot, scene, goal, q_start, seed)
+    else:
+        goals = _goals(robot, goal)
+    if len(goals) == 0:
+        return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, str(goal))
+    problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name)
+    answer = solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback, options=options)
+    return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin})
+
+
+def solve(
+    problem: Problem,
+    *,
+    planner: str = "diffusion",
+    seed: int = 0,
+    timeout: float = 10.0,
+    fallback: bool = True,
+    options: Options | None = None,
+) -> Plan:
+    """Solve a problem: the planner's candidates are timed and certified, best first, until one passes."""
+    begin = perf_counter()
+    chosen = make_planner(planner, options)
+    chosen.prepare(problem)
+    with Certifier(problem.robot, problem.scene) as certifier:
+        loaded = perf_counter()
+        status, where, open_goals = _preflight(problem, certifier)
+        if status is not None:
+            answer = _unsolved(
+                problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
+            )
+            return replace(answer, timing_s={**answer.timing_s, "load": loaded - begin})
+        search = _Search(problem=replace(problem, goals=problem.goals[open_goals]), certifier=certifier, seed=seed)
+        help_planned = fallback and planner == "diffusion"
+        first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
+        if not search.run(chosen, perf_counter() + first) and help_planned:
+            search.run(make_planner(FALLBACK), perf_counter() + timeout - first, prefix="fallback:")
+    return search.answer(problem, planner, begin, loaded)
+
+
+@dataclass(kw_only=True)
+class _Search:
+    """The candidates tried so far, and where the time went."""
+
+    problem: Problem
+    certifier: Certifier
+    seed: int
+    plan_time: float = 0.0
+    certify_time: float = 0.0
+    tried: int = 0
+    source: str = ""
+    trajectory: Trajectory | None = None
+    certificate: Certificate | None = None
+    timed_out: list[str] = field(default_factory=list)
+
+    def run(self, planner: Planner, deadline: float, prefix: str = "") -> bool:
+        """Try a planner's candidates until one is certified or the time is up; return whether one was."""
+        from diffplan.retime import retime
+
+        clock = perf_counter()
+        candidates: Iterator[Candidate] = planner.candidates(self.problem, seed=self.seed, deadline=deadline)
+        for candidate in candidates:
+            trajectory = retime(candidate.control, self.problem.robot)
+            now = perf_counter()
+            self.plan_time += now - clock
+            self.tried += 1
+            if trajectory is not None:
+                goals = self.problem.goals[[candidate.goal_index]]
+                verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
+                self.certify_time += perf_counter() - now
+                self.trajectory = trajectory
+                self.certificate = replace(verdict, goal_index=candidate.goal_index)
+                self.source = prefix + candidate.source
+                if verdict.valid:
+                    return True
+            clock = perf_counter()
+            if clock > deadline:
+                break
+        self.plan_time += perf_counter() - clock
+        return False
+
+    def answer(self, problem: Problem, planner: str, begin: float, loaded: float) -> Plan:
+        """Return the plan for what was found."""
+        valid = self.certificate is not None and self.certificate.valid
+        status = Status.SOLVED if valid else Status.NOT_CERTIFIED if self.tried else Status.NO_PATH_FOUND
+        message = status.advice
+        certificate = self.certificate
+        if certificate is not None:
+            index = _index_of(problem.goals, self.problem.goals[certificate.goal_index])
+            certificate = replace(certificate, goal_index=index)
+            if not valid:
+                message = f"best candidate rejected: {certificate.reason}; {message}"
+        return Plan(
+            status=status,
+            message=message,
+            planner=planner,
+            solved_by=self.source if valid else "",
+            robot=problem.robot,
+            scene=problem.scene,
+            seed=self.seed,
+            start=problem.start,
+            goals=problem.goals,
+            trajectory=self.trajectory,
+            certificate=certificate,
+            metrics=trajectory_metrics(self.trajectory) if self.trajectory is not None else None,
+            timing_s={
+                "load": loaded - begin,
+                "plan": self.plan_time,
+                "certify": self.certify_time,
+                "total": perf_counter() - begin,
+            },
+        )
+
+
+def _index_of(goals: Float, goal: Float) -> int:
+    return int(np.flatnonzero((goals == goal).all(axis=1))[0])
+
+
+def _unsolved(
+    robot: Robot, scene: Scene, start: Float, goals: Float, status: Status, planner: str, seed: int, begin: float, detail: str
+) -> Plan:
+    return Plan(
+        status=status,
+        message=f"{detail}; {status.advice}" if detail else status.advice,
+        planner=planner,
+        solved_by="",
+        robot=robot,
+        scene=scene,
+        seed=seed,
+        start=start,
+        goals=goals,
+        timing_s={"load": 0.0, "plan": 0.0, "certify": 0.0, "total": perf_counter() - begin},
+    )
+
+
+def _configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) -> Float:
+    if isinstance(value, str):
+        return robot.configuration(value)
+    q = np.asarray(value, dtype=np.float64)
+    if q.shape != (robot.dof,) or not np.isfinite(q).all():
+        raise InputError("not a configuration", key=key, value=np.asarray(value).tolist(), allowed=f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}")
+    return q
+
+
+def _goals(robot: Robot, goal: str | Sequence[float] | Sequence[Sequence[float]] | Float) -> Float:
+    if not isinstance(goal, str) and np.ndim(goal) == 2:
+        return np.array([_configuration(robot, row, "goal") for row in np.asarray(goal, dtype=np.float64)])
+    return _configuration(robot, goal, "goal")[None]  # pyright: ignore[reportArgumentType]
+
+
+def _reach(robot: Robot, scene: Scene, goal: PoseGoal, start: Float, seed: int) -> Float:
+    from diffplan.ik import inverse_kinematics
+
+    rng = np.random.default_rng(seed)
+    found = inverse_kinematics(robot, goal, scene.robot_base, seeds=_IK_SEEDS, rng=rng)
+    nearest = np.argsort(np.linalg.norm(found - start, axis=1), kind="stable")
+    return found[nearest[:_MOST_GOALS]]
+
+
+def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray]:
+    """Return a status and its cause if the ends make the problem hopeless, and which goals are open."""
+    robot = problem.robot
+    everything = np.ones(len(problem.goals), dtype=bool)
+    outside = _outside(robot, problem.start)
+    if outside:
+        return Status.START_OUTSIDE_LIMITS, outside, everything
+    contact = certifier.check(problem.start).contact
+    if contact:
+        return Status.START_IN_COLLISION, f"at the start, {contact}", everything
+    causes = [_outside(robot, goal) for goal in problem.goals]
+    if all(causes):
+        return Status.GOAL_OUTSIDE_LIMITS, causes[0], everything
+    causes = [cause or certifier.check(goal).contact for cause, goal in zip(causes, problem.goals, strict=True)]
+    free = np.array([not cause for cause in causes])
+    if not free.any():
+        return Status.GOAL_IN_COLLISION, f"at the goal, {causes[0]}" + (f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""), free
+    return None, "", free
+
+
+def _outside(robot: Robot, q: Float) -> str:
+    """Return which joint stands outside its limits, in words; empty if none does."""
+    for name, value, low, high in zip(robot.joint_names, q, robot.lower, robot.upper, strict=True):
+        if not low - _LIMIT_TOLERANCE <= value <= high + _LIMIT_TOLERANCE:
+            return f"{name} = {value:.4f} is outside [{low:.4f}, {high:.4f}]"
+    return ""
+
+
+CandidateSource: TypeAlias = Callable[[Problem, int, float], Iterator[Candidate]]
