@@ -3,13 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 from typing import TextIO
+
+from diffplan.commands.common import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    about = "draw scenes and problems and solve them with RRT-Connect; a stopped run goes on with the same command"
+    generate = actions.add_parser("generate", help=about, description=about, allow_abbrev=False)
+    generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the shards")
+    generate.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
+    generate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    generate.add_argument("--scenes", type=positive, default=10_000, metavar="N", help="scenes in all (default 10000)")
+    generate.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    info = actions.add_parser("info", help="counts, quartiles and a picture", allow_abbrev=False)
+    info.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
+    info.add_argument("--picture", type=Path, metavar="FILE.png", help="draw histograms and some scenes")
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
-    """Not there yet."""
-    raise NotImplementedError
+    """Generate or describe."""
+    return _generate(args) if args.action == "generate" else _info(args, out)
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from diffplan.benchmark.machine import usable_cores
+    from diffplan.data.generate import GenerateConfig, generate
+
+    config = GenerateConfig(
+        out=args.out, robot=args.robot, seed=args.seed, scenes=args.scenes, workers=args.workers or usable_cores()
+    )
+    done = generate(config)
+    print(
+        f"{args.out}: {done.shards} shards; {done.trajectories} new trajectories in {done.seconds / 60:.1f} min",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _info(args: argparse.Namespace, out: TextIO) -> int:
+    from diffplan.data.info import data_info, save_picture
+    from diffplan.robot import Robot
+
+    info = data_info(args.folder)
+    print(info.text(), file=out)
+    if args.picture:
+        save_picture(info, Robot.load(info.robot), args.picture)
+        print(f"wrote {args.picture}", file=sys.stderr)
+    return 0
