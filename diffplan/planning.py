@@ -5,48 +5,29 @@ scene + robot -> problem -> a planner's candidates -> timing -> PyBullet's certi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import import_module
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TypeAlias
 
 import numpy as np
 
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import InputError
 from diffplan.geometry import Float
-from diffplan.planners.base import Candidate, Planner
+from diffplan.planners import make_planner
+from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.problem import Certificate, Plan, Problem, Status, Trajectory, trajectory_metrics
 from diffplan.robot import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.simulation.certificate import Certifier
 
-PLANNERS = {
-    "diffusion": "diffplan.planners.diffusion:DiffusionPlanner",
-    "rrtconnect": "diffplan.planners.sampling:RRTConnectPlanner",
-    "straight": "diffplan.planners.straight:StraightPlanner",
-}
 FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
 _IK_SEEDS = 96
 _MOST_GOALS = 16
 _LIMIT_TOLERANCE = 1e-6
 
-Options: TypeAlias = "dict[str, object]"
 GoalLike: TypeAlias = "str | PoseGoal | Sequence[float] | Sequence[Sequence[float]] | Float"
-
-
-def make_planner(name: str, options: Options | None = None) -> Planner:
-    """Return a planner by name, set up with its options.
-
-    Raises:
-        InputError: if there is no planner or no option of that name; the message lists those there are.
-    """
-    if name not in PLANNERS:
-        raise InputError(f"no planner named {name!r}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS))
-    module, kind = PLANNERS[name].split(":")
-    planner: type[Planner] = getattr(import_module(module), kind)
-    return planner.from_options(options or {})
 
 
 def plan(
@@ -136,7 +117,6 @@ class _Search:
     source: str = ""
     trajectory: Trajectory | None = None
     certificate: Certificate | None = None
-    timed_out: list[str] = field(default_factory=list)
 
     def run(self, planner: Planner, deadline: float, prefix: str = "") -> bool:
         """Try a planner's candidates until one is certified or the time is up; return whether one was."""
@@ -268,6 +248,3 @@ def _outside(robot: Robot, q: Float) -> str:
         if not low - _LIMIT_TOLERANCE <= value <= high + _LIMIT_TOLERANCE:
             return f"{name} = {value:.4f} is outside [{low:.4f}, {high:.4f}]"
     return ""
-
-
-CandidateSource: TypeAlias = Callable[[Problem, int, float], Iterator[Candidate]]

@@ -1,0 +1,35 @@
+"""Planners, one a file: each turns a problem into candidate paths."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from diffplan.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from diffplan.planners.base import Options, Planner
+
+PLANNERS = {
+    "diffusion": "samples of the trained prior, guided and refined by collision costs",
+    "rrtconnect": "RRT-Connect with path simplification (OMPL)",
+    "straight": "the straight line in joint space, as a control",
+}
+_HOME = {
+    "diffusion": "diffusion:DiffusionPlanner",
+    "rrtconnect": "sampling:RRTConnectPlanner",
+    "straight": "straight:StraightPlanner",
+}
+
+
+def make_planner(name: str, options: Options | None = None) -> Planner:
+    """Return a planner by name, set up with its options.
+
+    Raises:
+        InputError: if there is no planner or no option of that name; the message lists those there are.
+    """
+    if name not in PLANNERS:
+        raise InputError(f"no planner named {name!r}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS))
+    module, kind = _HOME[name].split(":")
+    planner: type[Planner] = getattr(import_module(f"diffplan.planners.{module}"), kind)
+    return planner.from_options(options or {})
