@@ -1,0 +1,1 @@
+"""Training data: procedural scenes, problems in them, and the paths that solve them."""

@@ -1,0 +1,341 @@
+"""Generate training data: scenes, problems and tight collision-free paths, in worker processes.
+
+Shard i depends on the config's seed, i and the versions only: every loop is limited by counts, never by time.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffplan.data.shards import Shard, shard_path, write_shard
+from diffplan.errors import DiffplanError, InputError
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
+    from diffplan.data.layout import DrawnScene
+    from diffplan.data.problems import DrawnProblem
+    from diffplan.geometry import Float
+    from diffplan.kernels.collision import CollisionModel, Obstacles
+
+WAYPOINTS = 64
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathConfig:
+    """How one path is made: trees grown per problem, their reach [rad] and iterations, shortcuts tried, margins [m].
+
+    A path at most `good_enough` times the straight line ends the search; otherwise the shortest of all trees is kept.
+    `margin` holds for the tree and the shortcuts, `final_margin` for the stored waypoints.
+    """
+
+    trees: int = 2
+    reach: float = 1.0
+    iterations: int = 1500
+    shortcuts: int = 80
+    good_enough: float = 1.1
+    margin: float = 0.008
+    final_margin: float = 0.005
+    self_margin: float = 0.004
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """What to generate.
+
+    `scenes` in all, rounded up to whole shards of `scenes_per_shard`, each with up to `problems_per_scene`
+    trajectories; `keep_straight` is the share kept of problems that the straight line solves.
+    """
+
+    out: Path
+    robot: str = "panda"
+    seed: int = 0
+    scenes: int = 10_000
+    scenes_per_shard: int = 50
+    problems_per_scene: int = 5
+    keep_straight: float = 0.35
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    path: PathConfig = field(default_factory=PathConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("scenes", "scenes_per_shard", "problems_per_scene", "workers"):
+            if getattr(self, name) < 1:
+                raise InputError("not a positive number", key=name, value=getattr(self, name), allowed=">= 1")
+        if not 0 <= self.keep_straight <= 1:
+            raise InputError("not a share", key="keep_straight", value=self.keep_straight, allowed="0 to 1")
+        if self.seed < 0:
+            raise InputError("negative seed", key="seed", value=self.seed, allowed=">= 0")
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.scenes // self.scenes_per_shard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What a run did: shards in the folder, trajectories made by this run, and its wall time [s]."""
+
+    shards: int
+    trajectories: int
+    seconds: float
+
+
+def generate(config: GenerateConfig, *, show: bool = True) -> Generated:
+    """Make the missing shards of a data set; shards that are there are kept, so a broken-off run goes on.
+
+    Raises:
+        InputError: if the folder holds data of another config or other versions.
+        DiffplanError: if a worker dies.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    _claim(config)
+    missing = [i for i in range(config.shards) if not shard_path(config.out, i).exists()]
+    began = time.perf_counter()
+    context = multiprocessing.get_context("spawn")
+    position, done = context.Value("l", 0), context.Value("l", 0)
+    workers = [
+        context.Process(target=_work, args=(config, missing, position, done, os.getpid()), daemon=True)
+        for _ in range(min(config.workers, len(missing)))
+    ]
+    with _single_threaded():
+        for worker in workers:
+            worker.start()
+    try:
+        _watch(config, workers, len(missing), done, show)
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+    return Generated(shards=config.shards, trajectories=done.value, seconds=time.perf_counter() - began)
+
+
+def versions(robot: str) -> dict[str, str]:
+    """Return what the data depend on: package versions, and a hash of the robot's file and collision model."""
+    from diffplan.formats.robot_file import robot_path
+
+    file = robot_path(robot)
+    text = b"".join(path.read_bytes() for path in sorted(file.parent.glob("*.yaml")))
+    names = ("diffplan", "numpy", "numba", "ompl")
+    return {name: version(name) for name in names} | {"generator": "1", "robot": sha256(text).hexdigest()[:16]}
+
+
+def _claim(config: GenerateConfig) -> None:
+    """Write `dataset.json`, or check that the one in the folder says the same."""
+    wanted = asdict(config) | {"versions": versions(config.robot)}
+    for key in ("out", "workers", "scenes"):
+        del wanted[key]
+    path = config.out / "dataset.json"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise InputError(
+                "this folder holds data made in another way",
+                file=path,
+                key=key,
+                value=found.get(key),
+                allowed=f"{value!r}, or an empty folder",
+            )
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Give the processes started meanwhile one thread each: they are as many as cores already."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _watch(
+    config: GenerateConfig,
+    workers: list[multiprocessing.context.SpawnProcess],
+    missing: int,
+    done: Synchronized[int],
+    show: bool,
+) -> None:
+    """Show progress until the workers end.
+
+    Raises:
+        DiffplanError: if one ends badly.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("shards"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    began = time.perf_counter()
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not show) as progress:
+        task = progress.add_task("", total=config.shards, completed=config.shards - missing, rate="")
+        while True:
+            alive = any(worker.is_alive() for worker in workers)
+            complete = sum(shard_path(config.out, i).exists() for i in range(config.shards))
+            rate = f"{done.value} trajectories, {done.value / (time.perf_counter() - began):.1f}/s"
+            progress.update(task, completed=complete, rate=rate)
+            bad = [worker.exitcode for worker in workers if worker.exitcode not in (None, 0)]
+            if bad:
+                raise DiffplanError(f"a worker ended with exit code {bad[0]}; run the same command again to go on")
+            if not alive:
+                return
+            time.sleep(0.2)
+
+
+def _work(
+    config: GenerateConfig,
+    missing: list[int],
+    position: Synchronized[int],
+    done: Synchronized[int],
+    parent: int,
+) -> None:
+    """Make shards until none is left or the parent is gone (killed)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    maker = ShardMaker(config)
+    while True:
+        with position.get_lock():
+            turn = position.value
+            position.value += 1
+        if turn >= len(missing):
+            return
+        for made in maker.make(missing[turn]):
+            with done.get_lock():
+                done.value += made
+            if os.getppid() != parent:
+                return
+
+
+class ShardMaker:
+    """Makes shards of a config."""
+
+    def __init__(self, config: GenerateConfig) -> None:
+        """Load and pack the robot, once for all shards."""
+        from diffplan.kernels.collision import CollisionModel
+        from diffplan.robot import Robot
+
+        self.config = config
+        self.model = CollisionModel(Robot.load(config.robot))
+        self.versions = versions(config.robot)
+
+    def make(self, index: int) -> Iterator[int]:
+        """Make and write shard `index`; yields the number of trajectories after each scene."""
+        from diffplan.data.families import FAMILIES, draw_scene
+        from diffplan.data.layout import obstacle_record
+
+        families = list(FAMILIES)
+        waypoints: list[Float] = []
+        scene_of: list[int] = []
+        kinds: list[int] = []
+        clearances: list[float] = []
+        names: list[str] = []
+        records: list[str] = []
+        first = index * self.config.scenes_per_shard
+        for number in range(first, first + self.config.scenes_per_shard):
+            rng = np.random.default_rng([self.config.seed, number])
+            drawn = draw_scene(families[number % len(families)], rng)
+            solved = self._scene_paths(drawn, rng)
+            yield len(solved)
+            if not solved:
+                continue
+            for problem, path, clearance in solved:
+                waypoints.append(path)
+                scene_of.append(len(names))
+                kinds.append(problem.kind)
+                clearances.append(clearance)
+            names.append(drawn.family)
+            records.append(json.dumps([obstacle_record(o) for o in drawn.scene.obstacles]))
+        robot = self.model.robot
+        shard = Shard(
+            seed=self.config.seed,
+            index=index,
+            robot=robot.name,
+            joint_names=robot.joint_names,
+            versions=self.versions,
+            waypoints=np.array(waypoints, dtype=np.float32).reshape(-1, WAYPOINTS, robot.dof),
+            scene=np.array(scene_of, dtype=np.int32),
+            kind=np.array(kinds, dtype=np.int8),
+            clearance=np.array(clearances, dtype=np.float32),
+            family=tuple(names),
+            obstacles=tuple(records),
+        )
+        write_shard(shard, self.config.out)
+
+    def _scene_paths(self, drawn: DrawnScene, rng: np.random.Generator) -> list[tuple[DrawnProblem, Float, float]]:
+        """Return up to `problems_per_scene` problems with their paths [64, dof] and clearances [m]."""
+        from diffplan.data.problems import Clearances, draw_endpoints, draw_problem
+        from diffplan.kernels.collision import Obstacles
+
+        wanted, margins = self.config.problems_per_scene, self.config.path
+        world = Obstacles.pack([drawn.scene])
+        clear = Clearances(obstacle=margins.margin, self=margins.self_margin)
+        endpoints = draw_endpoints(self.model, world, drawn, rng, wanted=wanted + 3, clear=clear)
+        solved: list[tuple[DrawnProblem, Float, float]] = []
+        for _ in range(2 * wanted):
+            problem = draw_problem(endpoints, rng)
+            if problem is None:
+                continue
+            path = solve(self.model, world, problem, rng, config=margins, keep_straight=self.config.keep_straight)
+            if path is not None:
+                obstacle, _ = self.model.clearance(world, path, cap=0.1)
+                solved.append((problem, path, float(obstacle.min())))
+            if len(solved) == wanted:
+                break
+        return solved
+
+
+def solve(
+    model: CollisionModel,
+    world: Obstacles,
+    problem: DrawnProblem,
+    rng: np.random.Generator,
+    *,
+    config: PathConfig,
+    keep_straight: float = 1.0,
+) -> Float | None:
+    """Return a short path [64, dof] that solves a problem in one scene; None if none is found or it is left out."""
+    from diffplan.data.tighten import tighten
+    from diffplan.planners.polyline import length, resample, shortcut
+    from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
+
+    checker = Checker(model=model, world=world, margin=config.margin, self_margin=config.self_margin)
+    stored = Checker(model=model, world=world, margin=config.final_margin, self_margin=config.self_margin)
+    seed = int(rng.integers(2**31 - 2))
+    if checker.edge_free(problem.start, problem.goal):
+        keep = rng.random() < keep_straight
+        return resample(np.stack([problem.start, problem.goal]), WAYPOINTS) if keep else None
+    best = None
+    tree = TreeConfig(reach=config.reach, iterations=config.iterations, simplify=False)
+    line = float(np.linalg.norm(problem.goal - problem.start))
+    for i in range(config.trees):
+        polyline = rrt_connect(checker, problem.start, problem.goal[None], seed=seed + i, config=tree)
+        if polyline is None:
+            break
+        polyline = shortcut(polyline, checker.edge_free, rng, attempts=config.shortcuts)
+        path = tighten(model, world, resample(polyline, WAYPOINTS), stored.path_free)
+        if (best is None or length(path) < length(best)) and stored.path_free(path):
+            best = path
+        if best is not None and length(best) <= config.good_enough * line:
+            break
+    return best

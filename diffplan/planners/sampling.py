@@ -1,0 +1,158 @@
+"""The sampling planner: RRT-Connect, shortcuts, and a B-spline that stays where the path is free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from diffplan import spline
+from diffplan.geometry import Float
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners.base import Candidate, Planner
+from diffplan.planners.polyline import length, rounded, shortcut
+from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
+from diffplan.problem import Problem
+
+# (margin beyond the ends' own [m], iterations): the certificate wants some distance, narrow places allow none.
+_ATTEMPTS = ((0.005, 2_000), (0.0, 4_000), (0.01, 2_000), (0.0, 20_000), (0.005, 10_000))
+_SPACINGS = (0.6, 0.3, 0.15, 0.08, 0.04)  # [rad] between control points, the smoothest curve first
+_SLACK = 0.001  # [m] the ends may touch the margin
+_DEEPEST = -0.02  # [m] more than the spheres stick out: an end deeper than this is in collision
+_SAMPLING = 0.02  # [rad] between checks on the curve
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ends:
+    """Start and goals [k, dof] that are clear enough, the goals' indices, and the margins [m] they allow."""
+
+    start: Float
+    goals: Float
+    index: np.ndarray
+    margin: float
+    self_margin: float
+
+
+class RRTConnectPlanner(Planner):
+    """OMPL's RRT-Connect with simplification, shortcuts and rounding; new seeds and margins until the deadline.
+
+    The sphere model is a little larger than the robot, so an end may seem to touch; the allowed depth is what the ends
+    need. Attempts with a larger margin first leave such ends along the collision gradient.
+    """
+
+    name = "rrtconnect"
+
+    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+        """Yield paths as they are found; the deadline [s, `time.perf_counter`] ends the search."""
+        world = Obstacles.pack([problem.scene])
+        model = _model(problem.robot)
+        ends = _ends(model, world, problem)
+        if ends is None:
+            return
+        rng = np.random.default_rng(seed)
+        attempt = 0
+        while time.perf_counter() < deadline:
+            extra, iterations = _ATTEMPTS[attempt % len(_ATTEMPTS)]
+            attempt += 1
+            checker = Checker(
+                model=model, world=world, margin=ends.margin + extra, self_margin=min(ends.self_margin + extra, 0.005)
+            )
+            tree = TreeConfig(iterations=iterations * attempt)
+            path = _path(checker, ends, rng, config=tree, deadline=deadline)
+            control = None if path is None else _curve(checker, ends, path)
+            if control is None:
+                continue
+            goal = int(np.argmin(np.linalg.norm(ends.goals - control[-1], axis=1)))
+            control[-1] = ends.goals[goal]
+            yield Candidate(control=control, goal_index=int(ends.index[goal]), source=self.name)
+
+
+_model = lru_cache(maxsize=4)(CollisionModel)
+
+
+def _ends(model: CollisionModel, world: Obstacles, problem: Problem) -> _Ends | None:
+    """Return the usable ends; None if the start or every goal is outside the limits or deep in collision."""
+    q = np.vstack([problem.start, problem.goals])
+    inside = np.all((q >= problem.robot.lower - 1e-9) & (q <= problem.robot.upper + 1e-9), axis=1)
+    obstacle, own = (np.minimum(clearance, 0.0) for clearance in model.clearance(world, q))
+    usable = inside & (np.minimum(obstacle, own) > _DEEPEST)
+    index = np.flatnonzero(usable[1:])
+    if not usable[0] or len(index) == 0:
+        return None
+    chosen = np.concatenate([[0], index + 1])
+    return _Ends(
+        start=problem.start,
+        goals=problem.goals[index],
+        index=index,
+        margin=float(obstacle[chosen].min()) - _SLACK,
+        self_margin=float(own[chosen].min()) - _SLACK,
+    )
+
+
+def _path(
+    checker: Checker, ends: _Ends, rng: np.random.Generator, *, config: TreeConfig, deadline: float
+) -> Float | None:
+    """Return a polyline [m, dof] that keeps the checker's margins but for the ways out of the ends."""
+    loose = replace(checker, margin=ends.margin, self_margin=ends.self_margin)
+    start = retreat(checker, loose, ends.start)
+    goals = [retreat(checker, loose, goal) for goal in ends.goals]
+    kept = [i for i, goal in enumerate(goals) if goal is not None]
+    if start is None or not kept:
+        return None
+    targets = np.array([goals[i] for i in kept])
+    seed = int(rng.integers(2**31 - 2))
+    path = rrt_connect(checker, start, targets, seed=seed, config=config, deadline=deadline)
+    if path is None:
+        return None
+    path = shortcut(path, checker.edge_free, rng, attempts=200)
+    goal = ends.goals[kept[int(np.argmin(np.linalg.norm(targets - path[-1], axis=1)))]]
+    head = [] if np.array_equal(start, ends.start) else [ends.start]
+    tail = [] if np.allclose(path[-1], goal, rtol=0.0, atol=1e-9) else [goal]
+    return np.vstack([*head, path, *tail])
+
+
+def retreat(checker: Checker, loose: Checker, q: Float, *, steps: int = 40) -> Float | None:
+    """Return a configuration near q [dof] that keeps `checker`'s margins, joined to q by an edge free for `loose`.
+
+    Small steps along the collision gradient; q itself if it keeps the margins, None if no way out is found.
+    """
+    robot = checker.model.robot
+    here = q.copy()
+    for _ in range(steps):
+        if checker.free(here):
+            return here if loose.edge_free(q, here) else None
+        found = checker.model.evaluate(
+            checker.world,
+            here[None, None].astype(np.float32),
+            np.array([checker.scene]),
+            activation=max(checker.margin, 0.0) + 0.01,
+            self_activation=max(checker.self_margin, 0.0) + 0.01,
+        )
+        gradient = found.gradient[0, 0].astype(np.float64)
+        norm = float(np.abs(gradient).max())
+        if norm < 1e-12:
+            return None
+        here = np.clip(here - 0.02 * gradient / norm, robot.lower, robot.upper)
+    return None
+
+
+def _curve(checker: Checker, ends: _Ends, path: Float) -> Float | None:
+    """Return the smoothest B-spline along a polyline that keeps the margins (the ends' own ones near the ends)."""
+    total = length(path)
+    if total < 1e-6:
+        return np.repeat(path[:1], 8, axis=0)
+    points = int(np.ceil(total / _SAMPLING)) + 2
+    for spacing in _SPACINGS:
+        control = rounded(path, spacing)
+        curve = spline.basis(len(control), points) @ control
+        obstacle, own = checker.model.clearance(checker.world, curve, checker.scene)
+        away = np.minimum(np.abs(curve - path[0]).max(axis=1), np.abs(curve - path[-1]).max(axis=1))
+        near = away < 0.4
+        if np.all(obstacle >= np.where(near, ends.margin, checker.margin - _SLACK)) and np.all(
+            own >= np.where(near, ends.self_margin, checker.self_margin - _SLACK)
+        ):
+            return control
+    return None
