@@ -1,6 +1,6 @@
 """The command line: `diffplan COMMAND ...`. Parses, calls, prints; no algorithm.
 
-Exit codes: 0 solved or done, 1 not solved, 2 bad input or usage, 130 stopped by Ctrl-C.
+Exit codes: 0 solved or done, 1 not solved, 2 bad input or usage, 130 stopped by Ctrl-C, 70 a fault of diffplan's own.
 Messages for people go to stderr, results to stdout or to the file named.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -27,7 +28,7 @@ _COMMANDS = {
     "planners": "list the planners",
     "robots": "list the robots, describe one, or fit its collision spheres",
 }
-_ERROR, _INTERRUPTED = 2, 130
+_ERROR, _FAULT, _INTERRUPTED = 2, 70, 130
 # Joint values may begin with a minus, which argparse would take for an option.
 _JOINT_OPTIONS = ("--start", "--goal")
 
@@ -59,18 +60,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except BrokenPipeError:
         return _refuse("the reader of the output is gone")
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _refuse(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("diffplan: stopped", file=sys.stderr)
         return _INTERRUPTED
+    except OSError as error:
+        if error.filename is None:
+            return _fault()
+        return _refuse(f"{error.filename}: {error.strerror}")
+    except Exception:  # Python's own exit code for this would be 1, which means `not solved` here
+        return _fault()
 
 
 def _refuse(message: str) -> int:
     print(f"diffplan: {' '.join(message.split())}", file=sys.stderr)
     return _ERROR
+
+
+def _fault() -> int:
+    traceback.print_exc()
+    print("diffplan: this is a fault of diffplan; please report it with the lines above", file=sys.stderr)
+    return _FAULT
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
-from math import log10
+from math import floor, log10
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +35,7 @@ _HEADINGS = (
     "path rad",
     "x straight",
     "motion s",
-    "dense contacts",
+    "contacts",
 )
 
 
@@ -98,13 +99,17 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
+_SHORT = (0, 1, 2, 4, 5, 7, 9, 10, 12)  # the columns that fit a terminal
+
+
 def print_table(summaries: Sequence[Summary], console: Console) -> None:
-    """Print the table: each set where there are few rows, and `all` for each planner."""
-    table = Table(title="benchmark: certified plans and plan times")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("planner", "set") else "right", no_wrap=True)
+    """Print the most important columns."""
+    table = Table(title="certified plans, plan times, paths", box=box.SIMPLE_HEAD, collapse_padding=True)
+    for column in _SHORT:
+        table.add_column(_HEADINGS[column], justify="left" if column < 2 else "right", no_wrap=True)
     for summary in summaries:
-        table.add_row(*_cells(summary), style="bold" if summary.set == ALL else None, end_section=summary.set == ALL)
+        cells, overall = _cells(summary), summary.set == ALL
+        table.add_row(*(cells[i] for i in _SHORT), style="bold" if overall else None, end_section=overall)
     console.print(table)
 
 
@@ -159,7 +164,7 @@ def _html_table(headings: Sequence[str], rows: list[list[str]]) -> str:
 def success_plot(rows: list[Row], limit: float) -> str:
     """Return an SVG: share of runs certified within a plan time, against that time (logarithmic)."""
     good = [counted_time(row, limit) for row in rows if in_time(row, limit)]
-    low = 10 ** int(log10(max(min(good, default=0.1), 1e-3)) - 1)
+    low = 10 ** floor(log10(max(min(good, default=0.1), 1e-3)))
     left, right, top, bottom = 45.0, 690.0, 10.0, 280.0
 
     def x(time: float) -> float:

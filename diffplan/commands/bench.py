@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         folder=args.out,
     )
     jobs = all_jobs(cases, chosen, args.planners, args.seeds)
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
     try:
         with _reporting(console, len(jobs)) as report:
             outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report)
