@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Pose
+
+if TYPE_CHECKING:
+    from diffplan.robot import Robot
 
 
 def _positive(name: str, **sizes: float) -> None:
@@ -148,6 +152,29 @@ class Scene:
         from diffplan.formats.scene_file import load_scene
 
         return load_scene(path)
+
+    @staticmethod
+    def from_pybullet(
+        client: int, *, robot_body: int | None = None, robot: Robot | None = None, ignore: Collection[int] = ()
+    ) -> Scene:
+        """Read the obstacles of a running PyBullet world; see `diffplan.simulation.live.scene_from_pybullet`.
+
+        Raises:
+            InputError: naming the body that cannot be read.
+        """
+        from diffplan.simulation.live import scene_from_pybullet
+
+        return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignore)
+
+    def to_pybullet(self, client: int) -> dict[str, int]:
+        """Put the obstacles into a running PyBullet world; returns the body of each by name.
+
+        Raises:
+            InputError: naming the obstacle whose file PyBullet cannot read.
+        """
+        from diffplan.simulation.live import scene_to_pybullet
+
+        return scene_to_pybullet(self, client)
 
     def obstacle(self, name: str) -> Obstacle:
         """Return the obstacle with this name.

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def _stderr_silenced() -> Iterator[None]:
-    """Send file descriptor 2 to the null device: PyBullet prints its build time there from C."""
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
+def silence() -> Iterator[None]:
+    """Send what C code prints (file descriptors 1 and 2) to the null device meanwhile: PyBullet chats on both."""
+    _flush()
+    kept, null = (os.dup(1), os.dup(2)), os.open(os.devnull, os.O_WRONLY)
     try:
+        for stream in (1, 2):
+            os.dup2(null, stream)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
+        _flush()
+        for stream, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, stream)
+        for descriptor in (*kept, null):
+            os.close(descriptor)
 
 
-with _stderr_silenced():
+def _flush() -> None:
+    """Write out what Python and C hold back for the standard streams."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
+
+
+with silence():
     import pybullet as bullet
 
-__all__ = ["bullet", "connection"]
+__all__ = ["bullet", "connection", "silence"]
 
 
 @contextmanager
