@@ -20,7 +20,7 @@ from diffplan.spline import DEGREE, knots
 
 MAX_STEP_S = 0.010
 """Longest time between two samples [s]."""
-_GRIDS = (100, 300)
+_GRIDS = (100, 250)
 _ACCEPTED_SLOWDOWN = 1.05
 _LIMIT_SHARE = 0.9995
 _STATIONARY = 1e-9
@@ -180,10 +180,12 @@ def _slowdown(path: _Path, timing: _Timing, robot: Robot) -> float:
 
 
 def _sampled_slowdown(trajectory: Trajectory, robot: Robot) -> float:
-    """Return by which factor time must be stretched for the samples' differences to meet the limits."""
+    """Return by which factor time must be stretched for the samples and their differences to meet the limits."""
     steps = np.diff(trajectory.time)[:, None]
-    fastest = (np.abs(np.diff(trajectory.position, axis=0) / steps) / robot.velocity).max()
-    strongest = (np.abs(np.diff(trajectory.velocity, axis=0) / steps) / robot.acceleration).max()
+    velocity = np.concatenate([trajectory.velocity, np.diff(trajectory.position, axis=0) / steps])
+    acceleration = np.concatenate([trajectory.acceleration, np.diff(trajectory.velocity, axis=0) / steps])
+    fastest = (np.abs(velocity) / robot.velocity).max()
+    strongest = (np.abs(acceleration) / robot.acceleration).max()
     return float(max(fastest, np.sqrt(strongest)))
 
 

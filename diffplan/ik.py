@@ -1,0 +1,144 @@
+"""Inverse kinematics: damped least squares from many random seeds at once (NumPy).
+
+Each step solves (J^T J + lambda I) dq = J^T e with the geometric Jacobian J and the pose error e; lambda falls while
+the error does and rises where it does not (Levenberg-Marquardt; Sugihara, "Solvability-Unconcerned Inverse Kinematics
+by the Levenberg-Marquardt Method", IEEE T-RO 2011).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry import Float, Pose
+from diffplan.robot import Robot
+from diffplan.scene import PoseGoal
+
+POSITION_TOLERANCE = 1e-5
+"""Largest distance of a solution's link from the goal position [m]."""
+ROTATION_TOLERANCE = 1e-4
+"""Largest angle between a solution's link and the goal orientation [rad]."""
+_DISTINCT = 0.05
+_STEPS = 40
+_LONGEST_STEP = 0.5
+
+
+def inverse_kinematics(
+    robot: Robot,
+    goal: PoseGoal,
+    robot_base: Pose,
+    *,
+    seeds: int = 64,
+    rng: np.random.Generator,
+    near: Float | None = None,
+) -> Float:
+    """Return distinct joint configurations [k, dof] inside the limits that bring a link to a pose.
+
+    Args:
+        robot: the arm.
+        goal: the link and the pose that its frame shall meet, in the world frame.
+        robot_base: pose of the robot's base link in the world frame.
+        seeds: how many starts are tried, drawn uniformly within the limits.
+        rng: source of the starts.
+        near: a configuration [dof]; it is one of the starts, and solutions come sorted by distance from it.
+
+    Returns:
+        Solutions within 1e-5 m and 1e-4 rad of the pose, no two closer than 0.05 rad; empty [0, dof] if none was found.
+
+    Raises:
+        InputError: if the robot has no such link.
+    """
+    link = goal.link
+    if link not in robot.chain.placement:
+        raise InputError(
+            f"{robot.name} has no link {link!r}{did_you_mean(link, robot.chain.placement)}",
+            allowed=list(robot.chain.placement),
+        )
+    T_base_goal = np.linalg.inv(robot_base.matrix) @ goal.pose.matrix
+    q = rng.uniform(robot.lower, robot.upper, (seeds, robot.dof))
+    if near is not None:
+        q[0] = np.clip(near, robot.lower, robot.upper)
+    q = _descend(robot, link, T_base_goal, q)
+    error, _ = _error_and_jacobian(robot, link, T_base_goal, q)
+    met = np.linalg.norm(error[:, :3], axis=1) <= POSITION_TOLERANCE
+    met &= np.linalg.norm(error[:, 3:], axis=1) <= ROTATION_TOLERANCE
+    solutions = q[met]
+    if near is not None:
+        solutions = solutions[np.argsort(np.linalg.norm(solutions - near, axis=1), kind="stable")]
+    return _distinct(solutions)
+
+
+def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float) -> Float:
+    """Run Levenberg-Marquardt on all rows of q [n, dof], kept inside the limits."""
+    damping = np.full(len(q), 1e-2)
+    error, jacobian = _error_and_jacobian(robot, link, T_base_goal, q)
+    cost = (error**2).sum(axis=1)
+    identity = np.eye(robot.dof)
+    for _ in range(_STEPS):
+        active = np.flatnonzero(cost > 1e-14)
+        if len(active) == 0:
+            break
+        J, e = jacobian[active], error[active]
+        # A joint at its limit that is pushed outward gives way to the others.
+        gradient = np.einsum("nij,ni->nj", J, e)
+        blocked = ((q[active] <= robot.lower) & (gradient < 0)) | ((q[active] >= robot.upper) & (gradient > 0))
+        J = np.where(blocked[:, None, :], 0.0, J)
+        normal = np.einsum("nij,nik->njk", J, J) + damping[active, None, None] * identity
+        step = np.linalg.solve(normal, np.einsum("nij,ni->nj", J, e)[..., None])[..., 0]
+        step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-12))[:, None]
+        moved = np.clip(q[active] + step, robot.lower, robot.upper)
+        new_error, new_jacobian = _error_and_jacobian(robot, link, T_base_goal, moved)
+        new_cost = (new_error**2).sum(axis=1)
+        better = new_cost < cost[active]
+        rows = active[better]
+        q[rows], error[rows], jacobian[rows] = moved[better], new_error[better], new_jacobian[better]
+        cost[rows] = new_cost[better]
+        damping[active] = np.clip(np.where(better, damping[active] / 5, damping[active] * 4), 1e-9, 1e2)
+    return q
+
+
+def _error_and_jacobian(robot: Robot, link: str, T_base_goal: Float, q: Float) -> tuple[Float, Float]:
+    """Return the pose error [n, 6] (position [m], rotation vector [rad], base frame) and the Jacobian [n, 6, dof]."""
+    body, T_body_link = robot.chain.placement[link]
+    poses = robot.body_poses(q)
+    T_base_link = poses[:, body] @ T_body_link
+    error = np.concatenate(
+        [
+            T_base_goal[:3, 3] - T_base_link[:, :3, 3],
+            _rotation_vector(T_base_goal[:3, :3] @ T_base_link[:, :3, :3].transpose(0, 2, 1)),
+        ],
+        axis=1,
+    )
+    jacobian = np.zeros((len(q), 6, robot.dof))
+    for k in range(body):
+        axis = poses[:, k + 1, :3, :3] @ robot.chain.axis[k]
+        if robot.chain.prismatic[k]:
+            jacobian[:, :3, k] = axis
+        else:
+            jacobian[:, :3, k] = np.cross(axis, T_base_link[:, :3, 3] - poses[:, k + 1, :3, 3])
+            jacobian[:, 3:, k] = axis
+    return error, jacobian
+
+
+def _rotation_vector(rotation: Float) -> Float:
+    """Return the rotation vectors [n, 3] of rotations [n, 3, 3]."""
+    skew = np.stack(
+        [
+            rotation[:, 2, 1] - rotation[:, 1, 2],
+            rotation[:, 0, 2] - rotation[:, 2, 0],
+            rotation[:, 1, 0] - rotation[:, 0, 1],
+        ],
+        axis=1,
+    )
+    sine = np.linalg.norm(skew, axis=1) / 2
+    angle = np.arctan2(sine, (np.trace(rotation, axis1=1, axis2=2) - 1) / 2)
+    # Near half a turn the axis is ill-defined; any step there leads away, so its length is all that matters.
+    return skew / 2 * (angle / np.maximum(sine, 1e-9))[:, None] if len(rotation) else skew
+
+
+def _distinct(solutions: Float) -> Float:
+    kept: list[Float] = []
+    for q in solutions:
+        if all(np.abs(q - other).max() > _DISTINCT for other in kept):
+            kept.append(q)
+    return np.array(kept).reshape(-1, solutions.shape[1])
