@@ -13,6 +13,7 @@ from diffplan.scene import PoseGoal
 from diffplan.simulation.certificate import Certifier
 
 _LIMIT_TOLERANCE = 1e-6
+_IK_SEEDS = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ def _goal(case: Case, certifier: Certifier) -> End:
     goal = case.goal
     if isinstance(goal, PoseGoal):
         rng = np.random.default_rng(0)
-        goals = inverse_kinematics(case.robot, goal, case.scene.robot_base, seeds=64, rng=rng)
+        goals = inverse_kinematics(case.robot, goal, case.scene.robot_base, seeds=_IK_SEEDS, rng=rng)
         if len(goals) == 0:
             return End(free=False, text=f"unreachable: no joint values bring {goal.link} there")
     elif isinstance(goal, str):

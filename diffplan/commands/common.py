@@ -48,7 +48,7 @@ def check_planner(name: str) -> None:
         InputError: if there is none; the message lists the names there are.
     """
     from diffplan.errors import InputError, did_you_mean
-    from diffplan.planning import PLANNERS
+    from diffplan.planners import PLANNERS
 
     if name not in PLANNERS:
         raise InputError(f"no planner {name!r}{did_you_mean(name, PLANNERS)}", allowed=list(PLANNERS))
@@ -61,7 +61,7 @@ def read_options(file: Path, planners: Sequence[str]) -> dict[str, dict[str, obj
         InputError: for a planner that is not run, or options that it does not know.
     """
     from diffplan.formats.strict_yaml import read_yaml
-    from diffplan.planning import make_planner
+    from diffplan.planners import make_planner
 
     options = {
         planner: {key: _option(value) for key, value in entry.mapping().items()}

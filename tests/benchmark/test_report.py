@@ -93,7 +93,7 @@ def test_ompls_own_reader_understands_the_log(folder):
     statistics.readBenchmarkLog(str(database), [str(folder / "ompl.log")], False)
     connection = sqlite3.connect(database)
     try:
-        query = "SELECT c.name, COUNT(*), SUM(r.solved), MIN(r.time) FROM runs r JOIN plannerConfigs c ON r.plannerid = c.id"
+        query = "SELECT c.name, COUNT(*), SUM(solved), MIN(time) FROM runs r JOIN plannerConfigs c ON plannerid = c.id"
         assert connection.execute(query + " GROUP BY c.name ORDER BY c.name").fetchall() == [
             ("diffusion", 8, 8, 0.01),
             ("straight", 8, 4, 0.01),

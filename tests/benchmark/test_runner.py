@@ -85,7 +85,5 @@ def test_rows_of_planners_not_asked_for_this_time_stay(pool, settings):
 def test_a_folder_of_a_run_with_other_settings_is_refused(pool, settings):
     run(_jobs("a/1"), pool, report=_quiet)
     pool.settings = replace(settings, timeout=7.0)
-    with pytest.raises(
-        InputError, match=r"settings.json: timeout: the folder holds a run with another timeout.*7.0.*0.2"
-    ):
+    with pytest.raises(InputError, match=r"settings.json: timeout: .* another timeout.*7.0.*0.2"):
         run(_jobs("a/1"), pool, report=_quiet)
