@@ -85,7 +85,8 @@ def denoising_loss(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, fea
     """
     x_t = schedule.noisy(batch.x0, batch.t, batch.noise)
     estimate = estimate_before(net, schedule, batch, x_t, features)
-    seen = condition(estimate, features(estimate, batch.scene_of))
-    seen = seen * (batch.passes > 0)[:, None, None]
+    kept = (batch.passes > 0).nonzero()[:, 0]
+    shown = condition(estimate[kept], features(estimate[kept], batch.scene_of[kept]))
+    seen = shown.new_zeros((*x_t.shape[:2], shown.shape[2])).index_copy(0, kept, shown)
     error = (net(x_t, batch.t, seen) - batch.x0)[:, 1:-1].square().mean((1, 2))
     return schedule.loss_weight[batch.t].to(error) * error / schedule.data_std**2

@@ -57,6 +57,12 @@ class UnetConfig:
         return 2 ** (len(self.mults) - 1)
 
 
+def fastest_products() -> torch.dtype:
+    """Return the type in which this processor multiplies matrices fastest: bfloat16 if it has matrix units for it."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
+
+
 def straight_between_ends(x: Tensor) -> Tensor:
     """Return the control points [b, K, dof] of the straight line from the first to the last control point of x."""
     weight = torch.as_tensor(greville(x.shape[1]), dtype=x.dtype, device=x.device)[:, None]
@@ -110,7 +116,11 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolved x."""
-        return _Convolution.apply(x, self.weight, self.bias, self.kernel, self.dtype)
+        if torch.is_grad_enabled():
+            return _Convolution.apply(x, self.weight, self.bias, self.kernel, self.dtype)
+        windows = _windows(x.to(self.dtype), self.kernel)
+        y = torch.addmm(self.bias.to(self.dtype), windows, self.weight.to(self.dtype))
+        return y.float().view(x.shape[0], x.shape[1], -1)
 
 
 class Norm(nn.Module):
@@ -123,16 +133,11 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return the activated, shifted x."""
-        batch, _, channels = x.shape
-        # moments from sums over time, then over the few channels: nine times as fast as `torch.var_mean` over both
-        moments = torch.stack((x.mean(1), x.square().mean(1))).view(2, batch, self.groups, -1).mean(-1, keepdim=True)
-        mean, var = moments[0], moments[1] - moments[0].square()
-        scale = (var.clamp_min(0) + 1e-5).rsqrt() * self.weight.view(self.groups, -1)
-        offset = torch.addcmul(self.bias.view(self.groups, -1), mean, scale, value=-1).view(batch, 1, channels)
-        scale = scale.view(batch, 1, channels)
-        if shift is None:
-            return F.silu(torch.addcmul(offset, x, scale))
-        return F.silu(torch.addcmul(offset, x, scale)) + shift[:, None]
+        # as an image [b, channels, 1, n] stored channels last, for which PyTorch has a kernel: no copy, and twice as
+        # fast (three times with its gradient) as moments by hand; `torch.var_mean` over two axes is far slower
+        image = x.transpose(1, 2).unsqueeze(2)
+        y = F.silu(F.group_norm(image, self.groups, self.weight, self.bias).squeeze(2).transpose(1, 2))
+        return y if shift is None else y + shift[:, None]
 
 
 class ResidualBlock(nn.Module):
@@ -201,10 +206,15 @@ class TemporalUnet(nn.Module):
         self.shifts = nn.Linear(config.dim, sum(self.widths))  # every block's time layer, one product
 
     def products(self, dtype: torch.dtype) -> TemporalUnet:
-        """Run the convolutions' products in float32 or bfloat16 from now on; returns itself."""
+        """Run the convolutions' products in float32 or bfloat16 from now on; returns itself.
+
+        Weights that ask for no gradient are converted for good, which saves doing it in every call.
+        """
         for module in self.modules():
             if isinstance(module, Convolution):
                 module.dtype = dtype
+                if not module.weight.requires_grad:
+                    module.weight.data, module.bias.data = module.weight.to(dtype), module.bias.to(dtype)
         return self
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -79,7 +79,9 @@ class Trainer:
             self.net = TemporalUnet(shape).products(products)
         self.average = TemporalUnet(shape).requires_grad_(False)
         self.average.load_state_dict(self.net.state_dict())
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=True
+        )
         self.done = 0
         self._validation: NoisyBatch | None = None
 
