@@ -59,5 +59,6 @@ def _state(q: Float, case: Case, certifier: Certifier) -> End:
     check = certifier.check(q)
     if not check.free:
         return End(free=False, text=check.contact)
-    clearance = min(check.clearance_m, check.self_clearance_m)
-    return End(free=True, text=f"free by {1000 * clearance:.0f} mm")
+    return End(
+        free=True, text=f"free, {1000 * check.clearance_m:.0f} mm to {check.obstacle}" if check.obstacle else "free"
+    )
