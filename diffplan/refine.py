@@ -21,6 +21,8 @@ from diffplan.kernels.collision import CollisionModel, Obstacles
 ExtraCost = Callable[[Float], tuple[Float, Float]]
 """Maps curves q [batch, points, dof] to cost [batch] and its gradient [batch, points, dof]."""
 
+_EXCUSED = (0.1, 0.3)  # parts of the curve within which an end without room excuses its neighbourhood
+
 
 @dataclass(frozen=True, kw_only=True)
 class RefineConfig:
@@ -37,16 +39,22 @@ class RefineConfig:
     steps: int = 60
     max_step: float = 0.1
     stop_share: float = 0.25
+    pull: float = 0.2
+    tighten_steps: int = 8
+    tighten_pushes: int = 2
     points_per_control: int = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Refined:
-    """A refined batch: `control` [batch, n, dof], whether each is `clear`, and its least clearance and length [rad]."""
+    """A refined batch: `control` [batch, n, dof], whether each is `clear`, its least slack [m] and length [rad].
+
+    Slack is clearance less what is wanted; negative where a path is not clear.
+    """
 
     control: Float
     clear: np.ndarray
-    clearance: Float
+    slack: Float
     length: Float
 
 
@@ -58,6 +66,13 @@ def metric_inverse(n: int) -> Float:
         second[i : i + 3, i] = (1.0, -2.0, 1.0)
     inverse = np.linalg.inv(second.T @ second)
     return inverse / np.diag(inverse).max()
+
+
+@lru_cache(maxsize=16)
+def _fade(points: int) -> Float:
+    """Return weights [points]: what a close start excuses, all of it nearby, nothing beyond a third of the curve."""
+    along = np.linspace(0.0, 1.0, points)
+    return np.clip((_EXCUSED[1] - along) / (_EXCUSED[1] - _EXCUSED[0]), 0.0, 1.0)
 
 
 def covariant_step(cost: Float, slope: Float, longest: float) -> Float:
@@ -72,9 +87,10 @@ def covariant_step(cost: Float, slope: Float, longest: float) -> Float:
     return step * np.minimum(1.0, longest / (np.abs(step).max(axis=(1, 2), keepdims=True) + 1e-12))
 
 
-def curve_length(q: Float) -> Float:
-    """Return the lengths [batch] in rad of curves q [batch, points, dof]."""
-    return np.linalg.norm(np.diff(q, axis=1), axis=2).sum(axis=1)
+def _lengths(control: Float) -> Float:
+    """Return the lengths [batch] in rad of the curves of control points [batch, n, dof]."""
+    n = control.shape[1]
+    return np.linalg.norm(np.diff(spline.basis(n, 4 * n) @ control, axis=1), axis=2).sum(axis=1)
 
 
 class Refiner:
@@ -85,7 +101,7 @@ class Refiner:
     ) -> None:
         self.model, self.world, self.config, self.scene, self.extra = model, world, config, scene, tuple(extra)
 
-    def _evaluate(self, control: Float, *, gradient: bool = True) -> tuple[Float, Float, Float]:
+    def evaluate(self, control: Float, *, gradient: bool = True) -> tuple[Float, Float, Float]:
         """Return cost [batch], gradient on the inner control points [batch, n - 2, dof] and least slack [batch]."""
         c = self.config
         n = control.shape[1]
@@ -96,8 +112,8 @@ class Refiner:
             self.world, q.astype(np.float32), scenes, activation=c.activation, self_activation=c.self_activation, gradient=gradient
         )
         slack = np.minimum(result.clearance - c.clearance, result.self_clearance)
-        ends = np.minimum(np.minimum(slack[:, :1], slack[:, -1:]), 0.0)
-        least = (slack - ends).min(axis=1)
+        fade = _fade(slack.shape[1])
+        least = (slack - np.minimum(slack[:, :1], 0.0) * fade - np.minimum(slack[:, -1:], 0.0) * fade[::-1]).min(axis=1)
         if not gradient:
             return np.zeros(len(q)), np.zeros(0), least
         cost = result.cost[:, 1:-1].sum(axis=1).astype(np.float64)
@@ -114,7 +130,7 @@ class Refiner:
         least = np.full(len(control), -np.inf)
         active = np.arange(len(control))
         for _ in range(c.steps):
-            cost, slope, least[active] = self._evaluate(control[active])
+            cost, slope, least[active] = self.evaluate(control[active])
             keep = least[active] < 0
             done = len(control) - np.count_nonzero(keep)
             active = active[keep]
@@ -124,7 +140,27 @@ class Refiner:
             control[active, 1:-1] = np.clip(control[active, 1:-1] - step, robot.lower, robot.upper)
         return self._result(control, least)
 
+    def tighten(self, control: Float) -> Refined:
+        """Draw clear paths [batch, n, dof] tight: pull towards the straight line, push out again, keep what is clear.
+
+        Each path keeps its own pull, halved whenever the pulled path cannot be cleared.
+        """
+        c, robot = self.config, self.model.robot
+        straight = control[:, :1] + spline.greville(control.shape[1])[:, None] * (control[:, -1:] - control[:, :1])
+        best = control.copy()
+        *_, least = self.evaluate(best, gradient=False)
+        pull = np.full((len(control), 1, 1), c.pull)
+        for _ in range(c.tighten_steps):
+            trial = best + pull * (straight - best)
+            for _ in range(c.tighten_pushes):
+                cost, slope, slack = self.evaluate(trial)
+                step = covariant_step(cost, slope, c.max_step) * (slack < 0)[:, None, None]
+                trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
+            *_, slack = self.evaluate(trial, gradient=False)
+            better = (slack >= 0) & (_lengths(trial) < _lengths(best))
+            best[better], least[better] = trial[better], slack[better]
+            pull[~better] /= 2
+        return self._result(best, least)
+
     def _result(self, control: Float, least: Float) -> Refined:
-        n = control.shape[1]
-        length = curve_length(spline.basis(n, 4 * n) @ control)
-        return Refined(control=control, clear=least >= 0, clearance=least, length=length)
+        return Refined(control=control, clear=least >= 0, slack=least, length=_lengths(control))

@@ -1,0 +1,166 @@
+"""The diffusion planner: samples of the prior, guided, refined, drawn tight, shortest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from typing_extensions import Self
+
+from diffplan import spline
+from diffplan.diffusion.feedback import Feedback
+from diffplan.diffusion.guidance import Guided, GuidanceConfig
+from diffplan.diffusion.prior import Prior, load_prior, prior_file
+from diffplan.diffusion.samplers import ddim
+from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry import Float
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners.base import Candidate, Options, Planner
+from diffplan.problem import Problem
+from diffplan.refine import RefineConfig, Refined, Refiner, metric_inverse
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """Options of the diffusion planner.
+
+    Each round samples a batch, twice as large as the last (`batch` to `largest_batch`), refines it until a share is
+    clear, and offers the shortest. `seeds`: `prior` samples the trained prior under guidance, `unconditioned` the same
+    prior blind to the scene, `random` takes smooth random curves instead (the control without learning).
+    """
+
+    seeds: str = "prior"
+    batch: int = 8
+    largest_batch: int = 64
+    rounds: int = 1000
+    horizon: int = 16
+    steps: int = 5
+    eta: float = 0.7
+    weight: float = 1.0
+    guidance_steps: int = 2
+    tighten_best: int = 4
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seeds not in _SEEDS:
+            raise InputError("unknown kind of seeds", key="seeds", value=self.seeds, allowed=_SEEDS)
+        for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best"):
+            if getattr(self, key) < 1:
+                raise InputError("must be positive", key=key, value=getattr(self, key), allowed=">= 1")
+
+
+_SEEDS = ("prior", "unconditioned", "random")
+_CLEARANCES = (0.005, 0.002, 0.008, 0.0)
+"""Sphere-model clearance [m] wanted in successive rounds: spheres leave up to 6 mm of the links uncovered."""
+_ALMOST = -0.004
+_RANDOM_AMPLITUDE = 1.5  # rad
+_MANY_OBSTACLES = 4
+
+
+class DiffusionPlanner(Planner):
+    """Diffuser's planning (Janner et al., 2022) on B-splines: inpainted ends, cost guidance, batch and pick."""
+
+    name = "diffusion"
+
+    def __init__(self, config: DiffusionConfig | None = None) -> None:
+        self.config = config or DiffusionConfig()
+
+    @classmethod
+    def from_options(cls, options: Options) -> Self:
+        """Return the planner with options of `DiffusionConfig`.
+
+        Raises:
+            InputError: for an unknown option, or a value of the wrong type.
+        """
+        known = {field.name: type(getattr(DiffusionConfig(), field.name)) for field in fields(DiffusionConfig)}
+        for key, value in options.items():
+            if key not in known:
+                raise InputError(f"no option {key!r}{did_you_mean(key, known)}", key="diffusion", allowed=list(known))
+            if not isinstance(value, known[key]) and not (known[key] is float and isinstance(value, int)):
+                raise InputError("wrong type", key=f"diffusion.{key}", value=value, allowed=known[key].__name__)
+        return cls(replace(DiffusionConfig(), **options))
+
+    def prepare(self, problem: Problem) -> None:
+        """Load the prior and pack the robot, once a process."""
+        if self.config.seeds != "random":
+            _prior(problem.robot.name).check(problem.robot)
+        _model(problem.robot)
+
+    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+        """Yield the shortest clear paths of each round, then those that are almost clear."""
+        c = self.config
+        model, world = _model(problem.robot), Obstacles.pack([problem.scene])
+        generator = torch.Generator().manual_seed(seed)
+        batch = c.batch
+        for number in range(c.rounds):
+            if time.perf_counter() > deadline:
+                return
+            refiner = Refiner(model, world, RefineConfig(clearance=_CLEARANCES[number % len(_CLEARANCES)]))
+            goal_of = self._share_out(problem, batch)
+            pushed = refiner.push(self._sample(problem, refiner, problem.goals[goal_of], generator))
+            yield from self._offer(refiner, pushed, goal_of)
+            batch = min(2 * batch, c.largest_batch)
+
+    def _share_out(self, problem: Problem, batch: int) -> np.ndarray:
+        """Return which goal each sample of the batch aims at: all in turn, nearest first."""
+        nearest = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
+        return nearest[np.arange(batch) % len(nearest)]
+
+    def _sample(self, problem: Problem, refiner: Refiner, goals: Float, generator: torch.Generator) -> Float:
+        """Return control points [batch, K, dof] towards goals [batch, dof]."""
+        c, robot = self.config, problem.robot
+        noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
+        if c.seeds == "random":
+            return _random_curves(problem, goals, noise.numpy().astype(np.float64))
+        prior = _prior(robot.name)
+        start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
+        features = Feedback(refiner.model, refiner.world) if c.seeds == "prior" else None
+        denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight)
+        guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=c.guidance_steps), denoiser)
+        pinned = Inpainted(guided, start, goal)
+        x0 = ddim(pinned, noise, prior.schedule, prior.schedule.times(c.steps), eta=c.eta, generator=generator)
+        control = robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
+        control[:, 0], control[:, -1] = problem.start, goals
+        return control
+
+    def _offer(self, refiner: Refiner, pushed: Refined, goal_of: np.ndarray) -> Iterator[Candidate]:
+        clear = np.flatnonzero(pushed.clear)
+        best = clear[np.argsort(pushed.length[clear], kind="stable")][: self.config.tighten_best]
+        if len(best):
+            tight = refiner.tighten(pushed.control[best])
+            for i in np.argsort(tight.length, kind="stable"):
+                yield Candidate(control=tight.control[i], goal_index=int(goal_of[best[i]]), source=self._source)
+        almost = np.flatnonzero(~pushed.clear & (pushed.slack > _ALMOST))
+        for i in almost[np.argsort(-pushed.slack[almost], kind="stable")][:1]:
+            yield Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=self._source)
+
+    @property
+    def _source(self) -> str:
+        return "random-seeds" if self.config.seeds == "random" else self.name
+
+
+def _random_curves(problem: Problem, goals: Float, noise: Float) -> Float:
+    """Return straight lines bent by smooth Gaussian noise [batch, K, dof], amplitudes 0 to 1.5 rad over the batch."""
+    batch, n, _ = noise.shape
+    root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
+    amplitude = np.linspace(0.0, _RANDOM_AMPLITUDE, batch)[:, None, None]
+    control = problem.start + spline.greville(n)[:, None] * (goals - problem.start)[:, None]
+    control[:, 1:-1] += amplitude * (root @ noise[:, 1:-1])
+    control[:, 1:-1] = np.clip(control[:, 1:-1], problem.robot.lower, problem.robot.upper)
+    control[:, 0], control[:, -1] = problem.start, goals
+    return control
+
+
+@lru_cache(maxsize=4)
+def _prior(robot: str) -> Prior:
+    return load_prior(prior_file(robot))
+
+
+@lru_cache(maxsize=8)
+def _model(robot: object) -> CollisionModel:
+    return CollisionModel(robot)  # pyright: ignore[reportArgumentType]  (lru_cache wants a hashable)
