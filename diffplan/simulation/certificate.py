@@ -20,11 +20,12 @@ from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.motion_bound import Cover, cover, travel
 from diffplan.simulation.solid import Solid
-from diffplan.simulation.world import Stage, load_scene_bodies
+from diffplan.simulation.world import Stage, load_hull, load_scene_bodies
 
 MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
 _FAR = 10.0
+_NEAR = 0.03
 _METHOD = "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation"
 
 
@@ -77,6 +78,7 @@ class Certifier:
         self._client, self._body = self._stage.client, self._stage.body
         try:
             self._bodies = list(load_scene_bodies(self._client, scene).values())
+            self._hulls = self._load_hulls()
             self._row = {self._body.links[link]: row for link, row in self._pairs.row.items()}
             self._check_kinematics()
             self._mount = self._deep_mount()
@@ -126,8 +128,9 @@ class Certifier:
 
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
-            least that were measured, up to the first contact; `resolution_rad` is the largest joint step between two
-            neighbouring measured configurations, proven free in between.
+            least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
+            `resolution_rad` is the largest joint step between two neighbouring measured configurations, proven free
+            in between.
         """
         form = limits.check_limits(self.robot, trajectory, start=start, goals=goals)
         if not form.well_formed:
@@ -171,15 +174,33 @@ class Certifier:
         client, body, rows = self._client, self._body.body, self._row
         split = int(np.searchsorted(pairs, self._pairs.with_obstacles))
         for column in np.unique(pairs[:split] % max(1, len(self._bodies))).tolist():
-            for point in bullet.getClosestPoints(body, self._bodies[column], sight, physicsClientId=client):
+            shape = self._hulls.get(column, self._bodies[column])
+            for point in bullet.getClosestPoints(body, shape, sight, physicsClientId=client):
                 row = rows.get(point[3])
                 if row is not None and point[8] < clearance[row + column]:
                     clearance[row + column] = point[8]
+            if column in self._hulls:
+                self._look_into_hollow(column, clearance, sight)
         for pair in pairs[split:].tolist():
             a, b = (self._body.links[link] for link in self._pairs.names[pair])
             points = bullet.getClosestPoints(body, body, sight, linkIndexA=a, linkIndexB=b, physicsClientId=client)
             clearance[pair] = min((point[8] for point in points), default=np.inf)
         return clearance[pairs]
+
+    def _look_into_hollow(self, column: int, clearance: Float, sight: float) -> None:
+        """Replace the clearances from a hollow mesh's hull, where they are small, by those from its triangles.
+
+        The hull holds the mesh, so that distance from it never exceeds distance from the mesh; and PyBullet's distance
+        from a thousand triangles is slow. Beyond `_NEAR` the clearance from a hollow mesh is thus a lower bound.
+        """
+        near = min(sight, _NEAR)
+        beyond = np.inf if sight <= _NEAR else _NEAR
+        for link, row in self._row.items():
+            if clearance[row + column] <= near:
+                points = bullet.getClosestPoints(
+                    self._body.body, self._bodies[column], near, linkIndexA=link, physicsClientId=self._client
+                )
+                clearance[row + column] = min((point[8] for point in points), default=beyond)
 
     def _hidden(self, q: Float) -> tuple[str, str, float] | None:
         """Return the contact that surface distances do not show at q [dof]: (link, obstacle, clearance).
@@ -196,6 +217,11 @@ class Certifier:
                 if solid.contains(points @ pose[:3, :3].T + pose[:3, 3]).any():
                     return link, solid.name, -np.inf
         return None
+
+    def _load_hulls(self) -> dict[int, int]:
+        """Put the convex hull of each hollow mesh beside it; returns the hulls' bodies by the obstacle's number."""
+        column = {obstacle.name: i for i, obstacle in enumerate(self.scene.obstacles)}
+        return {column[solid.name]: load_hull(self._client, solid.triangles.reshape(-1, 3)) for solid in self._solids}
 
     def _deep_mount(self) -> tuple[str, str, float] | None:
         """Return link, obstacle and clearance where a link that no joint moves stands too deep in an obstacle."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import trimesh
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
@@ -171,6 +172,13 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
             )
         bullet.resetJointState(body, joints[name], value, physicsClientId=client)
     return body
+
+
+def load_hull(client: int, points: Float) -> int:
+    """Load the convex hull of points [n, 3] (world frame, m) as an immovable body."""
+    corners = trimesh.convex.convex_hull(points).vertices
+    shape = bullet.createCollisionShape(bullet.GEOM_MESH, vertices=corners.tolist(), physicsClientId=client)
+    return bullet.createMultiBody(0, shape, physicsClientId=client)
 
 
 def _load_urdf(client: int, file: Path, pose: Pose, *, flags: int, scale: float = 1.0) -> int:

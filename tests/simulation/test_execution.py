@@ -1,0 +1,78 @@
+"""Following plans in simulated physics."""
+
+from dataclasses import replace
+
+import numpy as np
+import pybullet as p
+import pytest
+
+from diffplan.errors import InputError
+from diffplan.geometry import Pose
+from diffplan.problem import Plan, Status
+from diffplan.scene import Box, Scene
+from diffplan.simulation.execution import execute, play
+from diffplan.simulation.world import load_robot_body
+
+
+@pytest.fixture
+def plan(panda, timed):
+    home = panda.configuration("home")
+    goal = home + np.array([0.6, 0.2, -0.2, 0.3, 0.1, 0.2, -0.3])
+    trajectory = timed(np.array([home, goal]), 1.5)
+    return Plan(
+        status=Status.SOLVED,
+        message="",
+        planner="test",
+        solved_by="test",
+        robot=panda,
+        scene=Scene(),
+        seed=0,
+        start=home,
+        goals=goal[None],
+        trajectory=trajectory,
+    )
+
+
+def test_position_control_follows_a_smooth_plan_closely_without_contact(plan):
+    floor = Box(name="floor", size=(3.0, 3.0, 0.1), pose=Pose(xyz=(0.0, 0.0, -0.05)))
+    report = execute(replace(plan, scene=Scene(obstacles=(floor,))))
+    assert report.max_tracking_error_rad < 0.01
+    assert report.final_error_rad < 0.002
+    assert report.contacts == ()
+
+
+def test_an_obstacle_in_the_way_is_reported_with_link_time_and_depth(plan):
+    tip = plan.robot.link_pose(plan.trajectory.position[75:76], "panda_hand")[0, :3, 3]
+    wall = Box(name="wall", size=(0.1, 0.1, 0.1), pose=Pose(xyz=tuple(tip)))
+    report = execute(replace(plan, scene=Scene(obstacles=(wall,))))
+    assert {contact.obstacle for contact in report.contacts} == {"wall"}
+    assert any(contact.link in ("panda_hand", "panda_leftfinger", "panda_rightfinger") for contact in report.contacts)
+    assert all(0 < contact.time_s < 2.1 and contact.depth_m > 0 for contact in report.contacts)
+    assert report.max_tracking_error_rad > 0.01
+
+
+def test_held_joints_beyond_their_limits_stay_where_they_are_held(plan):
+    wide = plan.robot.with_held({"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.065})
+    tip = wide.link_pose(plan.trajectory.position[-1:], "panda_leftfinger")[0]
+    touching = tip[:3, 3] + tip[:3, :3] @ [0.0, 0.017, 0.03]
+    ball = Scene(obstacles=(Box(name="ball", size=(0.002, 0.002, 0.002), pose=Pose(xyz=tuple(touching))),))
+    assert execute(replace(plan, robot=wide, scene=ball)).contacts != ()
+    assert execute(replace(plan, scene=ball)).contacts == ()
+
+
+def test_a_plan_plays_in_a_running_world_and_ends_at_its_goal(plan):
+    client = p.connect(p.DIRECT)
+    try:
+        robot = load_robot_body(client, plan.robot, Pose(xyz=(0.5, 0.2, 0.3)))
+        robot.place(plan.start)
+        assert play(plan, client, robot.body) < 0.01
+        np.testing.assert_allclose(robot.joint_positions(), plan.goals[0], atol=0.005)
+        with pytest.raises(InputError, match="not at the start"):
+            play(plan, client, robot.body)
+    finally:
+        p.disconnect(client)
+
+
+def test_a_plan_without_trajectory_cannot_be_followed(plan):
+    with pytest.raises(InputError, match="no trajectory"):
+        execute(replace(plan, trajectory=None, status=Status.NO_PATH_FOUND))
