@@ -146,10 +146,15 @@ class Layout:
 
 def _frame_of(z: Float) -> Float:
     """Return a rotation [3, 3] whose third column is the unit vector z."""
-    other = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
-    x = np.cross(other, z)
-    x /= np.linalg.norm(x)
-    return np.column_stack([x, np.cross(z, x), z])
+    a, b, c = (float(value) for value in z)
+    if abs(a) < 0.9:  # x = (1, 0, 0) cross z, normalised
+        n = np.hypot(b, c)
+        x = (0.0, -c / n, b / n)
+    else:  # x = (0, 1, 0) cross z
+        n = np.hypot(a, c)
+        x = (c / n, 0.0, -a / n)
+    y = (b * x[2] - c * x[1], c * x[0] - a * x[2], a * x[1] - b * x[0])
+    return np.array([x, y, (a, b, c)]).T
 
 
 def obstacle_record(obstacle: Primitive) -> dict[str, object]:

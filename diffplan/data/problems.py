@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan.data.layout import DrawnScene
+from diffplan.data.reaching import solve_poses
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.robot import Robot
@@ -57,47 +58,6 @@ def tool_offset(robot: Robot) -> float:
             z = robot.spheres.centre[chosen] @ T[2, :3] + T[2, 3]
             reach += (z + robot.spheres.radius[chosen]).tolist()
     return max(0.0, max(reach) - 0.01)
-
-
-def solve_poses(robot: Robot, T_base_end: Float, q: Float, *, iterations: int = 40) -> tuple[Float, np.ndarray]:
-    """Return joint positions [n, dof] that bring the end link to poses [n, 4, 4] from seeds q [n, dof], and which did.
-
-    Damped least squares with the damping tied to the error, inside the joint limits (Wampler 1986; Sugihara 2011).
-    """
-    q = q.copy()
-    body, T_body_end = robot.chain.placement[robot.end_link]
-    error = np.full(len(q), np.inf)
-    live = np.arange(len(q))
-    for _ in range(iterations):
-        frames = robot.body_poses(q[live])
-        twist, jacobian = _twist(robot, frames, frames[:, body] @ T_body_end, T_base_end[live])
-        error[live] = np.linalg.norm(twist, axis=1)
-        keep = error[live] > 1e-3
-        live, twist, jacobian = live[keep], twist[keep], jacobian[keep]
-        if len(live) == 0:
-            break
-        damping = 1e-4 + 0.02 * np.minimum(1.0, (twist**2).sum(axis=1))
-        normal = jacobian @ jacobian.transpose(0, 2, 1) + damping[:, None, None] * np.eye(6)
-        step = (jacobian.transpose(0, 2, 1) @ np.linalg.solve(normal, twist[:, :, None]))[:, :, 0]
-        longest = np.abs(step).max(axis=1, keepdims=True)
-        step *= np.minimum(1.0, 0.5 / np.maximum(longest, 1e-9))
-        q[live] = np.clip(q[live] + step, robot.lower, robot.upper)
-    return q, error <= 1e-3
-
-
-def _twist(robot: Robot, frames: Float, T_end: Float, target: Float) -> tuple[Float, Float]:
-    """Return the twists [n, 6] (m, rad) from end poses to targets, and the Jacobians [n, 6, dof]."""
-    position = T_end[:, :3, 3]
-    R = target[:, :3, :3] @ T_end[:, :3, :3].transpose(0, 2, 1)
-    skew = np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=1) / 2
-    sine = np.linalg.norm(skew, axis=1)
-    angle = np.arctan2(sine, (np.trace(R, axis1=1, axis2=2) - 1) / 2)
-    twist = np.concatenate([target[:, :3, 3] - position, skew * (angle / np.maximum(sine, 1e-9))[:, None]], axis=1)
-    axes = np.einsum("nkij,kj->nki", frames[:, 1:, :3, :3], robot.chain.axis)
-    lever = np.cross(axes, position[:, None] - frames[:, 1:, :3, 3])
-    slide = robot.chain.prismatic[None, :, None]
-    linear, angular = np.where(slide, axes, lever), np.where(slide, 0.0, axes)
-    return twist, np.concatenate([linear, angular], axis=2).transpose(0, 2, 1)
 
 
 def draw_endpoints(

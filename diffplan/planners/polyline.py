@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -53,24 +54,30 @@ def shortcut(
     Stops early after as many vain attempts in a row as there are vertices times eight (nothing left to cut).
     Source: Geraerts and Overmars, "Creating high-quality paths for motion planning", IJRR 2007.
     """
-    vain = 0
-    for _ in range(attempts):
+    vain, arc = 0, _arc(path)
+    for low, high in np.sort(rng.random((attempts, 2)), axis=1):
         if len(path) <= 2 or vain > 8 * len(path):
             break
-        steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
-        arc = np.concatenate([[0.0], np.cumsum(steps)])
-        low, high = np.sort(rng.random(2)) * arc[-1]
-        i, j = (int(k) for k in np.clip(np.searchsorted(arc, [low, high], side="right") - 1, 0, len(steps) - 1))
         vain += 1
-        if i == j:
-            continue
-        a = path[i] + (low - arc[i]) / steps[i] * (path[i + 1] - path[i])
-        b = path[j] + (high - arc[j]) / steps[j] * (path[j + 1] - path[j])
-        gain = (high - low) - float(np.linalg.norm(b - a))
-        if gain > 1e-3 and edge_free(a, b):
+        i, a = _point(path, arc, low * arc[-1])
+        j, b = _point(path, arc, high * arc[-1])
+        if i != j and (high - low) * arc[-1] - math.dist(a, b) > 1e-3 and edge_free(a, b):
             path = np.concatenate([path[: i + 1], [a, b], path[j + 1 :]])
-            vain = 0
+            vain, arc = 0, _arc(path)
     return path
+
+
+def _arc(path: Float) -> Float:
+    """Return the arc length [m] up to each vertex."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+
+
+def _point(path: Float, arc: Float, length: float) -> tuple[int, Float]:
+    """Return the edge at an arc length, and the point [dof] there."""
+    i = min(int(np.searchsorted(arc, length, side="right")) - 1, len(path) - 2)
+    step = arc[i + 1] - arc[i]
+    weight = (length - arc[i]) / step if step > 0 else 0.0
+    return i, path[i] + weight * (path[i + 1] - path[i])
 
 
 def rounded(path: Float, spacing: float) -> Float:
