@@ -183,7 +183,8 @@ def _read_obj(path: Path) -> list[tuple[Float, np.ndarray]]:
                     raise ValueError("a face names a vertex that is not there")
                 groups[-1] += [[corners[0], corners[k], corners[k + 1]] for k in range(1, len(corners) - 1)]
         except (ValueError, IndexError) as error:
-            raise InputError(f"not readable as OBJ: {error}", file=path, line=number, value=line.strip()) from error
+            problem = "too few values" if isinstance(error, IndexError) else str(error)
+            raise InputError(f"not readable as OBJ: {problem}", file=path, line=number, value=line.strip()) from error
     points = np.array(vertices, dtype=np.float64).reshape(-1, 3)
     filled = [(points, np.array(group, dtype=np.int64)) for group in groups if group]
     if not filled or not np.isfinite(points).all():

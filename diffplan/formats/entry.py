@@ -153,7 +153,9 @@ class Entry:
         """
         allowed = "a finite number > 0" if positive else "a finite number"
         plain = _plain(self.raw)
-        if plain is None or isinstance(plain, bool | list | dict | _Quoted):
+        if isinstance(plain, _Quoted):
+            raise self.error("a text, not a number", allowed=f"{allowed}, without quotes")
+        if plain is None or isinstance(plain, bool | list | dict):
             raise self.error("not a number", allowed=allowed)
         try:
             value = float(plain)
@@ -198,6 +200,17 @@ class Entry:
 class _Quoted(str):
     """A text in quotes: never a number."""
 
+    __slots__ = ()
+
+
+class _Bare(str):
+    """A text that is shown as it stands in the file, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
 
 def _plain(raw: yaml.Node | Json) -> Json | _Quoted:
     """Return a scalar; JSON texts and quoted YAML texts come as `_Quoted`, plain YAML ones as str."""
@@ -211,13 +224,13 @@ def _plain(raw: yaml.Node | Json) -> Json | _Quoted:
 def _shown(raw: yaml.Node | Json, depth: int = 3) -> object:
     """Return a value short enough to show in a message."""
     if isinstance(raw, yaml.ScalarNode):
-        return raw.value
+        return raw.value if isinstance(_plain(raw), _Quoted) else _Bare(raw.value)
     if depth == 0:
-        return "..."
+        return _Bare("...")
     if isinstance(raw, yaml.MappingNode | dict):
         pairs = raw.value if isinstance(raw, yaml.Node) else list(raw.items())
         return {_shown(key): _shown(value, depth - 1) for key, value in pairs[:6]}
     if isinstance(raw, yaml.SequenceNode | list):
         items = raw.value if isinstance(raw, yaml.Node) else raw
-        return [_shown(item, depth - 1) for item in items[:10]] + (["..."] if len(items) > 10 else [])
+        return [_shown(item, depth - 1) for item in items[:10]] + ([_Bare("...")] if len(items) > 10 else [])
     return raw

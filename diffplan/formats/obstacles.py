@@ -76,11 +76,10 @@ def read_obstacle(entry: Entry) -> Obstacle:
         InputError: if a key or a value is not allowed, or a file is missing or not usable.
     """
     common = ("name", "type", "pose")
-    everything = {key for required, optional in _KEYS.values() for key in (*required, *optional)}
-    kinds = entry.mapping()
-    if "type" not in kinds:
-        entry.fields(common, everything)
-    kind = kinds["type"].choice(_KEYS, "obstacle type")
+    keys = entry.mapping()
+    if "type" not in keys:
+        raise entry.error("key 'type' is missing", allowed=_KEYS)
+    kind = keys["type"].choice(_KEYS, "obstacle type")
     required, optional = _KEYS[kind]
     fields = entry.fields((*common, *required), optional)
     name, pose = fields["name"].text(), read_pose(fields["pose"])
@@ -115,7 +114,8 @@ def _check_mesh(entry: Entry, file: Path, scale: float, convex: bool) -> None:
         else:
             load_mesh(file, (scale, scale, scale))
     except InputError as error:
-        raise entry.error(error.problem, allowed=error.allowed) from error
+        line = f", on its line {error.line}" if error.line else ""
+        raise entry.error(error.problem + line, allowed=error.allowed) from error
 
 
 def _urdf_joints(entry: Entry, file: Path, joints: Entry | None) -> dict[str, float]:

@@ -92,8 +92,9 @@ def load_plan(path: str | Path) -> PlanFile:
         InputError: naming file, key path, value and what is allowed.
     """
     names = {field.name for field in fields(PlanFile)} - {"trajectory"}
-    top = _required(read_json(path), ["format", *sorted(names), *_MOTION])
-    top["format"].expect_format("diffplan/plan@1")
+    entry = read_json(path)
+    _required(entry, ["format"])["format"].expect_format("diffplan/plan@1")
+    top = _required(entry, [*sorted(names), *_MOTION])
     joint_names = tuple(name.text() for name in top["joint_names"].sequence())
     trajectory, certificate, metrics = _read_motion(top, len(joint_names))
     return PlanFile(

@@ -57,18 +57,14 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     top = read_yaml(path).fields(_REQUIRED, ("held_joints",))
     top["format"].expect_format("diffplan/robot@1")
     model = load_urdf(_urdf_path(top["urdf"]))
-    joints = top["joints"].mapping()
+    movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
+    joints = top["joints"].fields((), movable)
     if not joints:
-        raise top["joints"].error("no planning joints", allowed=_movable(model))
-    held = (
-        {name: entry.number() for name, entry in top["held_joints"].mapping().items()} if "held_joints" in top else {}
-    )
-    if "held_joints" in top:
-        _check_held(top["held_joints"].mapping(), model, list(joints))
-    limits = [_joint(entry, name, model) for name, entry in joints.items()]
-    lower = np.array([joint.lower for joint, _ in limits])
-    upper = np.array([joint.upper for joint, _ in limits])
-    rates = np.array([values for _, values in limits])
+        raise top["joints"].error("no planning joints", allowed=movable)
+    free = [name for name in movable if name not in joints]
+    held = top["held_joints"].fields((), free) if "held_joints" in top else {}
+    limits = [_limits(entry, model.joints[name]) for name, entry in joints.items()]
+    lower, upper, velocity, acceleration, jerk = np.array(limits).T
     spheres, touching, never_touching = _no_collision_model()
     if collision:
         spheres, touching, never_touching = _collision_model(top["collision"], model)
@@ -78,12 +74,12 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         base_link=top["base_link"].choice(model.collisions, "link"),
         end_link=top["end_link"].choice(model.collisions, "link"),
         joint_names=tuple(joints),
-        held_joints=held,
+        held_joints={name: _held(entry, model.joints[name]) for name, entry in held.items()},
         lower=lower,
         upper=upper,
-        velocity=rates[:, 0],
-        acceleration=rates[:, 1],
-        jerk=rates[:, 2],
+        velocity=velocity,
+        acceleration=acceleration,
+        jerk=jerk,
         configurations=_configurations(top["configurations"], list(joints), lower, upper),
         spheres=spheres,
         touching=touching,
@@ -107,33 +103,20 @@ def _urdf_path(entry: Entry) -> Path:
     return folder / fields["file"].text()
 
 
-def _movable(model: UrdfModel) -> list[str]:
-    return [name for name, joint in model.joints.items() if joint.kind != "fixed"]
-
-
-def _known_joint(entry: Entry, name: str, model: UrdfModel) -> Joint:
-    movable = _movable(model)
-    if name not in movable:
-        raise entry.error(f"no movable joint {name!r} in the URDF{did_you_mean(name, movable)}", allowed=movable)
-    return model.joints[name]
-
-
-def _joint(entry: Entry, name: str, model: UrdfModel) -> tuple[Joint, list[float]]:
-    """Return a planning joint and its velocity, acceleration and jerk limits."""
-    fields = entry.fields(("velocity", "acceleration", "jerk"))
-    joint = _known_joint(entry, name, model)
+def _limits(entry: Entry, joint: Joint) -> tuple[float, ...]:
+    """Return a planning joint's limits: lower, upper, velocity, acceleration, jerk."""
+    rates = ("velocity", "acceleration", "jerk")
+    fields = entry.fields(rates)
     if not (np.isfinite([joint.lower, joint.upper]).all() and joint.lower < joint.upper):
         raise entry.error("the joint needs position limits lower < upper in the URDF")
-    return joint, [fields[key].number(positive=True) for key in ("velocity", "acceleration", "jerk")]
+    return (joint.lower, joint.upper, *(fields[key].number(positive=True) for key in rates))
 
 
-def _check_held(held: dict[str, Entry], model: UrdfModel, planning: list[str]) -> None:
-    for name, entry in held.items():
-        joint = _known_joint(entry, name, model)
-        if name in planning:
-            raise entry.error("a joint is either planned or held", allowed="a joint that is not under `joints`")
-        if not joint.lower <= entry.number() <= joint.upper:
-            raise entry.error("outside the joint's limits", allowed=f"{joint.lower} ... {joint.upper}")
+def _held(entry: Entry, joint: Joint) -> float:
+    value = entry.number()
+    if not joint.lower <= value <= joint.upper:
+        raise entry.error("outside the joint's limits", allowed=f"{joint.lower} ... {joint.upper}")
+    return value
 
 
 def _configurations(entry: Entry, names: list[str], lower: Float, upper: Float) -> dict[str, Float]:
@@ -175,9 +158,7 @@ def _collision_model(
     names: list[str] = []
     link: list[int] = []
     spheres: list[tuple[float, ...]] = []
-    for name, values in top["links"].mapping().items():
-        if name not in model.collisions:
-            raise values.error(f"no such link{did_you_mean(name, model.collisions)}", allowed=list(model.collisions))
+    for name, values in top["links"].fields((), model.collisions).items():
         fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm"))
         for sphere in fields["spheres"].sequence():
             spheres.append(_sphere(sphere))

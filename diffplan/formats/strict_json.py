@@ -1,4 +1,4 @@
-"""JSON, plain or gzipped, without its traps: duplicate keys and `NaN` are errors."""
+"""JSON, plain or gzipped, without its traps: duplicate keys are errors, and `NaN` is no number to `Entry.number`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_json(path: str | Path) -> Entry:
     """Read a JSON file; gzip is told by its first bytes, not by the name.
 
     Raises:
-        InputError: if the file is missing, is not JSON, or has duplicate keys or numbers that are not finite.
+        InputError: if the file is missing, is not JSON, or has duplicate keys.
     """
     path = Path(path)
     try:
@@ -37,11 +37,8 @@ def read_json(path: str | Path) -> Entry:
             raise InputError("duplicate key", file=path, key=next(name for name in names if names.count(name) > 1))
         return fields
 
-    def not_finite(word: str) -> Json:
-        raise InputError("not a finite number", file=path, value=word)
-
     try:
-        raw: Json = json.loads(text, object_pairs_hook=no_duplicates, parse_constant=not_finite)
+        raw: Json = json.loads(text, object_pairs_hook=no_duplicates)
     except json.JSONDecodeError as error:
         raise InputError(f"not readable as JSON: {error.msg}", file=path, line=error.lineno) from error
     except RecursionError as error:

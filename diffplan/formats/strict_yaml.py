@@ -44,7 +44,8 @@ def parse_yaml(text: str, path: Path) -> Entry:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
-        raise InputError(f"not readable as YAML: {error.problem or error.context}", file=path, line=line) from error
+        problem = ": ".join(part for part in (error.context, error.problem) if part)
+        raise InputError(f"not readable as YAML: {problem}", file=path, line=line) from error
     except yaml.YAMLError as error:
         raise InputError(f"not readable as YAML: {' '.join(str(error).split())}", file=path) from error
     if node is None:

@@ -1,0 +1,46 @@
+import pytest
+
+from diffplan.errors import InputError
+from diffplan.geometry import Pose
+from diffplan.scene import Box, Capsule, Cylinder, Query, Scene, Sphere
+
+BALL = Sphere(name="ball", radius=0.1)
+CAN = Cylinder(name="can", radius=0.1, height=0.2)
+
+
+def test_adding_moving_and_removing_leave_the_first_scene_as_it_was() -> None:
+    first = Scene(obstacles=(BALL,))
+    moved = first.add(CAN).move("ball", Pose(xyz=(1, 0, 0)))
+    assert first.obstacles == (BALL,)
+    assert moved.obstacles == (Sphere(name="ball", radius=0.1, pose=Pose(xyz=(1, 0, 0))), CAN)
+    assert moved.remove("ball").obstacles == (CAN,)
+
+
+def test_two_obstacles_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match=r"names must be unique \(found 'ball'\)"):
+        Scene(obstacles=(BALL,)).add(Sphere(name="ball", radius=0.2))
+
+
+@pytest.mark.parametrize("change", [Scene.obstacle, Scene.remove, lambda scene, name: scene.move(name, Pose())])
+def test_a_misspelt_obstacle_is_answered_with_the_right_name(change) -> None:
+    with pytest.raises(InputError, match=r"no obstacle named 'bal' \(did you mean 'ball'\?\).*ball, can"):
+        change(Scene(obstacles=(BALL, CAN)), "bal")
+
+
+def test_a_misspelt_query_is_answered_with_the_right_name() -> None:
+    scene = Scene(queries={"default": Query(start="home", goal="upright")})
+    assert scene.query("default").goal == "upright"
+    with pytest.raises(InputError, match=r"no query named 'defualt' \(did you mean 'default'\?\)"):
+        scene.query("defualt")
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
+def test_sizes_must_be_positive_and_finite(size: float) -> None:
+    for make in (
+        lambda: Box(name="a", size=(1, size, 1)),
+        lambda: Sphere(name="a", radius=size),
+        lambda: Cylinder(name="a", radius=1, height=size),
+        lambda: Capsule(name="a", radius=size, height=1),
+    ):
+        with pytest.raises(InputError, match="not a positive finite length"):
+            make()
