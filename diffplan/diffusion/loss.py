@@ -53,15 +53,14 @@ def draw(
     )
 
 
-def estimate_before(
-    net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, x_t: Tensor, features: Features
-) -> Tensor:
-    """Return the clean estimate [b, K, dof] that sampling would feed back at level t.
+def shown(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, x_t: Tensor, features: Features) -> Tensor:
+    """Return the condition [b, K, channels] that sampling would show the network at level t.
 
-    The straight line for a first pass. Otherwise the network's own estimate at a noisier x, which is drawn from x_t by
-    the forward chain: then, as in sampling, the estimate tells nothing of x0 that x_t and the scene do not.
+    For a first pass the estimate is the straight line. Otherwise it is the network's own at a noisier x, which is
+    drawn from x_t by the forward chain: then, as in sampling, it tells nothing of x0 that x_t and the scene do not.
     """
     estimate = straight_between_ends(x_t)
+    line = said = features(estimate, batch.scene_of)
     levels = [batch.earlier[:, 0], batch.earlier[:, 1]]
     x_1 = schedule.noisier(x_t, batch.t, levels[1], batch.earlier_noise[1])
     x_2 = schedule.noisier(x_1, levels[1], levels[0], batch.earlier_noise[0])
@@ -70,12 +69,12 @@ def estimate_before(
         rows = taken.nonzero()[:, 0]
         if len(rows) == 0:
             continue
-        known = estimate[rows]
         with torch.no_grad():
-            better = net(x[rows], level[rows], condition(known, features(known, batch.scene_of[rows])))
-        better[:, [0, -1]] = known[:, [0, -1]]
-        estimate[rows] = better
-    return estimate
+            better = net(x[rows], level[rows], condition(estimate[rows], said[rows], line[rows]))
+        better[:, [0, -1]] = x_t[rows][:, [0, -1]]
+        estimate = estimate.index_copy(0, rows, better)
+        said = said.index_copy(0, rows, features(better, batch.scene_of[rows]))
+    return condition(estimate, said, line) * (batch.passes > 0)[:, None, None]
 
 
 def denoising_loss(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, features: Features) -> Tensor:
@@ -84,9 +83,6 @@ def denoising_loss(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, fea
     L = weight(t) mean |net(x_t, condition, t) - x0|^2 / data_std^2, the pinned ends left out.
     """
     x_t = schedule.noisy(batch.x0, batch.t, batch.noise)
-    estimate = estimate_before(net, schedule, batch, x_t, features)
-    kept = (batch.passes > 0).nonzero()[:, 0]
-    shown = condition(estimate[kept], features(estimate[kept], batch.scene_of[kept]))
-    seen = shown.new_zeros((*x_t.shape[:2], shown.shape[2])).index_copy(0, kept, shown)
+    seen = shown(net, schedule, batch, x_t, features)
     error = (net(x_t, batch.t, seen) - batch.x0)[:, 1:-1].square().mean((1, 2))
     return schedule.loss_weight[batch.t].to(error) * error / schedule.data_std**2

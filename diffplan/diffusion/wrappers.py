@@ -16,13 +16,17 @@ Features: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 def condition_channels(dof: int, features: int) -> int:
-    """Return how many channels `condition` has: previous estimate, its features, and the flag."""
-    return dof + features + 1
+    """Return how many channels `condition` has."""
+    return dof + 2 * features + 1
 
 
-def condition(estimate: Tensor, features: Tensor) -> Tensor:
-    """Return the network's condition [b, K, dof + features + 1]: the flag channel, last, says that it is there."""
-    return torch.cat((estimate, features, torch.ones_like(estimate[..., :1])), dim=2)
+def condition(estimate: Tensor, features: Tensor, line_features: Tensor) -> Tensor:
+    """Return the network's condition [b, K, dof + 2 features + 1].
+
+    The estimate [b, K, dof], what the scene says about it [b, K, features], what the scene says about the straight
+    line (an estimate that has left the obstacles no longer tells where they are), and a flag: the condition is there.
+    """
+    return torch.cat((estimate, features, line_features, torch.ones_like(estimate[..., :1])), dim=2)
 
 
 class FeedbackDenoiser:
@@ -45,6 +49,7 @@ class FeedbackDenoiser:
     ) -> None:
         self.net, self.features, self.scene_of, self.weight = net, features, scene_of, weight
         self.estimate: Tensor | None = None
+        self._line_features: Tensor | None = None
 
     @torch.no_grad()
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -52,10 +57,13 @@ class FeedbackDenoiser:
         absent = x_t.new_zeros((*x_t.shape[:2], self.net.config.condition))
         if self.features is None:
             return self.net(x_t, t, absent)
-        if self.estimate is None:
-            self.estimate = straight_between_ends(x_t)
         scene_of = torch.zeros(len(x_t), dtype=torch.int64) if self.scene_of is None else self.scene_of
-        present = condition(self.estimate, self.features(self.estimate, scene_of))
+        if self.estimate is None or self._line_features is None:
+            self.estimate = straight_between_ends(x_t)
+            seen = self._line_features = self.features(self.estimate, scene_of)
+        else:
+            seen = self.features(self.estimate, scene_of)
+        present = condition(self.estimate, seen, self._line_features)
         if self.weight == 1.0:
             x0 = self.net(x_t, t, present)
         else:
