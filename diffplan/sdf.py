@@ -104,7 +104,7 @@ def collision_cost(
     The same definition as `CollisionModel`: 0.5 max(0, activation - distance)^2 summed over spheres and obstacles
     (base link left out), and over the sphere pairs of links that can touch.
     """
-    robot, arrays = model.robot, model.double
+    robot = model.robot
     centres = sphere_centres(robot, q)
     radius = torch.as_tensor(robot.spheres.radius, dtype=q.dtype, device=q.device)
     owner = torch.as_tensor(robot.spheres.link, device=q.device)
@@ -116,10 +116,10 @@ def collision_cost(
         d = distance(row, centres[:, moving]) - radius[moving]
         cost = cost + 0.5 * (activation - d).clamp(min=0).square().sum(dim=-1)
         clear = torch.minimum(clear, d.amin(dim=-1))
-    for pair, slack in zip(robot.checked_pairs, arrays.slack, strict=True):
+    for pair in robot.checked_pairs:
         one, two = (owner == robot.spheres.links.index(link) for link in pair)
         apart = _norm(centres[:, one, None] - centres[:, None, two])
-        d = (apart - radius[one, None] - radius[None, two] + float(slack)).flatten(1)
+        d = (apart - radius[one, None] - radius[None, two]).flatten(1)
         cost = cost + 0.5 * (self_activation - d).clamp(min=0).square().sum(dim=-1)
         clear_self = torch.minimum(clear_self, d.amin(dim=-1))
     return cost, clear, clear_self

@@ -142,7 +142,6 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
         bound=np.array(bounds, dtype=kind),
         sphere=np.concatenate(spheres).astype(kind),
         pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
-        slack=np.zeros(len(pairs), dtype=kind),
     )
 
 

@@ -19,7 +19,7 @@ BOX, SPHERE, CYLINDER, CAPSULE, FIELD = range(5)
 CLEARANCE, GRADED, STOP = range(3)  # what is asked: distances; cost and gradient too; only whether any is below reach
 
 _ZERO, _HALF, _ONE, _TINY, _FAR = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-12, 1e9))
-_FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
+_FAST = {"nnan", "contract", "reassoc", "nsz", "arcp", "afn"}  # inputs are finite: checked at the border
 
 # Rows of the scratch array `w` [_ROWS, LANES]: one array, so that the compiler sees that rows do not overlap.
 _CX, _CY, _CZ, _X, _Y, _Z, _D, _NX, _NY, _NZ, _ROWS = range(11)
@@ -30,8 +30,7 @@ class RobotArrays(NamedTuple):
 
     `origin` [dof, 12] rotation (row-major) and translation of joint k in body k-1 at zero; `prismatic` [dof];
     `link_body` [links], `link_first` [links + 1] into the spheres, `bound` [links, 4] bounding sphere in the body
-    frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch, `slack` [p] distance by which the spheres of a
-    pair may overlap although the links do not touch.
+    frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch.
     """
 
     origin: np.ndarray
@@ -41,7 +40,6 @@ class RobotArrays(NamedTuple):
     bound: np.ndarray
     sphere: np.ndarray
     pairs: np.ndarray
-    slack: np.ndarray
 
 
 class ObstacleArrays(NamedTuple):
@@ -80,40 +78,41 @@ def _forward(q, lo, count, robot, pose):
             else:
                 sine[n], cosine[n], slide[n] = np.sin(value), np.cos(value), _ZERO
         o = robot.origin[k]
+        o0, o1, o2, o3, o4, o5, o6, o7, o8, o9, o10, o11 = o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], o[8], o[9], o[10], o[11]
         for i in range(3):
-            a, b, c = 3 * i, 3 * i + 1, 3 * i + 2
+            ra, rb, rc, rt = pose[k, 3 * i], pose[k, 3 * i + 1], pose[k, 3 * i + 2], pose[k, 9 + i]
+            na, nb, nc, nt = pose[k + 1, 3 * i], pose[k + 1, 3 * i + 1], pose[k + 1, 3 * i + 2], pose[k + 1, 9 + i]
             for n in range(LANES):
-                ra, rb, rc = pose[k, a, n], pose[k, b, n], pose[k, c, n]
-                mx = ra * o[0] + rb * o[3] + rc * o[6]
-                my = ra * o[1] + rb * o[4] + rc * o[7]
-                mz = ra * o[2] + rb * o[5] + rc * o[8]
-                pose[k + 1, a, n] = mx * cosine[n] + my * sine[n]
-                pose[k + 1, b, n] = my * cosine[n] - mx * sine[n]
-                pose[k + 1, c, n] = mz
-                pose[k + 1, 9 + i, n] = pose[k, 9 + i, n] + ra * o[9] + rb * o[10] + rc * o[11] + mz * slide[n]
+                mx = ra[n] * o0 + rb[n] * o3 + rc[n] * o6
+                my = ra[n] * o1 + rb[n] * o4 + rc[n] * o7
+                mz = ra[n] * o2 + rb[n] * o5 + rc[n] * o8
+                nt[n] = rt[n] + ra[n] * o9 + rb[n] * o10 + rc[n] * o11 + mz * slide[n]
+                na[n] = mx * cosine[n] + my * sine[n]
+                nb[n] = my * cosine[n] - mx * sine[n]
+                nc[n] = mz
 
 
 @njit(cache=True, fastmath=_FAST)
 def _place(pose, body, x, y, z, out):
     """Write the base-frame position of a body point into out [3, LANES]."""
-    for i in range(3):
-        for n in range(LANES):
-            out[i, n] = (
-                pose[body, 3 * i, n] * x
-                + pose[body, 3 * i + 1, n] * y
-                + pose[body, 3 * i + 2, n] * z
-                + pose[body, 9 + i, n]
-            )
+    p = pose[body]
+    for n in range(LANES):
+        px = p[0, n] * x + p[1, n] * y + p[2, n] * z + p[9, n]
+        py = p[3, n] * x + p[4, n] * y + p[5, n] * z + p[10, n]
+        pz = p[6, n] * x + p[7, n] * y + p[8, n] * z + p[11, n]
+        out[0, n], out[1, n], out[2, n] = px, py, pz
 
 
 @njit(cache=True, fastmath=_FAST)
 def _localise(w, f):
     """Express the points in rows _CX.. in an obstacle's frame, rows _X.. (f: its rotation and position)."""
+    # scalars first: the compiler cannot see that writing to w leaves f alone
+    f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11 = f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11]
     for n in range(LANES):
-        x, y, z = w[_CX, n] - f[9], w[_CY, n] - f[10], w[_CZ, n] - f[11]
-        w[_X, n] = f[0] * x + f[3] * y + f[6] * z
-        w[_Y, n] = f[1] * x + f[4] * y + f[7] * z
-        w[_Z, n] = f[2] * x + f[5] * y + f[8] * z
+        x, y, z = w[_CX, n] - f9, w[_CY, n] - f10, w[_CZ, n] - f11
+        w[_X, n] = f0 * x + f3 * y + f6 * z
+        w[_Y, n] = f1 * x + f4 * y + f7 * z
+        w[_Z, n] = f2 * x + f5 * y + f8 * z
 
 
 @njit(cache=True, fastmath=_FAST)
@@ -221,26 +220,29 @@ def _normal(w, obstacles, o):
             z = w[_Z, n] - min(max(w[_Z, n], -b), b)
             inverse = _ONE / np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + z * z + _TINY)
             w[_NX, n], w[_NY, n], w[_NZ, n] = w[_X, n] * inverse, w[_Y, n] * inverse, z * inverse
+    f0, f1, f2, f3, f4, f5, f6, f7, f8 = f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8]
     for n in range(LANES):
         x, y, z = w[_NX, n], w[_NY, n], w[_NZ, n]
-        w[_NX, n] = f[0] * x + f[1] * y + f[2] * z
-        w[_NY, n] = f[3] * x + f[4] * y + f[5] * z
-        w[_NZ, n] = f[6] * x + f[7] * y + f[8] * z
+        w[_NX, n] = f0 * x + f1 * y + f2 * z
+        w[_NY, n] = f3 * x + f4 * y + f5 * z
+        w[_NZ, n] = f6 * x + f7 * y + f8 * z
 
 
 @njit(cache=True, fastmath=_FAST)
 def _push(w, reach, wrench, cost):
     """Add 0.5 h^2 with h = max(0, reach - distance) to cost, and its gradient's force and torque to wrench [6, LANES]."""
+    force_x, force_y, force_z = wrench[0], wrench[1], wrench[2]
+    torque_x, torque_y, torque_z = wrench[3], wrench[4], wrench[5]
     for n in range(LANES):
         h = max(reach - w[_D, n], _ZERO)
         cost[n] += _HALF * h * h
-        fx, fy, fz = -h * w[_NX, n], -h * w[_NY, n], -h * w[_NZ, n]
-        wrench[0, n] += fx
-        wrench[1, n] += fy
-        wrench[2, n] += fz
-        wrench[3, n] += w[_CY, n] * fz - w[_CZ, n] * fy
-        wrench[4, n] += w[_CZ, n] * fx - w[_CX, n] * fz
-        wrench[5, n] += w[_CX, n] * fy - w[_CY, n] * fx
+        x, y, z = -h * w[_NX, n], -h * w[_NY, n], -h * w[_NZ, n]
+        force_x[n] += x
+        force_y[n] += y
+        force_z[n] += z
+        torque_x[n] += w[_CY, n] * z - w[_CZ, n] * y
+        torque_y[n] += w[_CZ, n] * x - w[_CX, n] * z
+        torque_z[n] += w[_CX, n] * y - w[_CY, n] * x
 
 
 @njit(cache=True, fastmath=_FAST)
@@ -269,6 +271,19 @@ def _bounds(pose, robot, centre, box):
 def _load(w, point):
     for n in range(LANES):
         w[_CX, n], w[_CY, n], w[_CZ, n] = point[0, n], point[1, n], point[2, n]
+
+
+@njit(cache=True, fastmath=_FAST)
+def _least_square(w, point):
+    """Write squared distances from the points in rows _CX.. to point [3, LANES] into row _D; return the least."""
+    px, py, pz = point[0], point[1], point[2]
+    for n in range(LANES):
+        x, y, z = w[_CX, n] - px[n], w[_CY, n] - py[n], w[_CZ, n] - pz[n]
+        w[_D, n] = x * x + y * y + z * z
+    least = w[_D, 0]
+    for n in range(LANES):
+        least = min(least, w[_D, n])
+    return least
 
 
 @njit(cache=True, fastmath=_FAST)
@@ -313,40 +328,30 @@ def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wren
 
 @njit(cache=True, fastmath=_FAST)
 def _self_cost(pose, robot, reach, s, mode, cost, clear, wrench):
-    """The same for the robot's own link pairs; the distance of a pair is that of its spheres plus its slack."""
+    """The same for the robot's own link pairs."""
     for p in range(robot.pairs.shape[0]):
         one, two = robot.pairs[p, 0], robot.pairs[p, 1]
-        near = reach - robot.slack[p]
-        if _far(s.box[one], near, s.box[two]):
+        if _far(s.box[one], reach, s.box[two]):
             continue
-        limit = robot.bound[one, 3] + robot.bound[two, 3] + near
-        least = _FAR * limit
-        for n in range(LANES):
-            x = s.bound[one, 0, n] - s.bound[two, 0, n]
-            y = s.bound[one, 1, n] - s.bound[two, 1, n]
-            z = s.bound[one, 2, n] - s.bound[two, 2, n]
-            least = min(least, x * x + y * y + z * z)
-        if limit <= _ZERO or least > limit * limit:
+        limit = robot.bound[one, 3] + robot.bound[two, 3] + reach
+        _load(s.w, s.bound[one])
+        if limit <= _ZERO or _least_square(s.w, s.bound[two]) > limit * limit:
             continue
         _spheres(pose, robot, one, s.centre, s.ready)
         _spheres(pose, robot, two, s.centre, s.ready)
         for i in range(robot.link_first[one], robot.link_first[one + 1]):
             _load(s.w, s.centre[i])
+            limit = robot.sphere[i, 3] + robot.bound[two, 3] + reach
+            if _least_square(s.w, s.bound[two]) > limit * limit:
+                continue
             for j in range(robot.link_first[two], robot.link_first[two + 1]):
                 radii = robot.sphere[i, 3] + robot.sphere[j, 3]
-                touch = radii + near
-                least = _FAR * limit
-                for n in range(LANES):
-                    x = s.w[_CX, n] - s.centre[j, 0, n]
-                    y = s.w[_CY, n] - s.centre[j, 1, n]
-                    z = s.w[_CZ, n] - s.centre[j, 2, n]
-                    s.w[_D, n] = x * x + y * y + z * z
-                    least = min(least, s.w[_D, n])
-                if touch <= _ZERO or least >= touch * touch:
+                touch = radii + reach
+                if touch <= _ZERO or _least_square(s.w, s.centre[j]) >= touch * touch:
                     continue
                 for n in range(LANES):
                     s.w[_D, n] = np.sqrt(s.w[_D, n])
-                    clear[n] = min(clear[n], s.w[_D, n] - radii + robot.slack[p])
+                    clear[n] = min(clear[n], s.w[_D, n] - radii)
                 if mode == STOP:
                     return
                 if mode == CLEARANCE:
