@@ -90,17 +90,25 @@ class Dataset:
     robot: Robot
     origin: dict[str, str | int | float]
 
+    @property
+    def digest(self) -> int:
+        """A checksum of the training paths and their scene indices."""
+        return zlib.crc32(self.train.scene_of.numpy().tobytes(), zlib.crc32(self.train.x.numpy().tobytes()))
 
-def load_dataset(folder: Path, robot: Robot, *, horizon: int, held_out: float) -> Dataset:
-    """Read all complete shards of a folder; a share of the scenes is held out for validation.
 
-    A folder is a snapshot: shards that are added later change the data and so the run.
+def load_dataset(folder: Path, robot: Robot, *, horizon: int, held_out: float, shards: int = 0) -> Dataset:
+    """Read the first `shards` shards of a folder (0: all); a share of the scenes is held out for validation.
 
     Raises:
-        InputError: if there are no shards, one is unreadable, or they are not of this robot.
+        InputError: if there are not as many shards, one is unreadable, or they are not of this robot.
     """
     x, scene_of, scenes, names = [], [], [], []
     files = shard_files(folder)
+    if shards > len(files):
+        raise InputError(
+            "not as many shards there", file=folder, key="shards", value=shards, allowed=f"<= {len(files)}"
+        )
+    files = files[: shards or None]
     seeds, versions = set(), set()
     for file in files:
         shard = read_shard(file)

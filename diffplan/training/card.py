@@ -24,7 +24,9 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def summary(config: TrainConfig, dataset: Dataset, lines: list[Progress]) -> dict[str, str | int | float]:
+def summary(
+    config: TrainConfig, dataset: Dataset, lines: list[Progress], history: list[list[int]]
+) -> dict[str, str | int | float]:
     """Return what belongs into the prior's header: data, seed, steps, time, machine, losses.
 
     Raises:
@@ -38,6 +40,7 @@ def summary(config: TrainConfig, dataset: Dataset, lines: list[Progress]) -> dic
         "training_scenes": len(dataset.train.scene_of.unique()),
         "held_out_paths": len(dataset.validation),
         "held_out_scenes": len(dataset.validation.scene_of.unique()),
+        "paths_over_time": "; ".join(f"{paths} from step {step}" for step, _, paths in history),
         "seed": config.seed,
         "steps": lines[-1].step,
         "batch": config.batch,

@@ -31,9 +31,10 @@ class TrainConfig:
         ema: decay of the averaged weights (reached gradually, so that the start is forgotten).
         pass_shares: shares of samples whose condition is dropped, whose fed-back estimate is the straight line, the
             network's first, and the network's second estimate.
+        shards: how many shards of the data folder to take, in order; 0 takes all.
         held_out: share of scenes kept for validation.
         products: type of the matrix products, float32 or bfloat16 (twice as fast where the CPU has units for it).
-        validate_every, validation_paths: steps between validations, paths in each (always the same).
+        validate_every, validation_paths: steps between validations, paths in each (always the first ones).
     """
 
     seed: int = 0
@@ -45,23 +46,26 @@ class TrainConfig:
     data_std: float = 0.25
     steps: int = 40_000
     batch: int = 128
-    rate: float = 6e-4
+    rate: float = 1e-3
     warm_up: int = 500
     decay_share: float = 0.4
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.999
-    pass_shares: tuple[float, ...] = (0.15, 0.45, 0.2, 0.2)
+    pass_shares: tuple[float, ...] = (0.15, 0.35, 0.25, 0.25)
+    shards: int = 0
     held_out: float = 0.04
     products: str = "bfloat16"
     validate_every: int = 1000
-    validation_paths: int = 1024
+    validation_paths: int = 768
 
     def __post_init__(self) -> None:
         positive = ("horizon", "steps", "batch", "rate", "clip", "validate_every", "validation_paths")
         for key in positive:
             if getattr(self, key) <= 0:
                 raise InputError("not a positive number", key=key, value=getattr(self, key))
+        if self.shards < 0:
+            raise InputError("not a number of shards", key="shards", value=self.shards, allowed="0 (all) or more")
         for key in ("decay_share", "ema", "held_out"):
             if not 0 < getattr(self, key) < 1:
                 raise InputError("not a share", key=key, value=getattr(self, key), allowed="between 0 and 1")

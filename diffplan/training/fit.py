@@ -24,9 +24,10 @@ def fit_prior(
     *,
     hours: float | None = None,
     checkpoint_minutes: float = 5.0,
+    extend: bool = False,
     threads: int = 1,
 ) -> Prior:
-    """Train the prior on the shards in `data`, or go on with the run in `folder`.
+    """Train the prior on the shards in `data`, or go on with the run in `folder` (`extend`: with more steps or shards).
 
     One thread by default: PyTorch's threads spin at barriers, so on busy cores two are far slower than one, and the
     result depends on their number.
@@ -36,10 +37,17 @@ def fit_prior(
         DiffplanError: if the loss is not finite.
     """
     torch.set_num_threads(threads)
-    dataset = load_dataset(data, robot, horizon=config.horizon, held_out=config.held_out)
+    dataset = load_dataset(data, robot, horizon=config.horizon, held_out=config.held_out, shards=config.shards)
     feedback = Feedback(CollisionModel(robot), Obstacles.pack(dataset.scenes))
     return train_prior(
-        config, dataset, feedback, feedback.channels, folder, hours=hours, checkpoint_minutes=checkpoint_minutes
+        config,
+        dataset,
+        feedback,
+        feedback.channels,
+        folder,
+        hours=hours,
+        checkpoint_minutes=checkpoint_minutes,
+        extend=extend,
     )
 
 

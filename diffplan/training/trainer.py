@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from torch import Tensor
 
-from diffplan.data.dataset import Dataset, Paths
+from diffplan.data.dataset import Dataset
 from diffplan.diffusion.loss import NoisyBatch, denoising_loss, draw
 from diffplan.diffusion.prior import Prior, read_tensors, save_prior, write_tensors
 from diffplan.diffusion.unet import TemporalUnet
@@ -83,6 +83,7 @@ class Trainer:
             self.net.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=True
         )
         self.done = 0
+        self.history: list[list[int]] = []
         self._validation: NoisyBatch | None = None
 
     def batch(self, step: int) -> NoisyBatch:
@@ -125,9 +126,9 @@ class Trainer:
         """
         if self._validation is None:
             paths, generator = self.dataset.validation, _generator(self.config.seed, _VALIDATION, 0)
-            rows = torch.randperm(len(paths), generator=generator)[: self.config.validation_paths]
-            chosen = Paths(x=paths.x[rows], scene_of=paths.scene_of[rows])
-            self._validation = draw(chosen.x, chosen.scene_of, self.schedule, self.config.pass_shares, generator)
+            first = slice(self.config.validation_paths)  # the same ones however much data is added behind them
+            shares = self.config.pass_shares
+            self._validation = draw(paths.x[first], paths.scene_of[first], self.schedule, shares, generator)
         losses = {}
         with torch.no_grad():
             for name, passes in (("first", 1), ("third", 3), ("free", 0)):
@@ -154,28 +155,20 @@ class Trainer:
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
-        write_tensors(tensors, {"format": CHECKPOINT, "done": self.done, "config": asdict(self.config)}, path)
+        header = {"format": CHECKPOINT, "done": self.done, "config": asdict(self.config), "history": self.history}
+        write_tensors(tensors, {**header, "data": self.dataset.digest}, path)
 
-    def load(self, path: Path) -> None:
-        """Take up the state that `save` wrote. The config may differ only in `steps` (to extend a run).
+    def load(self, path: Path, *, extend: bool = False) -> None:
+        """Take up the state that `save` wrote.
+
+        With `extend`, `steps` and `shards` may differ from what they were; what changed at which step is kept in
+        `history` as [step, steps, paths], for the model card.
 
         Raises:
-            InputError: if the file is no checkpoint, or of a run with another config.
+            InputError: if the file is no checkpoint, or of a run with another config or other data.
         """
         tensors, header = read_tensors(path, CHECKPOINT)
-        own = json.loads(json.dumps(asdict(self.config)))
-        saved = header.get("config")
-        if not isinstance(saved, dict):
-            raise InputError("a checkpoint without its config", file=path)
-        for key in sorted(own.keys() | saved.keys()):
-            if key != "steps" and own.get(key) != saved.get(key):
-                raise InputError(
-                    "not the setting that this run began with",
-                    file=path,
-                    key=key,
-                    value=own.get(key),
-                    allowed=f"{saved.get(key)!r}, or another folder for a new run",
-                )
+        self._compare(header, path, ("steps", "shards") if extend else ())
         self.net.load_state_dict(_under("net.", tensors))
         self.average.load_state_dict(_under("average.", tensors))
         state: dict[int, dict[str, Tensor]] = {}
@@ -185,6 +178,37 @@ class Trainer:
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
         self.done = int(str(header["done"]))
+        history = header["history"]
+        self.history = history if isinstance(history, list) else []
+
+    def begin(self) -> None:
+        """Note in `history` what is trained from here on, if it is not what was trained before."""
+        now = [self.config.steps, len(self.dataset.train)]
+        if not self.history or self.history[-1][1:] != now:
+            self.history.append([self.done, *now])
+
+    def _compare(self, header: dict[str, object], path: Path, free: tuple[str, ...]) -> None:
+        """Refuse a checkpoint of other settings (but `free` ones) or other data."""
+        own, saved = json.loads(json.dumps(asdict(self.config))), header.get("config")
+        if not isinstance(saved, dict):
+            raise InputError("a checkpoint without its config", file=path)
+        for key in sorted(own.keys() | saved.keys()):
+            if key not in free and own.get(key) != saved.get(key):
+                raise InputError(
+                    "not the setting that this run began with",
+                    file=path,
+                    key=key,
+                    value=own.get(key),
+                    allowed=f"{saved.get(key)!r}, or another folder for a new run",
+                )
+        if own["shards"] == saved["shards"] and header.get("data") != self.dataset.digest and "shards" not in free:
+            raise InputError(
+                "not the data that this run began with",
+                file=path,
+                key="shards",
+                value=own["shards"],
+                allowed="the same shards (`shards: N` takes the first N), or to extend the run",
+            )
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -192,7 +216,13 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def run(
-    trainer: Trainer, folder: Path, *, hours: float | None = None, checkpoint_minutes: float = 5.0, log_every: int = 100
+    trainer: Trainer,
+    folder: Path,
+    *,
+    hours: float | None = None,
+    checkpoint_minutes: float = 5.0,
+    log_every: int = 100,
+    extend: bool = False,
 ) -> Iterator[Progress]:
     """Train to `config.steps`, yielding a line of the log every `log_every` steps; resumes what `folder` holds.
 
@@ -200,13 +230,14 @@ def run(
     goes on when called again. Checkpoints stand on lines of the log, so a resumed log is that of an unbroken run.
 
     Raises:
-        InputError: if the folder holds a run with another config.
+        InputError: if the folder holds a run with another config or other data (see `Trainer.load` for `extend`).
         DiffplanError: if the loss is not finite; the state before that step is left in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, log, config = folder / "checkpoint.safetensors", folder / "log.csv", trainer.config
     if checkpoint.exists():
-        trainer.load(checkpoint)
+        trainer.load(checkpoint, extend=extend)
+    trainer.begin()
     config.save(folder / "config.json")
     lines = read_log(log, up_to=trainer.done)
     before = lines[-1].seconds if lines else 0.0
@@ -251,6 +282,7 @@ def train_prior(
     *,
     hours: float | None = None,
     checkpoint_minutes: float = 5.0,
+    extend: bool = False,
     console: Console | None = None,
 ) -> Prior:
     """Train (or resume) with a progress bar; leave prior.safetensors, curve.png and PRIOR.md in the run's folder.
@@ -264,7 +296,7 @@ def train_prior(
     shown = console or Console(stderr=True)
     with ProgressBar(*columns, console=shown) as bar:
         task = bar.add_task("training", total=config.steps)
-        for line in run(trainer, folder, hours=hours, checkpoint_minutes=checkpoint_minutes):
+        for line in run(trainer, folder, hours=hours, checkpoint_minutes=checkpoint_minutes, extend=extend):
             bar.update(task, completed=line.step, description=f"loss {line.train:.4f}")
             if not math.isnan(line.first):
                 losses = f"first pass {line.first:.4f}, third {line.third:.4f}, scene not shown {line.free:.4f}"
@@ -272,7 +304,7 @@ def train_prior(
                 draw_curve(read_log(folder / "log.csv", up_to=line.step), folder / "curve.png")
     lines = read_log(folder / "log.csv", up_to=trainer.done)
     draw_curve(lines, folder / "curve.png")
-    prior = trainer.prior(summary(config, dataset, lines))
+    prior = trainer.prior(summary(config, dataset, lines, trainer.history))
     save_prior(prior, folder / "prior.safetensors")
     (folder / "PRIOR.md").write_text(model_card(prior, config, lines))
     return prior

@@ -93,10 +93,21 @@ def test_a_run_that_is_out_of_time_stops_at_a_checkpoint_and_goes_on(tmp_path):
 
 def test_a_run_does_not_go_on_with_other_settings_but_may_be_made_longer(tmp_path):
     list(run(trainer(config(steps=10)), tmp_path, log_every=10))
-    with pytest.raises(InputError, match=r"rate: .*\(found 0\.1\); allowed: 0\.0006"):
+    with pytest.raises(InputError, match=r"rate: .*\(found 0\.1\); allowed: 0\.001"):
         list(run(trainer(config(steps=20, rate=0.1)), tmp_path))
+    with pytest.raises(InputError, match=r"steps: .*allowed: 10"):
+        list(run(trainer(config(steps=20)), tmp_path))
     longer = trainer(config(steps=20))
-    assert [line.step for line in run(longer, tmp_path, log_every=10)] == [20]
+    assert [line.step for line in run(longer, tmp_path, log_every=10, extend=True)] == [20]
+    assert longer.history == [[0, 10, 300], [10, 20, 300]]
+
+
+def test_a_run_notices_when_its_data_changed(tmp_path):
+    list(run(trainer(config(steps=10)), tmp_path))
+    other = trainer(config(steps=10))
+    other.dataset.train.x[5] += 0.1
+    with pytest.raises(InputError, match="not the data that this run began with"):
+        other.load(tmp_path / "checkpoint.safetensors")
 
 
 def test_the_first_loss_that_is_not_finite_stops_the_run_and_leaves_its_state(tmp_path):
