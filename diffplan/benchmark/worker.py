@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import traceback
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -61,7 +60,6 @@ def plan_path(folder: Path, *, planner: str, problem: str, seed: int) -> Path:
 
 def work(connection: Connection, settings: Settings) -> None:
     """Answer each `Job` with the seconds of its planner's warm-up (before its first job only), then with a `Row`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries in C print there
     cases = load_cases(settings.suite, settings.robot)
     warm: set[str] = set()
