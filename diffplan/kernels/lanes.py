@@ -143,7 +143,9 @@ def _field_cell(w, n, grid, shape, nodes, first):
     away = np.sqrt(ox * ox + oy * oy + oz * oz)
     if away > _TINY:
         value += away
-        dx, dy, dz = ox / away, oy / away, oz / away
+        dx = ox / away if ox != _ZERO else dx
+        dy = oy / away if oy != _ZERO else dy
+        dz = oz / away if oz != _ZERO else dz
     return value, dx, dy, dz
 
 
