@@ -1,0 +1,65 @@
+"""Curves of a plan: position, velocity and acceleration of every joint, with their limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffplan.errors import InputError
+from diffplan.problem import Plan, Trajectory
+from diffplan.robot import Robot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_KINDS = (".png", ".svg", ".pdf")
+_CURVE = "#2f6f9f"
+_LIMIT = "#c0392b"
+
+
+def plot_joints(plan: Plan, file: str | Path) -> None:
+    """Draw a row of three curves for each joint: position, velocity, acceleration over time; limits dashed.
+
+    Raises:
+        InputError: if the plan has no trajectory, or the file's kind is another.
+    """
+    file = Path(file)
+    if plan.trajectory is None:
+        raise InputError(f"the plan has no trajectory to draw ({plan.status.value})", file=file)
+    if file.suffix.lower() not in _KINDS:
+        raise InputError("cannot draw this kind of file", value=file.suffix, file=file, allowed=_KINDS)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    robot, trajectory = plan.robot, plan.trajectory
+    figure = Figure(figsize=(11.0, 1.5 * robot.dof + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(robot.dof, 3, sharex=True, squeeze=False)
+    for joint in range(robot.dof):
+        _draw_joint(list(grid[joint]), robot, trajectory, joint)
+    for axes in grid[-1]:
+        axes.set_xlabel("time [s]")
+    figure.suptitle(f"{robot.name} in {plan.scene.name}: {plan.status.value}, {trajectory.duration:.2f} s")
+    figure.savefig(file, dpi=110)
+
+
+def _draw_joint(row: list[Axes], robot: Robot, trajectory: Trajectory, joint: int) -> None:
+    unit = "m" if robot.chain.prismatic[joint] else "rad"
+    curves = (
+        ("position", unit, trajectory.position, robot.lower[joint], robot.upper[joint]),
+        ("velocity", f"{unit}/s", trajectory.velocity, -robot.velocity[joint], robot.velocity[joint]),
+        ("acceleration", f"{unit}/s²", trajectory.acceleration, -robot.acceleration[joint], robot.acceleration[joint]),
+    )
+    for axes, (name, unit_of, values, low, high) in zip(row, curves, strict=True):
+        axes.plot(trajectory.time - trajectory.time[0], values[:, joint], color=_CURVE, linewidth=1.4)
+        for limit in (low, high):
+            if np.isfinite(limit):
+                axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=0.9)
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.tick_params(labelsize=7)
+        axes.set_ylabel(f"[{unit_of}]", fontsize=7)
+        if joint == 0:
+            axes.set_title(name, fontsize=10)
+    row[0].set_ylabel(f"{robot.joint_names[joint]}\n[{unit}]", fontsize=7)
