@@ -43,9 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RAD",
         help="check each certified plan again at this joint step (0.005, say); times are not affected",
     )
-    parser.add_argument(
-        "--options", type=Path, metavar="FILE", help="planner options (YAML: planner -> option -> value)"
-    )
 
 
 def _names(text: str) -> list[str]:

@@ -39,6 +39,8 @@ def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"time limit of planning (default {DEFAULT_TIMEOUT_S:g})",
     )
     parser.add_argument("--no-fallback", action="store_true", help="no sampling planner may help `diffusion`")
+    about = "planner options (YAML: planner: {option: value})"
+    parser.add_argument("--options", type=Path, metavar="FILE", help=about)
 
 
 def check_planner(name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.commands.common import add_planner_arguments, check_planner
+from diffplan.commands.common import add_planner_arguments, check_planner, read_options
 from diffplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         if picture.suffix not in _PICTURES:
             raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
     check_planner(args.planner)
+    options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
 
     from diffplan.planning import plan
     from diffplan.robot import Robot
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         seed=args.seed,
         timeout=args.timeout,
         fallback=not args.no_fallback,
+        options=options,
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
