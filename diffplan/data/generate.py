@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -24,6 +24,7 @@ from diffplan.data.shards import Shard, shard_path, write_shard
 from diffplan.errors import DiffplanError, InputError
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
     from multiprocessing.sharedctypes import Synchronized
 
     from diffplan.data.layout import DrawnScene
@@ -174,7 +175,7 @@ def _single_threaded() -> Iterator[None]:
 
 def _watch(
     config: GenerateConfig,
-    workers: list[multiprocessing.context.SpawnProcess],
+    workers: Sequence[BaseProcess],
     missing: int,
     done: Synchronized[int],
     show: bool,
@@ -265,7 +266,7 @@ class ShardMaker:
                 kinds.append(problem.kind)
                 clearances.append(clearance)
             names.append(drawn.family)
-            records.append(json.dumps([obstacle_record(o) for o in drawn.scene.obstacles]))
+            records.append(json.dumps([obstacle_record(o) for o in drawn.obstacles]))
         robot = self.model.robot
         shard = Shard(
             seed=self.config.seed,

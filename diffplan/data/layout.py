@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from diffplan.geometry import Float, Pose, rotation_from_rpy
-from diffplan.scene import Box, Cylinder, Obstacle, Primitive, Scene, Sphere
+from diffplan.scene import Box, Cylinder, Primitive, Scene, Sphere
 
 Vector: TypeAlias = tuple[float, float, float]
 
@@ -53,8 +53,13 @@ class DrawnScene:
     """A procedural scene (robot base at the origin) with its family and the places to reach into."""
 
     family: str
-    scene: Scene
+    obstacles: tuple[Primitive, ...]
     places: tuple[Place, ...]
+
+    @property
+    def scene(self) -> Scene:
+        """The obstacles as a scene."""
+        return Scene(name=self.family, obstacles=self.obstacles)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,7 +68,7 @@ class Layout:
 
     rng: np.random.Generator
     frame: Float = field(default_factory=lambda: np.eye(4))
-    obstacles: list[Obstacle] = field(default_factory=list)
+    obstacles: list[Primitive] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
 
     def draw(self, low: float, high: float) -> float:
@@ -128,8 +133,7 @@ class Layout:
 
     def finish(self, family: str) -> DrawnScene:
         """Return the scene drawn so far."""
-        scene = Scene(name=family, obstacles=tuple(self.obstacles))
-        return DrawnScene(family=family, scene=scene, places=tuple(self.places))
+        return DrawnScene(family=family, obstacles=tuple(self.obstacles), places=tuple(self.places))
 
     def _unique(self, name: str) -> str:
         return f"{name}_{len(self.obstacles)}"

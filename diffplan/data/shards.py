@@ -93,10 +93,10 @@ def read_shard(path: Path) -> Shard:
                     "not a shard of trajectories", file=path, value=file.attrs.get("format"), allowed=FORMAT
                 )
             return Shard(
-                seed=int(file.attrs["seed"]),
-                index=int(file.attrs["shard"]),
+                seed=int(str(file.attrs["seed"])),
+                index=int(str(file.attrs["shard"])),
                 robot=str(file.attrs["robot"]),
-                joint_names=tuple(str(name) for name in file.attrs["joint_names"]),
+                joint_names=tuple(str(name) for name in np.asarray(file.attrs["joint_names"])),
                 versions=json.loads(str(file.attrs["versions"])),
                 waypoints=np.asarray(file["waypoints"]),
                 scene=np.asarray(file["scene"]),

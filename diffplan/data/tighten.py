@@ -64,4 +64,4 @@ def _relax(
 @lru_cache(maxsize=32)
 def _smoother(n: int, tension: float) -> Float:
     second = 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
-    return np.linalg.inv(np.eye(n) + tension * second)
+    return np.linalg.inv(np.eye(n) + tension * second).astype(np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from ompl import base as ob
@@ -66,14 +67,14 @@ class _Motion(ob.MotionValidator):
     def __init__(self, si: ob.SpaceInformation, checker: Checker, dof: int) -> None:
         super().__init__(si)
         self._check = checker.edge_free
-        self._joints = range(dof)
+        self._joints = slice(0, dof)
 
     def checkMotion(self, a: ob.State, b: ob.State, *_rest: object) -> bool:
         return self._check(_array(a, self._joints), _array(b, self._joints))
 
 
-def _array(state: ob.State, joints: range) -> Float:
-    return np.array([state[i] for i in joints])
+def _array(state: ob.State, joints: slice) -> Float:
+    return np.array(cast("ob.RealVectorStateType", state)[joints])
 
 
 def rrt_connect(
@@ -95,10 +96,9 @@ def rrt_connect(
     config = config or TreeConfig()
     ou.RNG.setSeed(seed % (2**31 - 1) + 1)
     robot = checker.model.robot
-    joints = range(robot.dof)
     space = ob.RealVectorStateSpace(robot.dof)
     bounds = ob.RealVectorBounds(robot.dof)
-    for i in joints:
+    for i in range(robot.dof):
         bounds.setLow(i, float(robot.lower[i]))
         bounds.setHigh(i, float(robot.upper[i]))
     space.setBounds(bounds)
@@ -124,13 +124,12 @@ def rrt_connect(
     assert isinstance(path, og.PathGeometric)
     if config.simplify:
         og.PathSimplifier(si).simplify(path, ob.PlannerTerminationCondition(_limit(config.iterations, deadline)))
-    return np.array([[state[i] for i in joints] for state in path.getStates()])
+    return np.array([_array(state, slice(0, robot.dof)) for state in path.getStates()])
 
 
 def _state(si: ob.SpaceInformation, q: Float) -> ob.State:
     state = si.allocState()
-    for i, value in enumerate(q):
-        state[i] = float(value)
+    cast("ob.RealVectorStateType", state)[0 : len(q)] = q.tolist()
     return state
 
 
