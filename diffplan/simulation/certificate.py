@@ -301,7 +301,9 @@ class _Pairs:
         moving = [link for link in robot.links if body[link] > 0]
         obstacles = [obstacle.name for obstacle in scene.obstacles]
         first = [(link, obstacle) for link in moving for obstacle in obstacles]
-        second = [(a, b) if body[a] <= body[b] else (b, a) for a, b in robot.certified_pairs]
+        # Links without a planning joint between them (closed fingers, say) touch or not whatever the plan.
+        ordered = [(a, b) if body[a] <= body[b] else (b, a) for a, b in robot.certified_pairs]
+        second = [(a, b) for a, b in ordered if body[a] < body[b]]
         return _Pairs(
             names=[*first, *second],
             with_obstacles=len(first),

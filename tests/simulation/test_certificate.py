@@ -99,6 +99,13 @@ def test_self_collision_is_found_and_named(panda, timed):
     assert certificate.min_self_clearance_m < 1e-4
 
 
+def test_closed_fingers_touch_each_other_and_may(panda, timed):
+    closed = panda.with_held({"panda_finger_joint1": 0.0, "panda_finger_joint2": 0.0})
+    assert frozenset(("panda_leftfinger", "panda_rightfinger")) not in closed.touching
+    trajectory = timed(np.array([closed.configuration("home"), closed.configuration("home") + 0.2]), 1.5)
+    assert _certify(closed, Scene(), trajectory).valid
+
+
 def test_distance_to_a_ball_is_the_distance_of_the_surfaces(panda):
     home = panda.configuration("home")
     ball = Sphere(name="ball", radius=0.05, pose=Pose(xyz=(0.8, 0.0, 0.5)))
