@@ -19,7 +19,14 @@ from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
 from diffplan.simulation.bullet import bullet, silence
 from diffplan.simulation.palette import obstacle_colours
-from diffplan.simulation.world import attach_robot, joint_indices, link_indices, load_scene_bodies
+from diffplan.simulation.world import (
+    attach_robot,
+    inertial_frame,
+    joint_indices,
+    link_frame,
+    link_indices,
+    load_scene_bodies,
+)
 
 PLANE_SIZE = 100.0
 """Edge of the box that stands for an infinite plane [m]; it is 1 m thick, below the plane."""
@@ -60,7 +67,10 @@ def scene_from_pybullet(
     base = Pose()
     if robot_body is not None:
         link = robot.base_link if robot else bullet.getBodyInfo(robot_body, physicsClientId=client)[0].decode()
-        base = _link_frame(client, robot_body, link)
+        links = link_indices(client, robot_body)
+        if link not in links:
+            raise InputError(f"body {robot_body} is another robot: no link {link!r}", allowed=sorted(links))
+        base = link_frame(client, robot_body, links[link])
     return Scene(name="pybullet", robot=robot.name if robot else None, robot_base=base, obstacles=tuple(obstacles))
 
 
@@ -144,36 +154,11 @@ def _shapes(client: int, body: int, link: int, name: str) -> list[_Shape]:
                 key=name,
                 allowed=f"box, sphere, cylinder, capsule, plane, mesh; or ignore=[{body}]",
             )
-    T_world_inertia = _inertial_frame(client, body, link)
+    T_world_inertia = inertial_frame(client, body, link)
     return [
         _Shape(kind=kind, sizes=sizes, file=file.decode(), pose=T_world_inertia @ Pose(xyz=xyz, quat_xyzw=quat_xyzw))
         for _, _, kind, sizes, file, xyz, quat_xyzw in entries
     ]
-
-
-def _inertial_frame(client: int, body: int, link: int) -> Pose:
-    if link < 0:
-        xyz, quat_xyzw = bullet.getBasePositionAndOrientation(body, physicsClientId=client)
-    else:
-        state = bullet.getLinkState(body, link, computeForwardKinematics=True, physicsClientId=client)
-        xyz, quat_xyzw = state[0], state[1]
-    return Pose(xyz=xyz, quat_xyzw=quat_xyzw)
-
-
-def _link_frame(client: int, body: int, link: str) -> Pose:
-    """Return the URDF frame of a link in the world.
-
-    Raises:
-        InputError: if the body has no such link.
-    """
-    links = link_indices(client, body)
-    if link not in links:
-        raise InputError(f"body {body} has no link {link!r}", allowed=sorted(links))
-    if links[link] >= 0:
-        state = bullet.getLinkState(body, links[link], computeForwardKinematics=True, physicsClientId=client)
-        return Pose(xyz=state[4], quat_xyzw=state[5])
-    inertia = bullet.getDynamicsInfo(body, -1, physicsClientId=client)
-    return _inertial_frame(client, body, -1) @ Pose(xyz=inertia[3], quat_xyzw=inertia[4]).inverse()
 
 
 def _obstacle(shape: _Shape, name: str, client: int, body: int, link: int) -> Obstacle:
@@ -232,7 +217,7 @@ def _from_corners(client: int, body: int, link: int, name: str) -> Obstacle:
             key=name,
             allowed=f"a mesh loaded by loadURDF with an even scale; or ignore=[{body}] and add a Mesh by hand",
         )
-    pose = _inertial_frame(client, body, link)
+    pose = inertial_frame(client, body, link)
     entries = bullet.getCollisionShapeData(body, link, physicsClientId=client)
     local = Pose(xyz=entries[0][5], quat_xyzw=entries[0][6])
     cylinder = _as_cylinder(corners, local, pose, name) if len(entries) == 1 else None

@@ -25,15 +25,13 @@ covering the vertices is enough. PyBullet's margin is part of the radius.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from diffplan.geometry import Float
-from diffplan.meshes import load_hulls
 from diffplan.robot import Robot
+from diffplan.simulation.shapes import convex_parts
 from diffplan.simulation.world import MARGIN
-from diffplan.urdf import CollisionShape
 
 _SLICES = 4
 _STRETCH = 8
@@ -59,34 +57,13 @@ def cover(robot: Robot) -> Cover:
     for link in robot.links:
         rotation, shift = np.split(robot.chain.placement[link][1][:3], [3], axis=1)
         shapes = robot.model.collisions[link]
-        parts = [part @ rotation.T + shift.T for shape in shapes for part in _parts(shape)]
+        parts = [part @ rotation.T + shift.T for shape in shapes for part in convex_parts(shape)]
         centre, radius = _slices(np.concatenate(parts))
         centres.append(centre)
         radii.append(radius + MARGIN + max(shape.size[0] if shape.kind == "sphere" else 0.0 for shape in shapes))
         inner.append(np.array([part.mean(axis=0) for part in parts]))
     body = np.array([robot.chain.placement[link][0] for link in robot.links])
     return Cover(centre=np.array(centres), radius=np.array(radii), body=body, inner=tuple(inner))
-
-
-@lru_cache(maxsize=256)
-def _parts(shape: CollisionShape) -> list[Float]:
-    """Return the corners [n, 3] (link frame) of hulls that hold a shape's convex parts; a sphere's is its centre."""
-    if shape.kind == "mesh" and shape.file is not None:
-        parts = [np.asarray(hull.vertices) for hull in load_hulls(shape.file, shape.scale)]
-    elif shape.kind == "box":
-        parts = [_corners(np.array(shape.size) / 2)]
-    elif shape.kind == "sphere":
-        parts = [np.zeros((1, 3))]
-    else:
-        radius, length = shape.size
-        parts = [_corners(np.array([radius, radius, length / 2 + (radius if shape.kind == "capsule" else 0.0)]))]
-    pose = shape.pose.matrix
-    return [part @ pose[:3, :3].T + pose[:3, 3] for part in parts]
-
-
-def _corners(half: Float) -> Float:
-    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
-    return signs * half
 
 
 def _slices(points: Float) -> tuple[Float, Float]:

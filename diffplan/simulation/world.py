@@ -9,6 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,7 +21,9 @@ from diffplan.geometry import Float, Pose
 from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
-from diffplan.simulation.bullet import bullet
+from diffplan.simulation.bullet import bullet, silence
+from diffplan.simulation.shapes import convex_parts
+from diffplan.urdf import UrdfModel, load_urdf
 
 MARGIN = 0.001
 """What PyBullet adds around every convex hull of a URDF or mesh file [m]."""
@@ -59,7 +62,9 @@ def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = Fa
         T_root_base = T_root_base @ joint.transform(0.0)
     T_world_root = Pose.from_matrix(base.matrix @ np.linalg.inv(T_root_base))
     flags = 0 if visuals else bullet.URDF_IGNORE_VISUAL_SHAPES
+    _refuse_concave(robot.model.file, robot.name)
     body = _load_urdf(client, robot.model.file, T_world_root, flags=flags)
+    _check_complete(client, body, robot.model)
     return attach_robot(client, body, robot, hold=True)
 
 
@@ -103,7 +108,8 @@ class Stage:
 
 
 def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) -> RobotBody:
-    """Return the handle of a robot that is already in the client; with `hold`, put its held joints at their values.
+    """Return the handle of a robot that is already in the client; with `hold`, put its held joints at their values
+    and all others at zero.
 
     Raises:
         InputError: if a joint of the robot is not one of the body's.
@@ -116,8 +122,8 @@ def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) ->
                 allowed=sorted(joints),
             )
     if hold:
-        for name, value in robot.held_joints.items():
-            bullet.resetJointState(body, joints[name], value, physicsClientId=client)
+        for name, joint in joints.items():
+            bullet.resetJointState(body, joint, robot.held_joints.get(name, 0.0), physicsClientId=client)
     return RobotBody(client=client, body=body, joints=tuple(joints[name] for name in robot.joint_names), links=links)
 
 
@@ -156,12 +162,17 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
     if isinstance(obstacle, (Box, Sphere, Cylinder, Capsule, Mesh)):
         shape = _collision_shape(client, obstacle)
         visual = -1 if colour is None else _visual_shape(client, obstacle, colour)
-        return bullet.createMultiBody(
-            0, shape, visual, obstacle.pose.xyz, obstacle.pose.quat_xyzw, physicsClientId=client
-        )
+        pose = obstacle.pose
+        body = bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
+        if isinstance(obstacle, Mesh):
+            corners = obstacle.scale * _mesh_corners(obstacle.file, obstacle.file.stat().st_mtime_ns)
+            _check_extent(client, body, -1, pose, corners, file=obstacle.file, name=obstacle.name)
+        return body
     _refuse_concave(obstacle.file, obstacle.name)
+    model = load_urdf(obstacle.file)
     flags = bullet.URDF_IGNORE_VISUAL_SHAPES if colour is None else 0
     body = _load_urdf(client, obstacle.file, obstacle.pose, flags=flags, scale=obstacle.scale)
+    _check_complete(client, body, model, scale=obstacle.scale)
     joints = joint_indices(client, body)
     for name, value in obstacle.joints.items():
         if name not in joints:
@@ -183,17 +194,70 @@ def load_hull(client: int, points: Float) -> int:
 
 def _load_urdf(client: int, file: Path, pose: Pose, *, flags: int, scale: float = 1.0) -> int:
     try:
-        return bullet.loadURDF(
-            str(file.resolve()),
-            pose.xyz,
-            pose.quat_xyzw,
-            useFixedBase=True,
-            flags=flags,
-            globalScaling=scale,
-            physicsClientId=client,
-        )
+        with silence():
+            return bullet.loadURDF(
+                str(file.resolve()),
+                pose.xyz,
+                pose.quat_xyzw,
+                useFixedBase=True,
+                flags=flags,
+                globalScaling=scale,
+                physicsClientId=client,
+            )
     except bullet.error as error:
         raise InputError(f"PyBullet cannot load this URDF file: {error}", file=file) from error
+
+
+def _check_complete(client: int, body: int, model: UrdfModel, *, scale: float = 1.0) -> None:
+    """Make sure that PyBullet made all of a URDF's collision geometry: it leaves out, with a warning, what it cannot.
+
+    Raises:
+        InputError: naming the link that is not whole.
+    """
+    for link, index in link_indices(client, body).items():
+        shapes = model.collisions.get(link, ())
+        if not shapes:
+            continue
+        corners = scale * np.concatenate([part for shape in shapes for part in convex_parts(shape)])
+        _check_extent(client, body, index, link_frame(client, body, index), corners, file=model.file, name=link)
+
+
+def _check_extent(client: int, body: int, link: int, frame: Pose, corners: Float, *, file: Path, name: str) -> None:
+    """Refuse a link whose box (AABB) in PyBullet does not hold the corners [n, 3] that it should have in its frame."""
+    matrix = frame.matrix
+    corners = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    low, high = bullet.getAABB(body, link, physicsClientId=client)
+    if np.any(corners.min(axis=0) < np.array(low) - MARGIN) or np.any(corners.max(axis=0) > np.array(high) + MARGIN):
+        raise InputError(
+            "PyBullet does not load all of this collision geometry",
+            file=file,
+            key=name,
+            allowed="meshes that PyBullet reads (.obj, .stl)",
+        )
+
+
+@lru_cache(maxsize=64)
+def _mesh_corners(file: Path, modified_ns: int) -> Float:
+    return np.concatenate([hull.vertices for hull in load_hulls(file)])
+
+
+def inertial_frame(client: int, body: int, link: int) -> Pose:
+    """Return the pose of the frame of a link's inertia in the world (-1: base), by which PyBullet gives shapes."""
+    if link < 0:
+        xyz, quat_xyzw = bullet.getBasePositionAndOrientation(body, physicsClientId=client)
+    else:
+        state = bullet.getLinkState(body, link, computeForwardKinematics=True, physicsClientId=client)
+        xyz, quat_xyzw = state[0], state[1]
+    return Pose(xyz=xyz, quat_xyzw=quat_xyzw)
+
+
+def link_frame(client: int, body: int, link: int) -> Pose:
+    """Return the pose of a link's URDF frame in the world (-1: base)."""
+    if link >= 0:
+        state = bullet.getLinkState(body, link, computeForwardKinematics=True, physicsClientId=client)
+        return Pose(xyz=state[4], quat_xyzw=state[5])
+    inertia = bullet.getDynamicsInfo(body, -1, physicsClientId=client)
+    return inertial_frame(client, body, -1) @ Pose(xyz=inertia[3], quat_xyzw=inertia[4]).inverse()
 
 
 def _refuse_concave(file: Path, name: str) -> None:
@@ -214,7 +278,8 @@ def _collision_shape(client: int, obstacle: Box | Sphere | Cylinder | Capsule | 
         return bullet.createCollisionShape(kind, physicsClientId=client, **sizes)
     flags = 0 if obstacle.convex else bullet.GEOM_FORCE_CONCAVE_TRIMESH
     try:
-        return bullet.createCollisionShape(kind, flags=flags, physicsClientId=client, **_mesh_arguments(obstacle))
+        with silence():
+            return bullet.createCollisionShape(kind, flags=flags, physicsClientId=client, **_mesh_arguments(obstacle))
     except bullet.error as error:
         raise InputError(f"PyBullet cannot load this mesh: {error}", file=obstacle.file, key=obstacle.name) from error
 

@@ -10,6 +10,7 @@ import trimesh
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Scene, Sphere, Urdf
+from diffplan.simulation import world
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.motion_bound import cover, travel
 
@@ -287,3 +288,41 @@ def test_hollow_meshes_in_urdf_obstacles_are_refused(panda, tmp_path):
     )
     with pytest.raises(InputError, match="concave"):
         Certifier(panda, Scene(obstacles=(Urdf(name="cup", file=tmp_path / "cup.urdf"),)))
+
+
+def test_geometry_that_pybullet_left_out_is_noticed(panda, tmp_path, monkeypatch):
+    trimesh.creation.box((0.1, 0.1, 0.1)).export(tmp_path / "cube.obj")
+    (tmp_path / "crate.urdf").write_text(
+        '<robot name="crate"><link name="crate"><collision><geometry><mesh filename="cube.obj"/></geometry>'
+        "</collision></link></robot>"
+    )
+    crate = Urdf(name="crate", file=tmp_path / "crate.urdf", pose=Pose(xyz=(1.0, 0.0, 0.0)), scale=2.0)
+    Certifier(panda, Scene(obstacles=(crate,))).close()
+    monkeypatch.setattr(world, "convex_parts", lambda shape: [np.array([[0.0, 0.0, 0.2]])])
+    with pytest.raises(InputError, match="does not load all of this collision geometry"):
+        Certifier(panda, Scene(obstacles=(crate,)))
+
+
+def test_nothing_is_printed_while_a_world_is_loaded(panda, tmp_path, capfd):
+    (tmp_path / "post.urdf").write_text(
+        '<robot name="post"><link name="post"><collision><geometry><box size="0.1 0.1 0.1"/></geometry></collision>'
+        "</link></robot>"
+    )
+    Certifier(panda, Scene(obstacles=(Urdf(name="post", file=tmp_path / "post.urdf"),))).close()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["obj", "stl", "ply"])
+@pytest.mark.parametrize("convex", [True, False])
+def test_meshes_of_all_kinds_are_as_large_as_they_should_be(panda, tmp_path, kind, convex):
+    file = tmp_path / f"cube.{kind}"
+    trimesh.creation.box((0.1, 0.2, 0.3)).export(file)
+    home = panda.configuration("home")
+    pose = Pose.from_rpy((0.6, 0.0, 0.5), (0.3, 0.2, 0.1))
+    box = Box(name="cube", size=(0.2, 0.4, 0.6), pose=pose)
+    mesh = Mesh(name="cube", file=file, scale=2.0, pose=pose, convex=convex)
+    found = []
+    for obstacle in (box, mesh):
+        with Certifier(panda, Scene(obstacles=(obstacle,))) as certifier:
+            found.append(certifier._measure(home, np.arange(certifier._pairs.with_obstacles), 0.029).min())
+    assert found[1] == pytest.approx(found[0], abs=0.0015)

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from diffplan.geometry import Pose
 from diffplan.meshes import load_hulls
+from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.motion_bound import cover, travel
+from diffplan.simulation.world import inertial_frame, load_robot_body
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +88,19 @@ def test_the_cover_holds_every_corner_of_every_link(panda, shapes):
         corners = _corner_points(panda, link) @ pose[:3, :3].T + pose[:3, 3]
         distance = np.linalg.norm(corners[:, None] - shapes.centre[i], axis=2) - shapes.radius[i]
         assert distance.min(axis=1).max() <= -0.001 + 1e-9
+
+
+def test_the_cover_holds_what_pybullet_has_loaded(panda, shapes):
+    with connection() as client:
+        loaded = load_robot_body(client, panda, Pose())
+        home = panda.configuration("home")
+        loaded.place(home)
+        bodies = panda.body_poses(home)[0]
+        for i, link in enumerate(panda.links):
+            count, corners = bullet.getMeshData(loaded.body, loaded.links[link], physicsClientId=client)
+            assert count > 8
+            T_world_inertia = inertial_frame(client, loaded.body, loaded.links[link]).matrix
+            pose = np.linalg.inv(bodies[shapes.body[i]]) @ T_world_inertia
+            points = np.array(corners) @ pose[:3, :3].T + pose[:3, 3]
+            distance = np.linalg.norm(points[:, None] - shapes.centre[i], axis=2) - shapes.radius[i]
+            assert distance.min(axis=1).max() <= -0.001 + 1e-6
