@@ -127,10 +127,17 @@ def _optimal_timing(path: _Path, robot: Robot, points: int) -> _Timing | None:
     from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
 
     class GeometricPath(toppra.interpolator.AbstractGeometricPath):
-        dof = robot.dof
-        path_interval = np.array([0.0, 1.0])
+        """The path as TOPP-RA wants to see it."""
 
-        def __call__(self, path_positions: Float, order: int = 0) -> Float:
+        @property
+        def dof(self) -> int:
+            return robot.dof
+
+        @property
+        def path_interval(self) -> Float:
+            return np.array([0.0, 1.0])
+
+        def __call__(self, path_positions: float | np.ndarray, order: int = 0) -> np.ndarray:
             return (path.curve, path.first, path.second)[order](path_positions)
 
     logging.getLogger("toppra").setLevel(logging.CRITICAL)  # failure is our return value, not a message
@@ -144,7 +151,8 @@ def _optimal_timing(path: _Path, robot: Robot, points: int) -> _Timing | None:
     steps = path.intervals * int(np.ceil(points / path.intervals))
     grid = np.linspace(0.0, 1.0, steps + 1)
     solver = TOPPRA(limits, GeometricPath(), gridpoints=grid, solver_wrapper="seidel")
-    _, speed, _ = solver.compute_parameterization(0, 0)
+    solver.compute_parameterization(0, 0)
+    speed = solver.problem_data.sd_vec
     if speed is None or not np.isfinite(speed).all():
         return None
     mean_speed = (speed[1:] + speed[:-1]) / 2

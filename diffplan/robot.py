@@ -13,7 +13,6 @@ from diffplan.geometry import Float
 from diffplan.urdf import Joint, UrdfModel
 
 if TYPE_CHECKING:
-    import pytorch_kinematics as pk
     import torch
 
 
@@ -161,31 +160,29 @@ class Robot:
         body, T_body_link = self.chain.placement[link]
         return self.body_poses(q)[:, body] @ T_body_link
 
-    @cached_property
-    def _reference(self) -> pk.Chain:
-        import pytorch_kinematics as pk
-
-        return pk.build_chain_from_urdf(self.model.file.read_bytes())
-
     def forward_kinematics(self, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return T_base_link [n, 4, 4] of every link for q [n, dof], differentiable, by pytorch-kinematics."""
         import torch
 
-        chain = self._reference.to(dtype=q.dtype, device=q.device)
+        from diffplan.reference_kinematics import reference_chain
+
         values = {name: q[:, i] for i, name in enumerate(self.joint_names)}
         values |= {name: torch.full_like(q[:, 0], value) for name, value in self.held_joints.items()}
-        poses = chain.forward_kinematics(values)
+        poses = reference_chain(self.model, q.dtype, q.device).forward_kinematics(values)
         T_base_world = poses[self.base_link].get_matrix().inverse()
         return {link: T_base_world @ pose.get_matrix() for link, pose in poses.items()}
 
     def jacobian(self, q: torch.Tensor, link: str) -> torch.Tensor:
-        """Return the geometric Jacobian [n, 6, dof] of a link's origin (linear rows first), by pytorch-kinematics."""
-        import pytorch_kinematics as pk
+        """Return the geometric Jacobian [n, 6, k] of a link's origin (linear rows first) by the k planning joints
+        between base and link, by pytorch-kinematics.
+        """
+        from diffplan.reference_kinematics import reference_serial_chain
 
-        chain = pk.SerialChain(self._reference.to(dtype=q.dtype, device=q.device), link, self.base_link)
-        columns = [i for i, name in enumerate(chain.get_joint_parameter_names()) if name in self.joint_names]
-        full = q.new_zeros((len(q), len(chain.get_joint_parameter_names())))
-        for i, name in enumerate(chain.get_joint_parameter_names()):
+        chain = reference_serial_chain(self.model, q.dtype, q.device, self.base_link, link)
+        names = chain.get_joint_parameter_names()
+        columns = [i for i, name in enumerate(names) if name in self.joint_names]
+        full = q.new_zeros((len(q), len(names)))
+        for i, name in enumerate(names):
             full[:, i] = q[:, self.joint_names.index(name)] if name in self.joint_names else self.held_joints[name]
         return chain.jacobian(full)[:, :, columns]
 
@@ -227,7 +224,7 @@ def _chain(robot: Robot) -> Chain:
                 placement[joint.child] = (body, T_body_link @ joint.transform(value))
             stack.append(joint.child)
     if len(origin) != robot.dof:
-        raise InputError("not all planning joints hang on the base link", key=robot.base_link, value=list(robot.joint_names))
-    return Chain(
-        origin=np.array(origin), axis=np.array(axis), prismatic=np.array(prismatic), placement=placement
-    )
+        raise InputError(
+            "not all planning joints hang on the base link", key=robot.base_link, value=list(robot.joint_names)
+        )
+    return Chain(origin=np.array(origin), axis=np.array(axis), prismatic=np.array(prismatic), placement=placement)

@@ -47,7 +47,7 @@ class Joint:
         return self.origin.matrix @ motion
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class UrdfModel:
     """Links with their collision shapes, and the joints that tie them into a tree."""
 
@@ -95,9 +95,7 @@ def load_urdf(path: str | Path) -> UrdfModel:
     if root.tag != "robot":
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
     links = root.findall("link")
-    collisions = {
-        _name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links
-    }
+    collisions = {_name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links}
     joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
     return UrdfModel(file=path, name=root.get("name", path.stem), collisions=collisions, joints=joints)
 
@@ -171,7 +169,11 @@ def _shape(element: ET.Element, path: Path) -> CollisionShape:
         name = shape.get("filename", "")
         file = path.parent / name.removeprefix("package://").removeprefix("file://")
         if not file.is_file():
-            raise InputError("mesh file not found", file=path, key="mesh filename", value=name, allowed=f"a file under {path.parent}")
+            raise InputError(
+                "mesh file not found", file=path, key="mesh filename", value=name, allowed=f"a file under {path.parent}"
+            )
         x, y, z = _numbers(shape, "scale", "1 1 1", path)
         return CollisionShape(kind="mesh", file=file, scale=(x, y, z), pose=pose)
-    raise InputError("collision geometry not supported", file=path, value=shape.tag, allowed="box, sphere, cylinder, capsule, mesh")
+    raise InputError(
+        "collision geometry not supported", file=path, value=shape.tag, allowed="box, sphere, cylinder, capsule, mesh"
+    )
