@@ -35,6 +35,7 @@ from diffplan.simulation.world import MARGIN
 
 _SLICES = 4
 _STRETCH = 8
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +61,9 @@ def cover(robot: Robot) -> Cover:
         parts = [part @ rotation.T + shift.T for shape in shapes for part in convex_parts(shape)]
         centre, radius = _slices(np.concatenate(parts))
         centres.append(centre)
-        radii.append(radius + MARGIN + max(shape.size[0] if shape.kind == "sphere" else 0.0 for shape in shapes))
+        radii.append(
+            radius + MARGIN + _ROUNDING + max(shape.size[0] if shape.kind == "sphere" else 0.0 for shape in shapes)
+        )
         inner.append(np.array([part.mean(axis=0) for part in parts]))
     body = np.array([robot.chain.placement[link][0] for link in robot.links])
     return Cover(centre=np.array(centres), radius=np.array(radii), body=body, inner=tuple(inner))
