@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from diffplan.costs import Cost as Cost
     from diffplan.errors import DiffplanError as DiffplanError
     from diffplan.errors import InputError as InputError
     from diffplan.geometry import Pose as Pose
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Cost": "costs",
     "DiffplanError": "errors",
     "InputError": "errors",
     "Pose": "geometry",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,9 @@ _IK_SEEDS = 96
 _MOST_GOALS = 16
 _LIMIT_TOLERANCE = 1e-6
 
+if TYPE_CHECKING:
+    from diffplan.costs import Cost
+
 GoalLike: TypeAlias = "str | PoseGoal | Sequence[float] | Sequence[Sequence[float]] | Float"
 
 
@@ -41,6 +44,7 @@ def plan(
     timeout: float = 10.0,
     fallback: bool = True,
     options: Options | None = None,
+    costs: Sequence[Cost] = (),
 ) -> Plan:
     """Plan a motion and certify it.
 
@@ -54,6 +58,7 @@ def plan(
         timeout: limit on planning [s]; certification of a last candidate may run over it.
         fallback: whether RRT-Connect may help when `diffusion` finds nothing.
         options: options of the planner.
+        costs: your own differentiable wishes (see `diffplan.Cost`); `diffusion` weighs them against the path length.
 
     Returns:
         A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
@@ -64,13 +69,10 @@ def plan(
     begin = perf_counter()
     robot = Robot.load(robot) if isinstance(robot, str) else robot
     q_start = _configuration(robot, start, "start")
-    if isinstance(goal, PoseGoal):
-        goals = _reach(robot, scene, goal, q_start, seed)
-    else:
-        goals = _goals(robot, goal)
+    goals = _reach(robot, scene, goal, q_start, seed) if isinstance(goal, PoseGoal) else _goals(robot, goal)
     if len(goals) == 0:
         return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, str(goal))
-    problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name)
+    problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=tuple(costs))
     answer = solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback, options=options)
     return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin})
 
@@ -168,6 +170,7 @@ class _Search:
             trajectory=self.trajectory,
             certificate=certificate,
             metrics=trajectory_metrics(self.trajectory) if self.trajectory is not None else None,
+            costs=_costs(problem, self.trajectory),
             timing_s={
                 "load": loaded - begin,
                 "plan": self.plan_time,
@@ -177,12 +180,30 @@ class _Search:
         )
 
 
+def _costs(problem: Problem, trajectory: Trajectory | None) -> dict[str, float]:
+    """Return the user's costs along a trajectory, unweighted, by name."""
+    if not problem.costs or trajectory is None:
+        return {}
+    import torch
+
+    q = torch.from_numpy(trajectory.position)[None]
+    return {cost.name: float(cost(q)) for cost in problem.costs}
+
+
 def _index_of(goals: Float, goal: Float) -> int:
     return int(np.flatnonzero((goals == goal).all(axis=1))[0])
 
 
 def _unsolved(
-    robot: Robot, scene: Scene, start: Float, goals: Float, status: Status, planner: str, seed: int, begin: float, detail: str
+    robot: Robot,
+    scene: Scene,
+    start: Float,
+    goals: Float,
+    status: Status,
+    planner: str,
+    seed: int,
+    begin: float,
+    detail: str,
 ) -> Plan:
     return Plan(
         status=status,
@@ -203,7 +224,12 @@ def _configuration(robot: Robot, value: str | Sequence[float] | Float, key: str)
         return robot.configuration(value)
     q = np.asarray(value, dtype=np.float64)
     if q.shape != (robot.dof,) or not np.isfinite(q).all():
-        raise InputError("not a configuration", key=key, value=np.asarray(value).tolist(), allowed=f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}")
+        raise InputError(
+            "not a configuration",
+            key=key,
+            value=np.asarray(value).tolist(),
+            allowed=f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}",
+        )
     return q
 
 
@@ -238,7 +264,11 @@ def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, s
     causes = [cause or certifier.check(goal).contact for cause, goal in zip(causes, problem.goals, strict=True)]
     free = np.array([not cause for cause in causes])
     if not free.any():
-        return Status.GOAL_IN_COLLISION, f"at the goal, {causes[0]}" + (f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""), free
+        return (
+            Status.GOAL_IN_COLLISION,
+            f"at the goal, {causes[0]}" + (f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""),
+            free,
+        )
     return None, "", free
 
 

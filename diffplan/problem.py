@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffplan.robot import Robot
 from diffplan.scene import Scene
+
+if TYPE_CHECKING:
+    from diffplan.costs import Cost
 
 Float: TypeAlias = NDArray[np.float64]
 
@@ -48,13 +51,17 @@ _ADVICE = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m)."""
+    """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m).
+
+    `costs` are the user's wishes; planners that optimise weigh them against the path length.
+    """
 
     robot: Robot
     scene: Scene
     start: Float
     goals: Float
     name: str = "problem"
+    costs: tuple[Cost, ...] = ()
 
     def __post_init__(self) -> None:
         dof = self.robot.dof
@@ -134,7 +141,10 @@ class Alternative:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """What a planner returns, solved or not; `trajectory` is None unless a candidate was found."""
+    """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
+
+    `costs` gives the user's costs along the trajectory, unweighted, by name.
+    """
 
     status: Status
     message: str
@@ -149,6 +159,7 @@ class Plan:
     certificate: Certificate | None = None
     metrics: Metrics | None = None
     timing_s: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
 
     @property

@@ -8,18 +8,16 @@ and with them, by the hull property, the curve.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from diffplan import spline
+from diffplan.costs import Cost, weighted_sum
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
-
-ExtraCost = Callable[[Float], tuple[Float, Float]]
-"""Maps curves q [batch, points, dof] to cost [batch] and its gradient [batch, points, dof]."""
 
 _EXCUSED = (0.1, 0.3)  # parts of the curve within which an end without room excuses its neighbourhood
 
@@ -97,9 +95,15 @@ class Refiner:
     """Refines batches of paths between the same ends in one scene of the packed obstacles."""
 
     def __init__(
-        self, model: CollisionModel, world: Obstacles, config: RefineConfig, *, scene: int = 0, extra: Sequence[ExtraCost] = ()
+        self,
+        model: CollisionModel,
+        world: Obstacles,
+        config: RefineConfig,
+        *,
+        scene: int = 0,
+        costs: Sequence[Cost] = (),
     ) -> None:
-        self.model, self.world, self.config, self.scene, self.extra = model, world, config, scene, tuple(extra)
+        self.model, self.world, self.config, self.scene, self.costs = model, world, config, scene, tuple(costs)
 
     def evaluate(self, control: Float, *, gradient: bool = True) -> tuple[Float, Float, Float]:
         """Return cost [batch], gradient on the inner control points [batch, n - 2, dof] and least slack [batch]."""
@@ -109,7 +113,12 @@ class Refiner:
         q = matrix @ control
         scenes = np.full(len(q), self.scene)
         result = self.model.evaluate(
-            self.world, q.astype(np.float32), scenes, activation=c.activation, self_activation=c.self_activation, gradient=gradient
+            self.world,
+            q.astype(np.float32),
+            scenes,
+            activation=c.activation,
+            self_activation=c.self_activation,
+            gradient=gradient,
         )
         slack = np.minimum(result.clearance - c.clearance, result.self_clearance)
         fade = _fade(slack.shape[1])
@@ -117,11 +126,7 @@ class Refiner:
         if not gradient:
             return np.zeros(len(q)), np.zeros(0), least
         cost = result.cost[:, 1:-1].sum(axis=1).astype(np.float64)
-        pull = result.gradient.astype(np.float64)
-        for term in self.extra:
-            value, slope = term(q)
-            cost, pull = cost + value, pull + slope
-        return cost, matrix[1:-1, 1:-1].T @ pull[:, 1:-1], least
+        return cost, matrix[1:-1, 1:-1].T @ result.gradient[:, 1:-1].astype(np.float64), least
 
     def push(self, control: Float) -> Refined:
         """Push paths [batch, n, dof] out of collision; those that are clear stop moving."""
@@ -140,8 +145,18 @@ class Refiner:
             control[active, 1:-1] = np.clip(control[active, 1:-1] - step, robot.lower, robot.upper)
         return self._result(control, least)
 
+    def wishes(self, control: Float) -> tuple[Float, Float]:
+        """Return the user's weighted costs [batch] of paths, and a capped covariant step [batch, n - 2, dof] down."""
+        if not self.costs:
+            return np.zeros(len(control)), np.zeros_like(control[:, 1:-1])
+        matrix = spline.basis(control.shape[1], self.config.points_per_control * (control.shape[1] - 1) + 1)
+        value, gradient = weighted_sum(self.costs, matrix @ control)
+        return value, covariant_step(value, matrix[:, 1:-1].T @ gradient, self.config.max_step)
+
     def tighten(self, control: Float) -> Refined:
         """Draw clear paths [batch, n, dof] tight: pull towards the straight line, push out again, keep what is clear.
+
+        The user's costs pull too, and count by their weight against the length.
 
         Each path keeps its own pull, halved whenever the pulled path cannot be cleared.
         """
@@ -150,15 +165,19 @@ class Refiner:
         best = control.copy()
         *_, least = self.evaluate(best, gradient=False)
         pull = np.full((len(control), 1, 1), c.pull)
+        value, wish = self.wishes(best)
         for _ in range(c.tighten_steps):
             trial = best + pull * (straight - best)
+            trial[:, 1:-1] -= pull / c.pull * wish
             for _ in range(c.tighten_pushes):
                 cost, slope, slack = self.evaluate(trial)
                 step = covariant_step(cost, slope, c.max_step) * (slack < 0)[:, None, None]
                 trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
             *_, slack = self.evaluate(trial, gradient=False)
-            better = (slack >= 0) & (_lengths(trial) < _lengths(best))
+            trial_value, trial_wish = self.wishes(trial)
+            better = (slack >= 0) & (_lengths(trial) + trial_value < _lengths(best) + value)
             best[better], least[better] = trial[better], slack[better]
+            value, wish = np.where(better, trial_value, value), np.where(better[:, None, None], trial_wish, wish)
             pull[~better] /= 2
         return self._result(best, least)
 

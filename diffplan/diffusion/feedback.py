@@ -40,7 +40,11 @@ class Feedback:
         n = control.shape[1]
         matrix = spline.basis(n, 2 * n - 1)
         result = self.model.evaluate(
-            self.world, (matrix @ control).astype(np.float32), scene_of.cpu().numpy(), activation=ACTIVATION, self_activation=0.02
+            self.world,
+            (matrix @ control).astype(np.float32),
+            scene_of.cpu().numpy(),
+            activation=ACTIVATION,
+            self_activation=0.02,
         )
         gradient = result.gradient.astype(np.float64)
         newton = gradient * (2 * result.cost / ((gradient**2).sum(axis=2) + 1e-9))[..., None]
@@ -50,7 +54,9 @@ class Feedback:
         slope = matrix[:, 1:-1].T @ gradient
         step = covariant_step(result.cost[:, 1:-1].sum(axis=1).astype(np.float64), slope, _REACH)
         whole = np.pad(step, ((0, 0), (1, 1), (0, 0)))
-        room = np.clip(spread.T @ np.minimum(result.clearance, 3 * result.self_clearance)[..., None] / ACTIVATION, -1, 1)
+        room = np.clip(
+            spread.T @ np.minimum(result.clearance, 3 * result.self_clearance)[..., None] / ACTIVATION, -1, 1
+        )
         moves = -np.concatenate([local / self.half_range, whole / self.half_range], axis=2) * _SCALE
         features = np.concatenate([moves, room], axis=2)
         return torch.from_numpy(features.astype(np.float32)).to(x0.device)

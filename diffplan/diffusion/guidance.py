@@ -38,9 +38,20 @@ class Guided:
     """Wraps a denoiser: its clean estimates come out moved off collisions. The first `share` of the batch is guided."""
 
     def __init__(
-        self, denoiser: Denoiser, refiner: Refiner, schedule: Schedule, config: GuidanceConfig, feedback: FeedbackDenoiser | None = None
+        self,
+        denoiser: Denoiser,
+        refiner: Refiner,
+        schedule: Schedule,
+        config: GuidanceConfig,
+        feedback: FeedbackDenoiser | None = None,
     ) -> None:
-        self.denoiser, self.refiner, self.schedule, self.config, self.feedback = denoiser, refiner, schedule, config, feedback
+        self.denoiser, self.refiner, self.schedule, self.config, self.feedback = (
+            denoiser,
+            refiner,
+            schedule,
+            config,
+            feedback,
+        )
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the guided clean estimate [b, K, dof] of x_t at steps t [b] (all the same)."""
@@ -62,6 +73,6 @@ class Guided:
         control = robot.denormalise(x)
         for _ in range(self.config.steps):
             cost, slope, _ = self.refiner.evaluate(control)
-            control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step)
+            control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step) + self.refiner.wishes(control)[1]
         shift = np.clip(robot.normalise(control) - x, -trust, trust)
         return torch.from_numpy(np.clip(x + shift, -1.0, 1.0)[:, 1:-1].astype(np.float32))

@@ -1,0 +1,1 @@
+"""Compiled collision checking: cost, gradient and clearance of many configurations at once."""

@@ -78,7 +78,20 @@ def _forward(q, lo, count, robot, pose):
             else:
                 sine[n], cosine[n], slide[n] = np.sin(value), np.cos(value), _ZERO
         o = robot.origin[k]
-        o0, o1, o2, o3, o4, o5, o6, o7, o8, o9, o10, o11 = o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], o[8], o[9], o[10], o[11]
+        o0, o1, o2, o3, o4, o5, o6, o7, o8, o9, o10, o11 = (
+            o[0],
+            o[1],
+            o[2],
+            o[3],
+            o[4],
+            o[5],
+            o[6],
+            o[7],
+            o[8],
+            o[9],
+            o[10],
+            o[11],
+        )
         for i in range(3):
             ra, rb, rc, rt = pose[k, 3 * i], pose[k, 3 * i + 1], pose[k, 3 * i + 2], pose[k, 9 + i]
             na, nb, nc, nt = pose[k + 1, 3 * i], pose[k + 1, 3 * i + 1], pose[k + 1, 3 * i + 2], pose[k + 1, 9 + i]
@@ -107,7 +120,20 @@ def _place(pose, body, x, y, z, out):
 def _localise(w, f):
     """Express the points in rows _CX.. in an obstacle's frame, rows _X.. (f: its rotation and position)."""
     # scalars first: the compiler cannot see that writing to w leaves f alone
-    f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11 = f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11]
+    f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11 = (
+        f[0],
+        f[1],
+        f[2],
+        f[3],
+        f[4],
+        f[5],
+        f[6],
+        f[7],
+        f[8],
+        f[9],
+        f[10],
+        f[11],
+    )
     for n in range(LANES):
         x, y, z = w[_CX, n] - f9, w[_CY, n] - f10, w[_CZ, n] - f11
         w[_X, n] = f0 * x + f3 * y + f6 * z
@@ -117,7 +143,7 @@ def _localise(w, f):
 
 @njit(cache=True, fastmath=_FAST)
 def _field_cell(w, n, grid, shape, nodes, first):
-    """Return the trilinear value and gradient of a sampled field at lane n; outside the grid, from its nearest point."""
+    """Return the trilinear value and gradient of a sampled field at lane n, extrapolated outside the grid."""
     size = grid[3]
     gx, gy, gz = (w[_X, n] - grid[0]) / size, (w[_Y, n] - grid[1]) / size, (w[_Z, n] - grid[2]) / size
     px = min(max(gx, _ZERO), np.float32(shape[0] - 1))
@@ -217,7 +243,7 @@ def _normal(w, obstacles, o):
             w[_NX, n] = ur * inverse * w[_X, n] / rho
             w[_NY, n] = ur * inverse * w[_Y, n] / rho
             w[_NZ, n] = np.copysign(uz * inverse, w[_Z, n])
-    elif kind == SPHERE or kind == CAPSULE:
+    elif kind in (SPHERE, CAPSULE):
         for n in range(LANES):
             z = w[_Z, n] - min(max(w[_Z, n], -b), b)
             inverse = _ONE / np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + z * z + _TINY)
@@ -232,7 +258,7 @@ def _normal(w, obstacles, o):
 
 @njit(cache=True, fastmath=_FAST)
 def _push(w, reach, wrench, cost):
-    """Add 0.5 h^2 with h = max(0, reach - distance) to cost, and its gradient's force and torque to wrench [6, LANES]."""
+    """Add 0.5 max(0, reach - distance)^2 to cost, and its gradient as force and torque to wrench [6, LANES]."""
     force_x, force_y, force_z = wrench[0], wrench[1], wrench[2]
     torque_x, torque_y, torque_z = wrench[3], wrench[4], wrench[5]
     for n in range(LANES):
@@ -250,7 +276,7 @@ def _push(w, reach, wrench, cost):
 @njit(cache=True, fastmath=_FAST)
 def _far(box, reach, aabb):
     """Whether a box [6] grown by reach misses an obstacle's box [6]."""
-    for i in range(3):
+    for i in range(3):  # noqa: SIM110 (Numba compiles no generators)
         if box[i] - reach > aabb[3 + i] or box[3 + i] + reach < aabb[i]:
             return True
     return False
@@ -301,7 +327,7 @@ def _spheres(pose, robot, link, centre, ready):
 
 @njit(cache=True, fastmath=_FAST)
 def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wrench):
-    """Let clear [LANES] fall to the least obstacle distance; GRADED: add cost and wrenches; STOP: leave at the first."""
+    """Lower clear [LANES] to the least obstacle distance; GRADED: add cost and wrenches; STOP: leave at the first."""
     for link in range(robot.link_body.shape[0]):
         body = robot.link_body[link]
         if body == 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffplan.geometry import Float, Pose
+from diffplan.geometry import Float
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, ObstacleArrays
 from diffplan.meshes import DistanceField, file_field
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, Urdf

@@ -29,7 +29,9 @@ def make_planner(name: str, options: Options | None = None) -> Planner:
         InputError: if there is no planner or no option of that name; the message lists those there are.
     """
     if name not in PLANNERS:
-        raise InputError(f"no planner named {name!r}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS))
+        raise InputError(
+            f"no planner named {name!r}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS)
+        )
     module, kind = _HOME[name].split(":")
     planner: type[Planner] = getattr(import_module(f"diffplan.planners.{module}"), kind)
     return planner.from_options(options or {})

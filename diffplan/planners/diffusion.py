@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from diffplan import spline
 from diffplan.diffusion.feedback import Feedback
-from diffplan.diffusion.guidance import Guided, GuidanceConfig
+from diffplan.diffusion.guidance import GuidanceConfig, Guided
 from diffplan.diffusion.prior import Prior, load_prior, prior_file
 from diffplan.diffusion.samplers import ddim
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
@@ -59,7 +59,6 @@ _CLEARANCES = (0.005, 0.002, 0.008, 0.0)
 """Sphere-model clearance [m] wanted in successive rounds: spheres leave up to 6 mm of the links uncovered."""
 _ALMOST = -0.004
 _RANDOM_AMPLITUDE = 1.5  # rad
-_MANY_OBSTACLES = 4
 
 
 class DiffusionPlanner(Planner):
@@ -100,7 +99,8 @@ class DiffusionPlanner(Planner):
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            refiner = Refiner(model, world, RefineConfig(clearance=_CLEARANCES[number % len(_CLEARANCES)]))
+            config = RefineConfig(clearance=_CLEARANCES[number % len(_CLEARANCES)])
+            refiner = Refiner(model, world, config, costs=problem.costs)
             goal_of = self._share_out(problem, batch)
             pushed = refiner.push(self._sample(problem, refiner, problem.goals[goal_of], generator))
             yield from self._offer(refiner, pushed, goal_of)
