@@ -20,7 +20,7 @@ def reference_chain(model: UrdfModel, dtype: torch.dtype, device: torch.device) 
     """
     root = Frame(model.root, Link(model.root), Joint(dtype=dtype))
     root.children = _children(model, model.root)
-    return pk.Chain(root.to(dtype=dtype, device=device), dtype=dtype, device=device)
+    return pk.Chain(root.to(dtype=dtype, device=device), dtype=dtype, device=str(device))
 
 
 @lru_cache(maxsize=64)
@@ -28,7 +28,7 @@ def reference_serial_chain(
     model: UrdfModel, dtype: torch.dtype, device: torch.device, base: str, link: str
 ) -> pk.SerialChain:
     """Return the serial part of the tree from `base` to `link`, for Jacobians."""
-    return pk.SerialChain(reference_chain(model, dtype, device), link, base, dtype=dtype, device=device)
+    return pk.SerialChain(reference_chain(model, dtype, device), link, base, dtype=dtype, device=str(device))
 
 
 def _children(model: UrdfModel, parent: str) -> list[Frame]:

@@ -176,6 +176,8 @@ class Robot:
         """Return the geometric Jacobian [n, 6, k] of a link's origin (linear rows first) by the k planning joints
         between base and link, by pytorch-kinematics.
         """
+        import torch
+
         from diffplan.reference_kinematics import reference_serial_chain
 
         chain = reference_serial_chain(self.model, q.dtype, q.device, self.base_link, link)
@@ -184,7 +186,9 @@ class Robot:
         full = q.new_zeros((len(q), len(names)))
         for i, name in enumerate(names):
             full[:, i] = q[:, self.joint_names.index(name)] if name in self.joint_names else self.held_joints[name]
-        return chain.jacobian(full)[:, :, columns]
+        jacobian = chain.jacobian(full)
+        assert isinstance(jacobian, torch.Tensor)  # a pair only where the pose is asked for too
+        return jacobian[:, :, columns]
 
 
 def _motions(chain: Chain, k: int, values: Float) -> Float:

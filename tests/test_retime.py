@@ -1,0 +1,142 @@
+"""Timing: limits hold between the samples too, ends are exact and at rest, the fields agree with each other."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffplan.formats.robot_file import load_robot
+from diffplan.problem import Trajectory
+from diffplan.retime import retime
+from diffplan.robot import Robot
+from diffplan.spline import straight
+
+PANDA = load_robot("panda", collision=False)
+
+
+def _path(seed: int, n: int, amplitude: float, *, repeated: bool = False) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    ends = 0.9 * rng.uniform(-1, 1, (2, PANDA.dof))
+    control = straight(PANDA.denormalise(ends[0]), PANDA.denormalise(ends[1]), n)
+    control[1:-1] += rng.normal(0, amplitude, (n - 2, PANDA.dof))
+    if repeated:
+        place = rng.integers(1, n - 2)
+        control[place : place + 3] = control[place]
+    return np.clip(control, PANDA.lower, PANDA.upper)
+
+
+def _dense(trajectory: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """Velocity and acceleration between samples, each a millisecond apart, of the quintic through both ends."""
+    from scipy.interpolate import BPoly
+
+    values = np.stack([trajectory.position, trajectory.velocity], axis=1)
+    curve = BPoly.from_derivatives(trajectory.time, values)
+    times = np.arange(0, trajectory.time[-1], 0.001)
+    return curve(times, 1), curve(times, 2)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(4, 28),
+    amplitude=st.sampled_from([0.0, 0.01, 0.1, 0.4]),
+    repeated=st.booleans(),
+)
+def test_any_path_is_timed_within_the_limits_from_rest_to_rest(seed, n, amplitude, repeated):
+    control = _path(seed, n, amplitude, repeated=repeated)
+    trajectory = retime(control, PANDA)
+    if trajectory is None:
+        assert repeated  # a path that stops inside may have no timing; a plain one always has
+        return
+    steps = np.diff(trajectory.time)
+    assert steps.max() <= 0.01 + 1e-12
+    assert np.ptp(steps) < 1e-9
+    np.testing.assert_array_equal(trajectory.position[[0, -1]], control[[0, -1]])
+    np.testing.assert_array_equal(trajectory.velocity[[0, -1]], 0)
+    assert np.all(np.abs(trajectory.velocity) <= PANDA.velocity * (1 + 1e-9))
+    assert np.all(np.abs(trajectory.acceleration) <= PANDA.acceleration * (1 + 1e-9))
+    mean_velocity = np.diff(trajectory.position, axis=0) / steps[:, None]
+    mean_acceleration = np.diff(trajectory.velocity, axis=0) / steps[:, None]
+    assert np.all(np.abs(mean_velocity) <= PANDA.velocity * (1 + 1e-9))
+    assert np.all(np.abs(mean_acceleration) <= PANDA.acceleration * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_motion_between_samples_keeps_the_velocity_limit_too(seed):
+    trajectory = retime(_path(seed, 16, 0.1), PANDA)
+    assert trajectory is not None
+    velocity, _ = _dense(trajectory)
+    assert np.all(np.abs(velocity) <= PANDA.velocity * 1.002)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_samples_lie_on_the_path_in_order(seed):
+    control = _path(seed, 12, 0.1)
+    trajectory = retime(control, PANDA)
+    assert trajectory is not None
+    from diffplan.spline import basis
+
+    curve = basis(12, 20001) @ control
+    nearest = [np.linalg.norm(curve - q, axis=1) for q in trajectory.position]
+    assert max(distance.min() for distance in nearest) < 1e-3
+    assert np.all(np.diff([distance.argmin() for distance in nearest]) >= 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_velocity_and_acceleration_are_the_derivatives_of_the_position(seed):
+    trajectory = retime(_path(seed, 16, 0.05), PANDA)
+    assert trajectory is not None
+    dt = trajectory.time[1]
+    mean = (trajectory.velocity[1:] + trajectory.velocity[:-1]) / 2
+    # Where |a| <= A, velocity strays from its chord by so little that the means differ by at most A dt / 4.
+    assert np.all(np.abs(np.diff(trajectory.position, axis=0) / dt - mean) <= PANDA.acceleration * dt / 4)
+    mean = np.diff(trajectory.velocity, axis=0) / dt
+    low = np.minimum(trajectory.acceleration[1:], trajectory.acceleration[:-1]) - 0.02 * PANDA.acceleration
+    high = np.maximum(trajectory.acceleration[1:], trajectory.acceleration[:-1]) + 0.02 * PANDA.acceleration
+    assert np.mean((low <= mean) & (mean <= high)) > 0.97  # a switch there and back within a step is rare
+
+
+def test_the_fastest_straight_motion_is_bang_coast_bang():
+    start, goal = PANDA.configuration("home"), PANDA.configuration("home")
+    goal[0] += 2.0
+    trajectory = retime(straight(start, goal, 16), PANDA)
+    assert trajectory is not None
+    speed, acceleration = PANDA.velocity[0], PANDA.acceleration[0]
+    assert trajectory.duration == pytest.approx(2.0 / speed + speed / acceleration, rel=0.01)
+
+
+def test_half_the_limits_take_longer():
+    control = _path(3, 16, 0.1)
+    from dataclasses import replace
+
+    slow: Robot = replace(PANDA, velocity=PANDA.velocity / 2, acceleration=PANDA.acceleration / 4)
+    fast, slower = retime(control, PANDA), retime(control, slow)
+    assert fast is not None
+    assert slower is not None
+    assert slower.duration == pytest.approx(2 * fast.duration, rel=0.02)
+
+
+def test_a_path_without_length_is_a_short_rest():
+    control = np.tile(PANDA.configuration("home"), (8, 1))
+    trajectory = retime(control, PANDA)
+    assert trajectory is not None
+    assert len(trajectory.time) >= 2
+    np.testing.assert_array_equal(trajectory.position, np.stack([control[0]] * len(trajectory.time)))
+    np.testing.assert_array_equal(trajectory.velocity, 0)
+
+
+def test_a_path_that_leaves_the_position_limits_is_refused():
+    control = _path(0, 12, 0.0)
+    control[4:8] = PANDA.upper + 0.2
+    assert retime(control, PANDA) is None
+
+
+def test_a_path_that_is_not_finite_is_refused():
+    control = _path(0, 12, 0.0)
+    control[3, 2] = np.nan
+    assert retime(control, PANDA) is None
+
+
+def test_nothing_is_printed(capfd):
+    retime(_path(1, 12, 0.4, repeated=True), PANDA)
+    assert capfd.readouterr() == ("", "")
