@@ -29,6 +29,8 @@ MARGIN = 0.001
 """What PyBullet adds around every convex hull of a URDF or mesh file [m]."""
 
 _READABLE_BY_PYBULLET = (".obj", ".stl")
+_MOST_USES = 100
+_MOST_IDLE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = Fa
 class Stage:
     """A client of our own with the robot in it, kept for the next scene when it is left: loading the robot is slow."""
 
-    _idle: ClassVar[dict[tuple[Path, Pose], list[Stage]]] = {}
+    _idle: ClassVar[list[Stage]] = []
 
     def __init__(self, robot: Robot, base: Pose) -> None:
         """Open a client and load the robot."""
@@ -87,24 +89,27 @@ class Stage:
     @staticmethod
     def enter(robot: Robot, base: Pose) -> Stage:
         """Return an empty stage with this robot at this base, its held joints set."""
-        idle = Stage._idle.get((robot.model.file, base))
-        if not idle:
+        key = (robot.model.file, base)
+        stage = next((idle for idle in reversed(Stage._idle) if idle.key == key), None)
+        if stage is None:
             return Stage(robot, base)
-        stage = idle.pop()
+        Stage._idle.remove(stage)
         stage.body = attach_robot(stage.client, stage.body.body, robot, hold=True)
         return stage
 
     def leave(self) -> None:
-        """Clear the obstacles and keep the stage; after 100 scenes close it, for PyBullet keeps their shapes."""
+        """Clear the obstacles and keep the stage, few of them; after 100 scenes close it, for PyBullet keeps shapes."""
         self.uses += 1
-        if self.uses >= 100 or len(Stage._idle.get(self.key, ())) >= 2:
+        if self.uses >= _MOST_USES:
             bullet.disconnect(physicsClientId=self.client)
             return
         for number in reversed(range(bullet.getNumBodies(physicsClientId=self.client))):
             body = bullet.getBodyUniqueId(number, physicsClientId=self.client)
             if body != self.body.body:
                 bullet.removeBody(body, physicsClientId=self.client)
-        Stage._idle.setdefault(self.key, []).append(self)
+        Stage._idle.append(self)
+        if len(Stage._idle) > _MOST_IDLE:
+            bullet.disconnect(physicsClientId=Stage._idle.pop(0).client)
 
 
 def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) -> RobotBody:

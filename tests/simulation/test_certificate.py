@@ -145,6 +145,15 @@ def test_a_second_certifier_sees_neither_the_obstacles_nor_the_fingers_of_the_fi
         assert certifier.check(home) == empty
 
 
+def test_many_bases_leave_few_clients_open(panda):
+    import pybullet
+
+    for i in range(8):
+        Certifier(panda, Scene(robot_base=Pose(xyz=(0.1 * i, 0.0, 0.0)))).close()
+    assert len(world.Stage._idle) <= 4
+    assert sum(bool(pybullet.isConnected(i)) for i in range(64)) <= 6
+
+
 def test_a_robot_may_stand_on_a_floor_but_not_in_it(panda, timed):
     trajectory = timed(np.array([panda.configuration("home"), panda.configuration("home") + 0.2]), 1.5)
     floor = Box(name="floor", size=(3.0, 3.0, 0.1), pose=Pose(xyz=(0.0, 0.0, -0.05)))
