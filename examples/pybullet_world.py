@@ -63,7 +63,7 @@ def main() -> int:
     print(f"read {len(scene.obstacles)} obstacles: {', '.join(obstacle.name for obstacle in scene.obstacles)}")
 
     plan = dp.plan(robot, scene, start, goal, planner=args.planner, seed=0)
-    if plan.certificate is None or not plan.solved:
+    if not plan.solved or plan.certificate is None or plan.trajectory is None:
         print(f"not certified: {plan.status.value}: {plan.message}")
         return 1
     clearance = plan.certificate.min_clearance_m or float("inf")
