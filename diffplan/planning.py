@@ -24,7 +24,7 @@ from diffplan.simulation.certificate import Certifier
 FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
 _IK_SEEDS = 96
-_MOST_GOALS = 16
+_MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
 _LIMIT_TOLERANCE = 1e-6
 
 if TYPE_CHECKING:
@@ -68,13 +68,16 @@ def plan(
     """
     begin = perf_counter()
     robot = Robot.load(robot) if isinstance(robot, str) else robot
-    q_start = _configuration(robot, start, "start")
-    goals = _reach(robot, scene, goal, q_start, seed) if isinstance(goal, PoseGoal) else _goals(robot, goal)
+    q_start = configuration(robot, start, "start")
+    reaching = perf_counter()
+    goals = goal_configurations(robot, scene, goal, q_start, seed)
+    reaching = perf_counter() - reaching
     if len(goals) == 0:
         return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, str(goal))
     problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=tuple(costs))
     answer = solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback, options=options)
-    return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin})
+    times = {**answer.timing_s, "plan": answer.timing_s["plan"] + reaching, "total": perf_counter() - begin}
+    return replace(answer, timing_s=times)
 
 
 def solve(
@@ -90,6 +93,7 @@ def solve(
     begin = perf_counter()
     chosen = make_planner(planner, options)
     chosen.prepare(problem)
+    warm = perf_counter()
     with Certifier(problem.robot, problem.scene) as certifier:
         loaded = perf_counter()
         status, where, open_goals = _preflight(problem, certifier)
@@ -97,13 +101,13 @@ def solve(
             answer = _unsolved(
                 problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
             )
-            return replace(answer, timing_s={**answer.timing_s, "load": loaded - begin})
+            return replace(answer, timing_s={**answer.timing_s, "warmup": warm - begin, "load": loaded - warm})
         search = _Search(problem=replace(problem, goals=problem.goals[open_goals]), certifier=certifier, seed=seed)
         help_planned = fallback and planner == "diffusion"
         first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
         if not search.run(chosen, perf_counter() + first) and help_planned:
             search.run(make_planner(FALLBACK), perf_counter() + timeout - first, prefix="fallback:")
-    return search.answer(problem, planner, begin, loaded)
+    return search.answer(problem, planner, (begin, warm, loaded))
 
 
 @dataclass(kw_only=True)
@@ -146,8 +150,9 @@ class _Search:
         self.plan_time += perf_counter() - clock
         return False
 
-    def answer(self, problem: Problem, planner: str, begin: float, loaded: float) -> Plan:
-        """Return the plan for what was found."""
+    def answer(self, problem: Problem, planner: str, clock: tuple[float, float, float]) -> Plan:
+        """Return the plan for what was found; `clock` tells when solving began, was warmed up and had loaded."""
+        begin, warm, loaded = clock
         valid = self.certificate is not None and self.certificate.valid
         status = Status.SOLVED if valid else Status.NOT_CERTIFIED if self.tried else Status.NO_PATH_FOUND
         message = status.advice
@@ -172,7 +177,8 @@ class _Search:
             metrics=trajectory_metrics(self.trajectory) if self.trajectory is not None else None,
             costs=_costs(problem, self.trajectory),
             timing_s={
-                "load": loaded - begin,
+                "warmup": warm - begin,
+                "load": loaded - warm,
                 "plan": self.plan_time,
                 "certify": self.certify_time,
                 "total": perf_counter() - begin,
@@ -215,54 +221,58 @@ def _unsolved(
         seed=seed,
         start=start,
         goals=goals,
-        timing_s={"load": 0.0, "plan": 0.0, "certify": 0.0, "total": perf_counter() - begin},
+        timing_s={"warmup": 0.0, "load": 0.0, "plan": 0.0, "certify": 0.0, "total": perf_counter() - begin},
     )
 
 
-def _configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) -> Float:
+def configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) -> Float:
+    """Return joint positions [dof] given as such or as the name of a configuration.
+
+    Raises:
+        InputError: naming `key`, if it is neither.
+    """
     if isinstance(value, str):
         return robot.configuration(value)
     q = np.asarray(value, dtype=np.float64)
     if q.shape != (robot.dof,) or not np.isfinite(q).all():
-        raise InputError(
-            "not a configuration",
-            key=key,
-            value=np.asarray(value).tolist(),
-            allowed=f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}",
-        )
+        allowed = f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}"
+        raise InputError("not a configuration", key=key, value=q.tolist(), allowed=allowed)
     return q
 
 
-def _goals(robot: Robot, goal: str | Sequence[float] | Sequence[Sequence[float]] | Float) -> Float:
-    if not isinstance(goal, str) and np.ndim(goal) == 2:
-        return np.array([_configuration(robot, row, "goal") for row in np.asarray(goal, dtype=np.float64)])
-    return _configuration(robot, goal, "goal")[None]  # pyright: ignore[reportArgumentType]
+def goal_configurations(robot: Robot, scene: Scene, goal: GoalLike, start: Float, seed: int) -> Float:
+    """Return the joint positions [k, dof] that a goal stands for; none if a pose is out of reach.
 
+    Raises:
+        InputError: if the goal makes no sense.
+    """
+    if isinstance(goal, PoseGoal):
+        from diffplan.ik import inverse_kinematics
 
-def _reach(robot: Robot, scene: Scene, goal: PoseGoal, start: Float, seed: int) -> Float:
-    from diffplan.ik import inverse_kinematics
-
-    rng = np.random.default_rng(seed)
-    found = inverse_kinematics(robot, goal, scene.robot_base, seeds=_IK_SEEDS, rng=rng)
-    nearest = np.argsort(np.linalg.norm(found - start, axis=1), kind="stable")
-    return found[nearest[:_MOST_GOALS]]
+        rng = np.random.default_rng(seed)
+        return inverse_kinematics(robot, goal, scene.robot_base, seeds=_IK_SEEDS, rng=rng, near=start)
+    if isinstance(goal, str) or np.ndim(goal) == 1:
+        return configuration(robot, goal, "goal")[None]  # pyright: ignore[reportArgumentType]  (one row)
+    return np.array([configuration(robot, row, "goal") for row in np.asarray(goal, dtype=np.float64)])
 
 
 def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray]:
     """Return a status and its cause if the ends make the problem hopeless, and which goals are open."""
     robot = problem.robot
     everything = np.ones(len(problem.goals), dtype=bool)
-    outside = _outside(robot, problem.start)
+    outside = outside_limits(robot, problem.start)
     if outside:
         return Status.START_OUTSIDE_LIMITS, outside, everything
     contact = certifier.check(problem.start).contact
     if contact:
         return Status.START_IN_COLLISION, f"at the start, {contact}", everything
-    causes = [_outside(robot, goal) for goal in problem.goals]
+    causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
         return Status.GOAL_OUTSIDE_LIMITS, causes[0], everything
     causes = [cause or certifier.check(goal).contact for cause, goal in zip(causes, problem.goals, strict=True)]
     free = np.array([not cause for cause in causes])
+    near = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
+    free[near[np.cumsum(free[near]) > _MOST_GOALS]] = False
     if not free.any():
         return (
             Status.GOAL_IN_COLLISION,
@@ -272,8 +282,8 @@ def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, s
     return None, "", free
 
 
-def _outside(robot: Robot, q: Float) -> str:
-    """Return which joint stands outside its limits, in words; empty if none does."""
+def outside_limits(robot: Robot, q: Float) -> str:
+    """Return which joint of q [dof] stands outside its limits, in words; empty if none does."""
     for name, value, low, high in zip(robot.joint_names, q, robot.lower, robot.upper, strict=True):
         if not low - _LIMIT_TOLERANCE <= value <= high + _LIMIT_TOLERANCE:
             return f"{name} = {value:.4f} is outside [{low:.4f}, {high:.4f}]"

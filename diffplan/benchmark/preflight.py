@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from diffplan.benchmark.suites import Case
 from diffplan.geometry import Float
-from diffplan.ik import inverse_kinematics
-from diffplan.scene import PoseGoal
+from diffplan.planning import configuration, goal_configurations, outside_limits
 from diffplan.simulation.certificate import Certifier
-
-_LIMIT_TOLERANCE = 1e-6
-_IK_SEEDS = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,35 +21,23 @@ class End:
 def preflight(case: Case) -> tuple[End, End]:
     """Return the start's and the best goal's state."""
     with Certifier(case.robot, case.scene) as certifier:
-        return _start(case, certifier), _goal(case, certifier)
+        start = configuration(case.robot, case.start, "start")
+        return _state(start, case, certifier), _goal(case, start, certifier)
 
 
-def _start(case: Case, certifier: Certifier) -> End:
-    start = case.robot.configuration(case.start) if isinstance(case.start, str) else np.asarray(case.start, dtype=float)
-    return _state(start, case, certifier)
-
-
-def _goal(case: Case, certifier: Certifier) -> End:
+def _goal(case: Case, start: Float, certifier: Certifier) -> End:
     """Return the state of the best goal configuration."""
-    goal = case.goal
-    if isinstance(goal, PoseGoal):
-        rng = np.random.default_rng(0)
-        goals = inverse_kinematics(case.robot, goal, case.scene.robot_base, seeds=_IK_SEEDS, rng=rng)
-        if len(goals) == 0:
-            return End(free=False, text=f"unreachable: no joint values bring {goal.link} there")
-    elif isinstance(goal, str):
-        goals = case.robot.configuration(goal)[None]
-    else:
-        goals = np.atleast_2d(np.asarray(goal, dtype=float))
+    goals = goal_configurations(case.robot, case.scene, case.goal, start, seed=0)
+    if len(goals) == 0:
+        return End(free=False, text="unreachable: no joint values bring the tool there")
     return max((_state(q, case, certifier) for q in goals), key=lambda end: end.free)
 
 
 def _state(q: Float, case: Case, certifier: Certifier) -> End:
     """Return in words whether a configuration [dof] is within limits and free."""
-    robot = case.robot
-    for i in np.flatnonzero((q < robot.lower - _LIMIT_TOLERANCE) | (q > robot.upper + _LIMIT_TOLERANCE)):
-        limits = f"{robot.lower[i]:.4f} ... {robot.upper[i]:.4f}"
-        return End(free=False, text=f"{robot.joint_names[i]} = {q[i]:.4f} is outside {limits}")
+    outside = outside_limits(case.robot, q)
+    if outside:
+        return End(free=False, text=outside)
     check = certifier.check(q)
     if not check.free:
         return End(free=False, text=check.contact)

@@ -69,7 +69,7 @@ def _rows(obstacle: Obstacle, T: Float) -> list[Row]:
         kind = CYLINDER if isinstance(obstacle, Cylinder) else CAPSULE
         return [Row(name=name, kind=kind, T_base_solid=T, size=(obstacle.radius, obstacle.height / 2, 0.0))]
     if isinstance(obstacle, Mesh):
-        return [_mesh_row(name, T, obstacle.file, (obstacle.scale,) * 3, obstacle.convex)]
+        return [_mesh_row(name, T, obstacle.file, (obstacle.scale, obstacle.scale, obstacle.scale), obstacle.convex)]
     return _urdf_rows(obstacle, T)
 
 
