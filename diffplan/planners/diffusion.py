@@ -101,17 +101,17 @@ class DiffusionPlanner(Planner):
                 return
             config = RefineConfig(clearance=_CLEARANCES[number % len(_CLEARANCES)])
             refiner = Refiner(model, world, config, costs=problem.costs)
-            goal_of = self._share_out(problem, batch)
-            pushed = refiner.push(self._sample(problem, refiner, problem.goals[goal_of], generator))
+            goal_of = self.share_out(problem, batch)
+            pushed = refiner.push(self.sample(problem, refiner, problem.goals[goal_of], generator))
             yield from self._offer(refiner, pushed, goal_of)
             batch = min(2 * batch, c.largest_batch)
 
-    def _share_out(self, problem: Problem, batch: int) -> np.ndarray:
+    def share_out(self, problem: Problem, batch: int) -> np.ndarray:
         """Return which goal each sample of the batch aims at: all in turn, nearest first."""
         nearest = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
         return nearest[np.arange(batch) % len(nearest)]
 
-    def _sample(self, problem: Problem, refiner: Refiner, goals: Float, generator: torch.Generator) -> Float:
+    def sample(self, problem: Problem, refiner: Refiner, goals: Float, generator: torch.Generator) -> Float:
         """Return control points [batch, K, dof] towards goals [batch, dof]."""
         c, robot = self.config, problem.robot
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
