@@ -93,7 +93,7 @@ def _mesh(shape: CollisionShape) -> trimesh.Trimesh:
     if shape.kind == "box":
         return trimesh.creation.box(extents=shape.size)
     if shape.kind == "sphere":
-        return trimesh.creation.icosphere(subdivisions=4, radius=shape.size[0])
+        return trimesh.creation.icosphere(subdivisions=3, radius=shape.size[0])
     if shape.kind == "cylinder":
         return trimesh.creation.cylinder(radius=shape.size[0], height=shape.size[1], sections=64)
     if shape.kind == "capsule":

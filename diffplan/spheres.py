@@ -209,8 +209,12 @@ class FitReport:
         return sum(len(fit.radius) for fit in self.links.values())
 
 
-def fit_robot(name: str) -> FitReport:
+def fit_robot(name: str, *, samples: int = 20000) -> FitReport:
     """Fit the spheres of a robot, sort its link pairs by sampling, and write the collision file beside the robot file.
+
+    Args:
+        name: a shipped robot, or the path of a robot file.
+        samples: configurations drawn for the link pairs, for each end of the held joints' ranges.
 
     Raises:
         InputError: if there is no such robot, its file is wrong, or a link cannot be covered within the bounds.
@@ -219,7 +223,9 @@ def fit_robot(name: str) -> FitReport:
     robot = load_robot(name, collision=False)
     links = {link: _fit_link(robot, link) for link in robot.links}
     report = FitReport(
-        file=path.parent / read_yaml(path).mapping()["collision"].text(), links=links, ignored=ignored_pairs(robot)
+        file=path.parent / read_yaml(path).mapping()["collision"].text(),
+        links=links,
+        ignored=ignored_pairs(robot, samples),
     )
     write_collision_file(report)
     return report
@@ -242,7 +248,7 @@ def _at_tool(robot: Robot, link: str) -> bool:
     return robot.end_link == link or robot.end_link in {joint.parent for joint in robot.model.chain(link)}
 
 
-def ignored_pairs(robot: Robot, samples: int = 20000, seed: int = 0) -> dict[tuple[str, str], str]:
+def ignored_pairs(robot: Robot, samples: int, seed: int = 0) -> dict[tuple[str, str], str]:
     """Return the link pairs that planning need not check, with the reason: adjacent, always or never.
 
     *adjacent*: neighbours in the kinematic tree, or carried by the same body, so that no planning joint moves them

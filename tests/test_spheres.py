@@ -16,7 +16,16 @@ from diffplan.kernels.winding import winding_number
 from diffplan.link_solid import LinkSolid, surface_grid
 from diffplan.robot import Robot
 from diffplan.simulation.pairs import sample_pairs
-from diffplan.spheres import FitReport, SphereFit, Tolerance, fit_spheres, outside, uncovered, write_collision_file
+from diffplan.spheres import (
+    FitReport,
+    SphereFit,
+    Tolerance,
+    fit_robot,
+    fit_spheres,
+    outside,
+    uncovered,
+    write_collision_file,
+)
 from diffplan.urdf import CollisionShape
 
 TOOL = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
@@ -174,3 +183,29 @@ def test_a_written_file_is_read_back_as_it_was(tmp_path):
     assert robot.touching == {frozenset(("panda_link0", "panda_link1"))}
     assert robot.never_touching == {frozenset(("panda_link0", "panda_link2"))}
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["collision.yaml", "robot.yaml"]
+
+
+def test_fitting_a_robot_writes_a_model_that_loads(tmp_path):
+    links = "".join(
+        f'<link name="l{k}"><collision><origin xyz="0.15 0 0"/><geometry><sphere radius="0.04"/></geometry></collision>'
+        "</link>"
+        for k in range(4)
+    )
+    joints = "".join(
+        f'<joint name="j{k}" type="revolute"><origin xyz="0.3 0 0"/><parent link="l{k}"/><child link="l{k + 1}"/>'
+        '<axis xyz="0 0 1"/><limit lower="-2.9" upper="2.9" effort="1" velocity="1"/></joint>'
+        for k in range(3)
+    )
+    (tmp_path / "arm.urdf").write_text(f'<robot name="arm">{links}{joints}</robot>')
+    rates = "{velocity: 1.0, acceleration: 1.0, jerk: 1.0}"
+    (tmp_path / "robot.yaml").write_text(
+        "format: diffplan/robot@1\nname: arm\nurdf: {file: arm.urdf}\nbase_link: l0\nend_link: l3\n"
+        f"joints: {{j0: {rates}, j1: {rates}, j2: {rates}}}\nconfigurations: {{home: [0, 0, 0]}}\n"
+        "collision: collision.yaml\n"
+    )
+    report = fit_robot(str(tmp_path), samples=500)
+    robot = Robot.load(str(tmp_path))
+    assert report.spheres == len(robot.spheres.radius) == 4  # each link is a ball
+    np.testing.assert_allclose(robot.spheres.centre, [[0.15, 0, 0]] * 4, atol=0.006)
+    assert robot.touching == {frozenset((f"l{k}", f"l{k + 1}")) for k in range(3)}
+    assert set(robot.checked_pairs) == {("l0", "l3"), ("l0", "l2"), ("l1", "l3")}
