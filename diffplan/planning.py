@@ -5,8 +5,9 @@ scene + robot -> problem -> a planner's candidates -> timing -> PyBullet's certi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -93,6 +94,7 @@ def solve(
     begin = perf_counter()
     chosen = make_planner(planner, options)
     chosen.prepare(problem)
+    retime = _retimer()
     warm = perf_counter()
     with Certifier(problem.robot, problem.scene) as certifier:
         loaded = perf_counter()
@@ -102,7 +104,8 @@ def solve(
                 problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
             )
             return replace(answer, timing_s={**answer.timing_s, "warmup": warm - begin, "load": loaded - warm})
-        search = _Search(problem=replace(problem, goals=problem.goals[open_goals]), certifier=certifier, seed=seed)
+        reachable = replace(problem, goals=problem.goals[open_goals])
+        search = _Search(problem=reachable, certifier=certifier, retime=retime, seed=seed)
         help_planned = fallback and planner == "diffusion"
         first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
         if not search.run(chosen, perf_counter() + first) and help_planned:
@@ -116,6 +119,7 @@ class _Search:
 
     problem: Problem
     certifier: Certifier
+    retime: Callable[[Float, Robot], Trajectory | None]
     seed: int
     plan_time: float = 0.0
     certify_time: float = 0.0
@@ -126,12 +130,10 @@ class _Search:
 
     def run(self, planner: Planner, deadline: float, prefix: str = "") -> bool:
         """Try a planner's candidates until one is certified or the time is up; return whether one was."""
-        from diffplan.retime import retime
-
         clock = perf_counter()
         candidates: Iterator[Candidate] = planner.candidates(self.problem, seed=self.seed, deadline=deadline)
         for candidate in candidates:
-            trajectory = retime(candidate.control, self.problem.robot)
+            trajectory = self.retime(candidate.control, self.problem.robot)
             now = perf_counter()
             self.plan_time += now - clock
             self.tried += 1
@@ -184,6 +186,14 @@ class _Search:
                 "total": perf_counter() - begin,
             },
         )
+
+
+@cache
+def _retimer() -> Callable[[Float, Robot], Trajectory | None]:
+    """Return the retimer, imported late: it brings toppra with it, which takes half a second."""
+    from diffplan.retime import retime
+
+    return retime
 
 
 def _costs(problem: Problem, trajectory: Trajectory | None) -> dict[str, float]:

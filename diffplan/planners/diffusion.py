@@ -16,13 +16,16 @@ from diffplan.diffusion.feedback import Feedback
 from diffplan.diffusion.guidance import GuidanceConfig, Guided
 from diffplan.diffusion.prior import Prior, load_prior, prior_file
 from diffplan.diffusion.samplers import ddim
+from diffplan.diffusion.unet import fastest_products
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
 from diffplan.errors import InputError, did_you_mean
-from diffplan.geometry import Float
+from diffplan.geometry import Float, Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refined, Refiner, metric_inverse
+from diffplan.robot import Robot
+from diffplan.scene import Scene, Sphere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +88,10 @@ class DiffusionPlanner(Planner):
         return cls(replace(DiffusionConfig(), **options))
 
     def prepare(self, problem: Problem) -> None:
-        """Load the prior and pack the robot, once a process."""
+        """Load the prior and the compiled code, once a process."""
         if self.config.seeds != "random":
             _prior(problem.robot.name).check(problem.robot)
+        _warm_up(problem.robot.name, self.config)
         _model(problem.robot)
 
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
@@ -158,9 +162,21 @@ def _random_curves(problem: Problem, goals: Float, noise: Float) -> Float:
 
 @lru_cache(maxsize=4)
 def _prior(robot: str) -> Prior:
-    return load_prior(prior_file(robot))
+    return load_prior(prior_file(robot), products=fastest_products())
 
 
 @lru_cache(maxsize=8)
-def _model(robot: object) -> CollisionModel:
-    return CollisionModel(robot)  # pyright: ignore[reportArgumentType]  (lru_cache wants a hashable)
+def _model(robot: Robot) -> CollisionModel:
+    return CollisionModel(robot)
+
+
+@lru_cache(maxsize=4)
+def _warm_up(robot: str, config: DiffusionConfig) -> None:
+    """Run every compiled function once, so that loading it does not count as planning."""
+    loaded = Robot.load(robot)
+    scene = Scene(obstacles=(Sphere(name="far", radius=0.1, pose=Pose(xyz=(0.0, 0.0, 3.0))),))
+    middle = (loaded.lower + loaded.upper) / 2
+    problem = Problem(robot=loaded, scene=scene, start=middle, goals=middle[None] + 0.1)
+    planner = DiffusionPlanner(replace(config, batch=2, rounds=1))
+    for _ in planner.candidates(problem, seed=0, deadline=np.inf):
+        pass
