@@ -19,21 +19,21 @@ from diffplan.costs import Cost, weighted_sum
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
 
-_EXCUSED = (0.1, 0.3)  # parts of the curve within which an end without room excuses its neighbourhood
-
 
 @dataclass(frozen=True, kw_only=True)
 class RefineConfig:
     """How paths are pushed and drawn tight.
 
     `activation` [m] is the distance at which obstacles begin to push, `clearance` [m] what a path must keep to count
-    as clear where its ends allow it, `max_step` [rad] the cap on one step, `stop_share` the share of the batch that
+    as clear, `excused` the parts of the curve within which an end with less room excuses as much, wholly and partly,
+    `max_step` [rad] the cap on one step, `stop_share` the share of the batch that
     ends the search once clear.
     """
 
     activation: float = 0.03
     self_activation: float = 0.01
     clearance: float = 0.0
+    excused: tuple[float, float] = (0.03, 0.12)
     steps: int = 60
     max_step: float = 0.1
     stop_share: float = 0.25
@@ -67,10 +67,9 @@ def metric_inverse(n: int) -> Float:
 
 
 @lru_cache(maxsize=16)
-def _fade(points: int) -> Float:
-    """Return weights [points]: what a close start excuses, all of it nearby, nothing beyond a third of the curve."""
-    along = np.linspace(0.0, 1.0, points)
-    return np.clip((_EXCUSED[1] - along) / (_EXCUSED[1] - _EXCUSED[0]), 0.0, 1.0)
+def _fade(points: int, whole: float, none: float) -> Float:
+    """Return weights [points] that fall from 1 in the part `whole` of the curve to 0 beyond the part `none`."""
+    return np.clip((none - np.linspace(0.0, 1.0, points)) / (none - whole), 0.0, 1.0)
 
 
 def covariant_step(cost: Float, slope: Float, longest: float) -> Float:
@@ -121,7 +120,7 @@ class Refiner:
             gradient=gradient,
         )
         slack = np.minimum(result.clearance - c.clearance, result.self_clearance)
-        fade = _fade(slack.shape[1])
+        fade = _fade(slack.shape[1], *c.excused)
         least = (slack - np.minimum(slack[:, :1], 0.0) * fade - np.minimum(slack[:, -1:], 0.0) * fade[::-1]).min(axis=1)
         if not gradient:
             return np.zeros(len(q)), np.zeros(0), least

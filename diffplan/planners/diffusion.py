@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
+import numba
 import numpy as np
 import torch
 from typing_extensions import Self
@@ -34,7 +36,8 @@ class DiffusionConfig:
 
     Each round samples a batch, twice as large as the last (`batch` to `largest_batch`), refines it until a share is
     clear, and offers the shortest. `seeds`: `prior` samples the trained prior under guidance, `unconditioned` the same
-    prior blind to the scene, `random` takes smooth random curves instead (the control without learning).
+    prior blind to the scene, `random` takes smooth random curves instead (the control without learning). `threads` are
+    those of torch and the kernel: batches are small, and a second thread waits long beside any busy process.
     """
 
     seeds: str = "prior"
@@ -47,19 +50,24 @@ class DiffusionConfig:
     weight: float = 1.0
     guidance_steps: int = 2
     tighten_best: int = 4
-    threads: int = 0
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.seeds not in _SEEDS:
             raise InputError("unknown kind of seeds", key="seeds", value=self.seeds, allowed=_SEEDS)
-        for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best"):
+        for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best", "threads"):
             if getattr(self, key) < 1:
                 raise InputError("must be positive", key=key, value=getattr(self, key), allowed=">= 1")
 
 
 _SEEDS = ("prior", "unconditioned", "random")
-_CLEARANCES = (0.005, 0.002, 0.008, 0.0)
-"""Sphere-model clearance [m] wanted in successive rounds: spheres leave up to 6 mm of the links uncovered."""
+_DEMANDS = tuple(
+    RefineConfig(clearance=clearance, excused=excused)
+    for clearance, excused in ((0.005, (0.03, 0.12)), (0.002, (0.03, 0.12)), (0.008, (0.02, 0.06)), (0.0, (0.1, 0.3)))
+)
+"""What successive rounds ask of a path: spheres leave up to 8 mm of the links uncovered, but some places are narrow."""
+_FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
+"""How the best of a round are looked at again: three times as many configurations, until all are clear."""
 _ALMOST = -0.004
 _RANDOM_AMPLITUDE = 1.5  # rad
 
@@ -103,11 +111,12 @@ class DiffusionPlanner(Planner):
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            config = RefineConfig(clearance=_CLEARANCES[number % len(_CLEARANCES)])
-            refiner = Refiner(model, world, config, costs=problem.costs)
+            refiner = Refiner(model, world, _DEMANDS[number % len(_DEMANDS)], costs=problem.costs)
             goal_of = self.share_out(problem, batch)
-            pushed = refiner.push(self.sample(problem, refiner, problem.goals[goal_of], generator))
-            yield from self._offer(refiner, pushed, goal_of)
+            with _threads(c.threads):
+                pushed = refiner.push(self.sample(problem, refiner, problem.goals[goal_of], generator))
+                found = self._best(refiner, pushed, goal_of)
+            yield from found
             batch = min(2 * batch, c.largest_batch)
 
     def share_out(self, problem: Problem, batch: int) -> np.ndarray:
@@ -132,16 +141,23 @@ class DiffusionPlanner(Planner):
         control[:, 0], control[:, -1] = problem.start, goals
         return control
 
-    def _offer(self, refiner: Refiner, pushed: Refined, goal_of: np.ndarray) -> Iterator[Candidate]:
+    def _best(self, refiner: Refiner, pushed: Refined, goal_of: np.ndarray) -> list[Candidate]:
+        """Return the shortest clear paths of a round drawn tight, then the best of those that are almost clear."""
+        candidates = []
         clear = np.flatnonzero(pushed.clear)
         best = clear[np.argsort(pushed.length[clear], kind="stable")][: self.config.tighten_best]
         if len(best):
-            tight = refiner.tighten(pushed.control[best])
+            fine = Refiner(refiner.model, refiner.world, replace(refiner.config, **_FINE), costs=refiner.costs)
+            found = fine.push(pushed.control[best])
+            best = best[found.clear]
+            tight = fine.tighten(found.control[found.clear])
             for i in np.argsort(tight.length, kind="stable"):
-                yield Candidate(control=tight.control[i], goal_index=int(goal_of[best[i]]), source=self._source)
+                goal = int(goal_of[best[i]])
+                candidates.append(Candidate(control=tight.control[i], goal_index=goal, source=self._source))
         almost = np.flatnonzero(~pushed.clear & (pushed.slack > _ALMOST))
         for i in almost[np.argsort(-pushed.slack[almost], kind="stable")][:1]:
-            yield Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=self._source)
+            candidates.append(Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=self._source))
+        return candidates
 
     @property
     def _source(self) -> str:
@@ -158,6 +174,19 @@ def _random_curves(problem: Problem, goals: Float, noise: Float) -> Float:
     control[:, 1:-1] = np.clip(control[:, 1:-1], problem.robot.lower, problem.robot.upper)
     control[:, 0], control[:, -1] = problem.start, goals
     return control
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let torch and the compiled kernel use so many threads for a while."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(number)
+    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
 
 
 @lru_cache(maxsize=4)
