@@ -70,6 +70,8 @@ _FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
 """How the best of a round are looked at again: three times as many configurations, until all are clear."""
 _ALMOST = -0.004
 _RANDOM_AMPLITUDE = 1.5  # rad
+_BEND = 0.5
+"""By how much more [rad] each further round bends its samples: where the prior is sure and wrong, variety helps."""
 
 
 class DiffusionPlanner(Planner):
@@ -114,7 +116,10 @@ class DiffusionPlanner(Planner):
             refiner = Refiner(model, world, _DEMANDS[number % len(_DEMANDS)], costs=problem.costs)
             goal_of = self.share_out(problem, batch)
             with _threads(c.threads):
-                pushed = refiner.push(self.sample(problem, refiner, problem.goals[goal_of], generator))
+                control = self.sample(problem, refiner, problem.goals[goal_of], generator)
+                if number > 0:
+                    control = _bent(control, problem.robot, generator, min(number * _BEND, _RANDOM_AMPLITUDE))
+                pushed = refiner.push(control)
                 found = self._best(refiner, pushed, goal_of)
             yield from found
             batch = min(2 * batch, c.largest_batch)
@@ -127,9 +132,10 @@ class DiffusionPlanner(Planner):
     def sample(self, problem: Problem, refiner: Refiner, goals: Float, generator: torch.Generator) -> Float:
         """Return control points [batch, K, dof] towards goals [batch, dof]."""
         c, robot = self.config, problem.robot
-        noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
         if c.seeds == "random":
-            return _random_curves(problem, goals, noise.numpy().astype(np.float64))
+            straight = problem.start + spline.greville(c.horizon)[:, None] * (goals - problem.start)[:, None]
+            return _bent(straight, robot, generator, _RANDOM_AMPLITUDE)
+        noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
         prior = _prior(robot.name)
         start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
         features = Feedback(refiner.model, refiner.world) if c.seeds == "prior" else None
@@ -164,16 +170,15 @@ class DiffusionPlanner(Planner):
         return "random-seeds" if self.config.seeds == "random" else self.name
 
 
-def _random_curves(problem: Problem, goals: Float, noise: Float) -> Float:
-    """Return straight lines bent by smooth Gaussian noise [batch, K, dof], amplitudes 0 to 1.5 rad over the batch."""
-    batch, n, _ = noise.shape
+def _bent(control: Float, robot: Robot, generator: torch.Generator, amplitude: float) -> Float:
+    """Return paths [batch, K, dof] bent by smooth Gaussian noise, from none to `amplitude` [rad] over the batch."""
+    batch, n, dof = control.shape
+    noise = torch.randn((batch, n - 2, dof), generator=generator, dtype=torch.float64).numpy()
     root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
-    amplitude = np.linspace(0.0, _RANDOM_AMPLITUDE, batch)[:, None, None]
-    control = problem.start + spline.greville(n)[:, None] * (goals - problem.start)[:, None]
-    control[:, 1:-1] += amplitude * (root @ noise[:, 1:-1])
-    control[:, 1:-1] = np.clip(control[:, 1:-1], problem.robot.lower, problem.robot.upper)
-    control[:, 0], control[:, -1] = problem.start, goals
-    return control
+    bent = control.copy()
+    bent[:, 1:-1] += np.linspace(0.0, amplitude, batch)[:, None, None] * (root @ noise)
+    bent[:, 1:-1] = np.clip(bent[:, 1:-1], robot.lower, robot.upper)
+    return bent
 
 
 @contextmanager
