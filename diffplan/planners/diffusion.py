@@ -45,10 +45,10 @@ class DiffusionConfig:
     largest_batch: int = 64
     rounds: int = 1000
     horizon: int = 16
-    steps: int = 5
+    steps: int = 3
     eta: float = 0.7
-    weight: float = 1.0
-    guidance_steps: int = 2
+    weight: float = 2.0
+    guidance_steps: int = 1
     tighten_best: int = 4
     threads: int = 1
 
