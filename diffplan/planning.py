@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -190,10 +191,9 @@ class _Search:
 
 @cache
 def _retimer() -> Callable[[Float, Robot], Trajectory | None]:
-    """Return the retimer, imported late: it brings toppra with it, which takes half a second."""
-    from diffplan.retime import retime
-
-    return retime
+    """Return the retimer with toppra loaded, which takes half a second."""
+    import_module("toppra")
+    return import_module("diffplan.retime").retime
 
 
 def _costs(problem: Problem, trajectory: Trajectory | None) -> dict[str, float]:
