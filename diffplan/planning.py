@@ -75,7 +75,7 @@ def plan(
     goals = goal_configurations(robot, scene, goal, q_start, seed)
     reaching = perf_counter() - reaching
     if len(goals) == 0:
-        return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, str(goal))
+        return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, _unreached(goal))
     problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=tuple(costs))
     answer = solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback, options=options)
     times = {**answer.timing_s, "plan": answer.timing_s["plan"] + reaching, "total": perf_counter() - begin}
@@ -264,6 +264,14 @@ def goal_configurations(robot: Robot, scene: Scene, goal: GoalLike, start: Float
     if isinstance(goal, str) or np.ndim(goal) == 1:
         return configuration(robot, goal, "goal")[None]  # pyright: ignore[reportArgumentType]  (one row)
     return np.array([configuration(robot, row, "goal") for row in np.asarray(goal, dtype=np.float64)])
+
+
+def _unreached(goal: GoalLike) -> str:
+    """Return in words what could not be reached."""
+    if not isinstance(goal, PoseGoal):
+        return ""
+    x, y, z = goal.pose.xyz
+    return f"no joint values within the limits bring {goal.link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
 
 
 def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray]:

@@ -43,7 +43,7 @@ _ADVICE = {
     Status.START_IN_COLLISION: "move the robot or the obstacle that it touches",
     Status.GOAL_OUTSIDE_LIMITS: "choose a goal inside the joint limits (diffplan robots lists them)",
     Status.GOAL_IN_COLLISION: "choose another goal or move the obstacle that it touches",
-    Status.GOAL_UNREACHABLE: "no inverse-kinematics solution; bring the goal pose closer or turn it",
+    Status.GOAL_UNREACHABLE: "bring the goal pose closer or turn it",
     Status.NO_PATH_FOUND: "allow more time (--timeout), another seed, or let the sampling planner help",
     Status.NOT_CERTIFIED: "paths were found, but none keeps clear in PyBullet; allow more time or widen the gap",
 }
