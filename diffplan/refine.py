@@ -37,8 +37,8 @@ class RefineConfig:
     steps: int = 60
     max_step: float = 0.1
     stop_share: float = 0.25
-    pull: float = 0.2
-    tighten_steps: int = 8
+    pull: float = 1.0
+    tighten_steps: int = 10
     tighten_pushes: int = 2
     points_per_control: int = 4
 
