@@ -45,7 +45,7 @@ class Pose:
 
     def inverse(self) -> Pose:
         """Return the pose that undoes this one."""
-        return Pose.from_matrix(np.linalg.inv(self.matrix))
+        return Pose.from_matrix(np.linalg.inv(self.matrix).astype(np.float64))
 
     def __matmul__(self, other: Pose) -> Pose:
         return Pose.from_matrix(self.matrix @ other.matrix)

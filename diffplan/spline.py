@@ -49,7 +49,7 @@ def greville(n: int) -> Float:
 @lru_cache(maxsize=64)
 def _fit_matrix(n: int, points: int) -> tuple[Float, Float]:
     matrix = basis(n, points)
-    return np.linalg.pinv(matrix[:, 1:-1]), matrix[:, [0, -1]]
+    return np.linalg.pinv(matrix[:, 1:-1]).astype(np.float64), matrix[:, [0, -1]]
 
 
 def fit(waypoints: Float, n: int) -> Float:

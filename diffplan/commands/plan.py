@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw to .png, .gif or .mp4; repeatable",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw joint curves with their limits")
+    parser.add_argument("--execute", action="store_true", help="follow the plan in PyBullet's dynamics and report")
     parser.add_argument("--json", action="store_true", help="print the plan document on stdout")
 
 
@@ -145,9 +146,12 @@ def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
 
         json.dump(plan_document(plan), out)
         out.write("\n")
-    if plan.trajectory is None and (args.render or args.plot):
-        print("nothing to draw: no candidate was found", file=sys.stderr)
+    if plan.trajectory is None:
+        if args.render or args.plot or args.execute:
+            print("nothing to draw or to follow: no candidate was found", file=sys.stderr)
         return
+    if args.execute:
+        _execute(plan)
     if args.render:
         from diffplan.simulation.render import render
 
@@ -159,3 +163,16 @@ def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
 
         plot_joints(plan, args.plot)
         print(f"wrote {args.plot}", file=sys.stderr)
+
+
+def _execute(plan: Plan) -> None:
+    """Say on stderr how PyBullet's position control follows the plan."""
+    from diffplan.simulation.execution import execute
+
+    report = execute(plan)
+    touched = ", ".join(f"{contact.link} with {contact.obstacle}" for contact in report.contacts) or "none"
+    print(
+        f"executed: tracking error max {report.max_tracking_error_rad:.4f} rad, "
+        f"final {report.final_error_rad:.4f} rad, contacts: {touched}",
+        file=sys.stderr,
+    )

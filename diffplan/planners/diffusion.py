@@ -186,7 +186,7 @@ def _threads(number: int) -> Iterator[None]:
     """Let torch and the compiled kernel use so many threads for a while."""
     before = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(number)
-    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore[reportAttributeAccessIssue]
+    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
     try:
         yield
     finally:
