@@ -27,7 +27,7 @@ FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
 _IK_SEEDS = 96
 _MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
-_LIMIT_TOLERANCE = 1e-6
+_LIMIT_TOLERANCE = 1e-9  # [rad or m], that of retiming: more would let a start pass that no trajectory may have
 
 if TYPE_CHECKING:
     from diffplan.costs import Cost
@@ -66,15 +66,17 @@ def plan(
         A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
 
     Raises:
-        InputError: for a start, goal, planner or option that makes no sense.
+        InputError: for a start, goal, planner, option, seed or time limit that makes no sense.
     """
     begin = perf_counter()
+    _check_numbers(seed, timeout)
     robot = Robot.load(robot) if isinstance(robot, str) else robot
     q_start = configuration(robot, start, "start")
     reaching = perf_counter()
     goals = goal_configurations(robot, scene, goal, q_start, seed)
     reaching = perf_counter() - reaching
     if len(goals) == 0:
+        make_planner(planner, options)  # a misspelt one is refused whatever the goal
         return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, _unreached(goal))
     problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=tuple(costs))
     answer = solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback, options=options)
@@ -91,8 +93,13 @@ def solve(
     fallback: bool = True,
     options: Options | None = None,
 ) -> Plan:
-    """Solve a problem: the planner's candidates are timed and certified, best first, until one passes."""
+    """Solve a problem: the planner's candidates are timed and certified, best first, until one passes.
+
+    Raises:
+        InputError: for a planner, option, seed or time limit that makes no sense.
+    """
     begin = perf_counter()
+    _check_numbers(seed, timeout)
     chosen = make_planner(planner, options)
     chosen.prepare(problem)
     retime = _retimer()
@@ -110,7 +117,9 @@ def solve(
         help_planned = fallback and planner == "diffusion"
         first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
         if not search.run(chosen, perf_counter() + first) and help_planned:
-            search.run(make_planner(FALLBACK), perf_counter() + timeout - first, prefix="fallback:")
+            helper = make_planner(FALLBACK)
+            helper.prepare(reachable)
+            search.run(helper, perf_counter() + timeout - first, prefix="fallback:")
     return search.answer(problem, planner, (begin, warm, loaded))
 
 
@@ -164,7 +173,7 @@ class _Search:
             index = _index_of(problem.goals, self.problem.goals[certificate.goal_index])
             certificate = replace(certificate, goal_index=index)
             if not valid:
-                message = f"best candidate rejected: {certificate.reason}; {message}"
+                message = f"last candidate rejected: {certificate.reason}; {message}"
         return Plan(
             status=status,
             message=message,
@@ -235,6 +244,13 @@ def _unsolved(
     )
 
 
+def _check_numbers(seed: int, timeout: float) -> None:
+    if not 0 <= seed < 2**63:
+        raise InputError("not a seed", key="seed", value=seed, allowed="whole numbers from 0 to 2^63 - 1")
+    if not timeout > 0:
+        raise InputError("not a time limit", key="timeout", value=timeout, allowed="> 0 [s]")
+
+
 def configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) -> Float:
     """Return joint positions [dof] given as such or as the name of a configuration.
 
@@ -243,11 +259,18 @@ def configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) 
     """
     if isinstance(value, str):
         return robot.configuration(value)
-    q = np.asarray(value, dtype=np.float64)
+    try:
+        q = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        q = np.zeros(0)
     if q.shape != (robot.dof,) or not np.isfinite(q).all():
         allowed = f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}"
-        raise InputError("not a configuration", key=key, value=q.tolist(), allowed=allowed)
+        raise InputError("not a configuration", key=key, value=_shown(value), allowed=allowed)
     return q
+
+
+def _shown(value: object) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def goal_configurations(robot: Robot, scene: Scene, goal: GoalLike, start: Float, seed: int) -> Float:
@@ -261,9 +284,12 @@ def goal_configurations(robot: Robot, scene: Scene, goal: GoalLike, start: Float
 
         rng = np.random.default_rng(seed)
         return inverse_kinematics(robot, goal, scene.robot_base, seeds=_IK_SEEDS, rng=rng, near=start)
-    if isinstance(goal, str) or np.ndim(goal) == 1:
-        return configuration(robot, goal, "goal")[None]  # pyright: ignore[reportArgumentType]  (one row)
-    return np.array([configuration(robot, row, "goal") for row in np.asarray(goal, dtype=np.float64)])
+    try:
+        shape = np.shape(goal)
+    except ValueError:  # rows of different lengths
+        shape = ()
+    rows = goal if len(shape) == 2 and shape[0] > 0 else [goal]
+    return np.array([configuration(robot, row, "goal") for row in rows])  # pyright: ignore[reportArgumentType]
 
 
 def _unreached(goal: GoalLike) -> str:
@@ -304,5 +330,5 @@ def outside_limits(robot: Robot, q: Float) -> str:
     """Return which joint of q [dof] stands outside its limits, in words; empty if none does."""
     for name, value, low, high in zip(robot.joint_names, q, robot.lower, robot.upper, strict=True):
         if not low - _LIMIT_TOLERANCE <= value <= high + _LIMIT_TOLERANCE:
-            return f"{name} = {value:.4f} is outside [{low:.4f}, {high:.4f}]"
+            return f"{name} = {value:.10g} is outside [{low:.4f}, {high:.4f}]"
     return ""
