@@ -77,7 +77,7 @@ class Stage:
 
     def __init__(self, robot: Robot, base: Pose) -> None:
         """Open a client and load the robot."""
-        self.key = (robot.model.file, base)
+        self.key = (robot.model.file, robot.base_link, base)
         self.uses = 0
         self.client: int = bullet.connect(bullet.DIRECT)
         try:
@@ -89,7 +89,7 @@ class Stage:
     @staticmethod
     def enter(robot: Robot, base: Pose) -> Stage:
         """Return an empty stage with this robot at this base, its held joints set."""
-        key = (robot.model.file, base)
+        key = (robot.model.file, robot.base_link, base)
         stage = next((idle for idle in reversed(Stage._idle) if idle.key == key), None)
         if stage is None:
             return Stage(robot, base)
