@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -49,9 +48,3 @@ def fit_prior(
         checkpoint_minutes=checkpoint_minutes,
         extend=extend,
     )
-
-
-def publish(folder: Path, target: Path) -> None:
-    """Copy a run's weights, card and curve to a robot's folder."""
-    for name in ("prior.safetensors", "PRIOR.md", "curve.png"):
-        shutil.copyfile(folder / name, target / ("prior-curve.png" if name == "curve.png" else name))
