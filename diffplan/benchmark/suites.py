@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
+from diffplan.planners.base import Options
 from diffplan.problem import Plan
 from diffplan.robot import Robot
 from diffplan.scene import Goal, Scene
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_ROBOT = "panda"
-Options: TypeAlias = "dict[str, object]"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,8 +87,6 @@ def _suite_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
 def _scene_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
     scene = Scene.load(path)
     robot = Robot.load(robot_name or scene.robot or DEFAULT_ROBOT)
-    if not scene.queries:
-        raise InputError("the scene has no queries to plan", file=path)
     return tuple(
         Case(id=f"{scene.name}/{name}", robot=robot, scene=scene, start=query.start, goal=query.goal)
         for name, query in scene.queries.items()
@@ -99,12 +97,14 @@ def select(cases: Sequence[Case], *, sets: Sequence[str] | None, limit: int | No
     """Return the indices of the cases in these sets (all if None), the first `limit` of each.
 
     Raises:
-        InputError: if a set is not there; the message lists those that are.
+        InputError: if there are no cases, or a set is not there; the message lists those that are.
     """
     known = list(dict.fromkeys(case.set for case in cases))
     for name in sets or ():
         if name not in known:
             raise InputError(f"no set {name!r}{did_you_mean(name, known)}", key="--sets", allowed=known)
+    if not cases:
+        raise InputError("no queries to plan")
     chosen, counts = [], dict.fromkeys(known, 0)
     for index, case in enumerate(cases):
         if (sets is None or case.set in sets) and (limit is None or counts[case.set] < limit):

@@ -14,7 +14,8 @@ from time import perf_counter
 import numpy as np
 
 from diffplan.benchmark.results import Row
-from diffplan.benchmark.suites import Case, Options, load_cases
+from diffplan.benchmark.suites import Case, load_cases
+from diffplan.planners.base import Options
 from diffplan.problem import Plan
 
 _WARM_UP_SEED = 2**31 - 1

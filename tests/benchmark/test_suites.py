@@ -57,4 +57,4 @@ def test_a_folder_without_scenes_and_a_scene_without_queries_are_refused(tmp_pat
         load_cases(str(tmp_path))
     (tmp_path / "bare.yaml").write_text("format: diffplan/scene@1\nname: bare\nobstacles: []\n")
     with pytest.raises(InputError, match="no queries"):
-        load_cases(str(tmp_path / "bare.yaml"))
+        select(load_cases(str(tmp_path / "bare.yaml")), sets=None, limit=None)
