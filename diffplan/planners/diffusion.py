@@ -58,6 +58,8 @@ class DiffusionConfig:
         for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best", "threads"):
             if getattr(self, key) < 1:
                 raise InputError("must be positive", key=key, value=getattr(self, key), allowed=">= 1")
+        if self.horizon < spline.DEGREE + 1:
+            raise InputError("too few control points", key="horizon", value=self.horizon, allowed=">= 4")
 
 
 _SEEDS = ("prior", "unconditioned", "random")
@@ -100,8 +102,13 @@ class DiffusionPlanner(Planner):
     def prepare(self, problem: Problem) -> None:
         """Load the prior and the compiled code, once a process."""
         if self.config.seeds != "random":
-            _prior(problem.robot.name).check(problem.robot)
-        _warm_up(problem.robot.name, self.config)
+            prior = _prior(problem.robot.name)
+            prior.check(problem.robot)
+            multiple = prior.net.config.multiple
+            if self.config.horizon % multiple:
+                allowed = f"multiples of {multiple}"
+                raise InputError("does not fit the prior", key="horizon", value=self.config.horizon, allowed=allowed)
+        _warm_up(problem.robot, self.config)
         _model(problem.robot)
 
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
@@ -204,13 +211,17 @@ def _model(robot: Robot) -> CollisionModel:
     return CollisionModel(robot)
 
 
-@lru_cache(maxsize=4)
-def _warm_up(robot: str, config: DiffusionConfig) -> None:
-    """Run every compiled function once, so that loading it does not count as planning."""
-    loaded = Robot.load(robot)
+_warm: set[tuple[str, DiffusionConfig]] = set()
+
+
+def _warm_up(robot: Robot, config: DiffusionConfig) -> None:
+    """Run every compiled function once a process, so that loading it does not count as planning."""
+    if (robot.name, config) in _warm:
+        return
     scene = Scene(obstacles=(Sphere(name="far", radius=0.1, pose=Pose(xyz=(0.0, 0.0, 3.0))),))
-    middle = (loaded.lower + loaded.upper) / 2
-    problem = Problem(robot=loaded, scene=scene, start=middle, goals=middle[None] + 0.1)
+    middle = (robot.lower + robot.upper) / 2
+    problem = Problem(robot=robot, scene=scene, start=middle, goals=middle[None] + 0.1)
     planner = DiffusionPlanner(replace(config, batch=2, rounds=1))
     for _ in planner.candidates(problem, seed=0, deadline=np.inf):
         pass
+    _warm.add((robot.name, config))
