@@ -133,7 +133,6 @@ class _Search:
     seed: int
     plan_time: float = 0.0
     certify_time: float = 0.0
-    tried: int = 0
     source: str = ""
     trajectory: Trajectory | None = None
     certificate: Certificate | None = None
@@ -146,7 +145,6 @@ class _Search:
             trajectory = self.retime(candidate.control, self.problem.robot)
             now = perf_counter()
             self.plan_time += now - clock
-            self.tried += 1
             if trajectory is not None:
                 goals = self.problem.goals[[candidate.goal_index]]
                 verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
@@ -166,7 +164,7 @@ class _Search:
         """Return the plan for what was found; `clock` tells when solving began, was warmed up and had loaded."""
         begin, warm, loaded = clock
         valid = self.certificate is not None and self.certificate.valid
-        status = Status.SOLVED if valid else Status.NOT_CERTIFIED if self.tried else Status.NO_PATH_FOUND
+        status = Status.SOLVED if valid else Status.NOT_CERTIFIED if self.certificate else Status.NO_PATH_FOUND
         message = status.advice
         certificate = self.certificate
         if certificate is not None:
