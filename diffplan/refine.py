@@ -160,14 +160,14 @@ class Refiner:
         Each path keeps its own pull, halved whenever the pulled path cannot be cleared.
         """
         c, robot = self.config, self.model.robot
-        straight = control[:, :1] + spline.greville(control.shape[1])[:, None] * (control[:, -1:] - control[:, :1])
+        straight = spline.straight(control[:, 0], control[:, -1], control.shape[1])
         best = control.copy()
         *_, least = self.evaluate(best, gradient=False)
         pull = np.full((len(control), 1, 1), c.pull)
         value, wish = self.wishes(best)
         for _ in range(c.tighten_steps):
-            trial = best + pull * (straight - best)
-            trial[:, 1:-1] -= pull / c.pull * wish
+            trial = best.copy()
+            trial[:, 1:-1] += pull * (straight - best)[:, 1:-1] - pull / c.pull * wish
             for _ in range(c.tighten_pushes):
                 cost, slope, slack = self.evaluate(trial)
                 step = covariant_step(cost, slope, c.max_step) * (slack < 0)[:, None, None]

@@ -66,5 +66,8 @@ def resample(control: Float, n: int) -> Float:
 
 
 def straight(start: Float, goal: Float, n: int) -> Float:
-    """Return control points [n, dof] of the straight line at constant speed from start to goal [dof]."""
-    return start + greville(n)[:, None] * (goal - start)
+    """Return the control points [..., n, dof] of straight lines from start to goal [..., dof], ends exact."""
+    start, goal = np.broadcast_arrays(start, goal)
+    control = start[..., None, :] + greville(n)[:, None] * (goal - start)[..., None, :]
+    control[..., -1, :] = goal  # start + (goal - start) may be off by a rounding
+    return control

@@ -140,8 +140,7 @@ class DiffusionPlanner(Planner):
         """Return control points [batch, K, dof] towards goals [batch, dof]."""
         c, robot = self.config, problem.robot
         if c.seeds == "random":
-            straight = problem.start + spline.greville(c.horizon)[:, None] * (goals - problem.start)[:, None]
-            return _bent(straight, robot, generator, _RANDOM_AMPLITUDE)
+            return _bent(spline.straight(problem.start, goals, c.horizon), robot, generator, _RANDOM_AMPLITUDE)
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
         prior = _prior(robot.name)
         start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))

@@ -1,0 +1,155 @@
+"""The diffusion planner: samples between the ends, rounds that grow, candidates shortest first, strict options."""
+
+from dataclasses import replace
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+import diffplan as dp
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners.base import Candidate
+from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.problem import Problem
+from diffplan.refine import RefineConfig, Refiner
+from diffplan.spline import basis
+
+KINDS = ("prior", "unconditioned", "random")
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    """Around a wall to either of two goals, the farther one first."""
+    robot = dp.Robot.load("panda")
+    wall = dp.Box(name="wall", size=(0.6, 0.04, 0.6), pose=dp.Pose(xyz=(0.65, 0.0, 0.3)))
+    home = robot.configuration("home")
+    start, near, far = home.copy(), home.copy(), home.copy()
+    start[:2], near[:2], far[:2] = (0.9, 0.1), (-0.9, 0.1), (-1.3, 0.1)
+    return Problem(robot=robot, scene=dp.Scene(obstacles=(wall,)), start=start, goals=np.stack([far, near]))
+
+
+@pytest.fixture(scope="module")
+def refiner(problem: Problem) -> Refiner:
+    return Refiner(CollisionModel(problem.robot), Obstacles.pack([problem.scene]), RefineConfig())
+
+
+def _planner(problem: Problem, **options: str | float) -> DiffusionPlanner:
+    planner = DiffusionPlanner.from_options(dict(options))
+    planner.prepare(problem)
+    return planner
+
+
+def _sample(problem: Problem, refiner: Refiner, kind: str, seed: int) -> np.ndarray:
+    planner = _planner(problem, seeds=kind)
+    goals = problem.goals[planner.share_out(problem, 6)]
+    return planner.sample(problem, refiner, goals, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_join_start_and_goals_exactly_within_the_limits(problem: Problem, refiner: Refiner, kind: str) -> None:
+    control = _sample(problem, refiner, kind, 0)
+    assert control.shape == (6, DiffusionConfig().horizon, 7)
+    assert np.array_equal(control[:, 0], np.repeat(problem.start[None], 6, axis=0))
+    assert np.array_equal(control[:, -1], problem.goals[[1, 0, 1, 0, 1, 0]])
+    assert np.all(control >= problem.robot.lower)
+    assert np.all(control <= problem.robot.upper)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_generator_alone_decides_the_samples(problem: Problem, refiner: Refiner, kind: str) -> None:
+    first, other, again = (_sample(problem, refiner, kind, seed) for seed in (0, 1, 0))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other, atol=1e-3)
+
+
+def test_the_prior_sees_the_scene_and_the_unconditioned_one_without_guidance_does_not(
+    problem: Problem, refiner: Refiner
+) -> None:
+    bare = Refiner(refiner.model, Obstacles.pack([dp.Scene()]), RefineConfig())
+    for kind, same in (("prior", False), ("unconditioned", True)):
+        planner = _planner(problem, seeds=kind, guidance_steps=0)
+        one, two = (
+            planner.sample(problem, scene, problem.goals[[1, 1]], torch.Generator().manual_seed(0))
+            for scene in (refiner, bare)
+        )
+        assert np.array_equal(one, two) == same
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_candidates_of_a_round_are_clear_and_the_shortest_comes_first(problem: Problem, kind: str) -> None:
+    planner = _planner(problem, seeds=kind, rounds=1, batch=16)
+    candidates = list(planner.candidates(problem, seed=0, deadline=np.inf))
+    assert candidates
+    assert {c.source for c in candidates} == {"random-seeds" if kind == "random" else "diffusion"}
+    assert len(candidates) <= DiffusionConfig().tighten_best + 1
+    for candidate in candidates:
+        assert np.array_equal(candidate.control[0], problem.start)
+        assert np.array_equal(candidate.control[-1], problem.goals[candidate.goal_index])
+    world, model = Obstacles.pack([problem.scene]), CollisionModel(problem.robot)
+    clearance = [np.minimum(*model.clearance(world, basis(16, 200) @ c.control)).min() for c in candidates]
+    assert clearance[0] > 0
+    clear = [c for c, room in zip(candidates, clearance, strict=True) if room > 0.004]
+    lengths = [_length(candidate) for candidate in clear]
+    assert lengths == sorted(lengths)
+
+
+def _length(candidate: Candidate) -> float:
+    curve = basis(len(candidate.control), 64) @ candidate.control
+    return round(float(np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()), 4)
+
+
+def test_goals_are_shared_out_in_turn_nearest_first(problem: Problem) -> None:
+    assert DiffusionPlanner().share_out(problem, 5).tolist() == [1, 0, 1, 0, 1]
+
+
+def test_rounds_double_their_batch_up_to_the_largest(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    planner = _planner(problem, seeds="random", rounds=4, batch=2, largest_batch=6)
+    sizes = []
+    sample = DiffusionPlanner.sample
+
+    def counted(self: DiffusionPlanner, problem: Problem, refiner: Refiner, goals: np.ndarray, generator):
+        sizes.append(len(goals))
+        return sample(self, problem, refiner, goals, generator)
+
+    monkeypatch.setattr(DiffusionPlanner, "sample", counted)
+    list(planner.candidates(problem, seed=0, deadline=np.inf))
+    assert sizes == [2, 4, 6, 6]
+
+
+def test_after_the_deadline_there_are_no_candidates(problem: Problem) -> None:
+    assert list(DiffusionPlanner().candidates(problem, seed=0, deadline=0.0)) == []
+
+
+def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
+    before = torch.get_num_threads(), numba.get_num_threads()
+    list(_planner(problem, seeds="random", rounds=1, batch=2, threads=2).candidates(problem, seed=0, deadline=np.inf))
+    assert (torch.get_num_threads(), numba.get_num_threads()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bacth": 3}, r"no option 'bacth' \(did you mean 'batch'\?\)"),
+        ({"batch": 0}, "batch: must be positive"),
+        ({"batch": "many"}, "wrong type"),
+        ({"batch": 1.5}, "wrong type"),
+        ({"seeds": "prior2"}, "prior, unconditioned, random"),
+        ({"horizon": 3}, "horizon"),
+        ({"horizon": 18}, "multiples of"),
+        ({"steps": 100_000}, "sampling steps"),
+    ],
+)
+def test_options_that_make_no_sense_are_bad_input(problem: Problem, options: dict[str, object], message: str) -> None:
+    with pytest.raises(dp.InputError, match=message):
+        DiffusionPlanner.from_options(options).prepare(problem)
+
+
+def test_a_whole_number_will_do_where_a_number_is_meant() -> None:
+    assert DiffusionPlanner.from_options({"eta": 1}).config.eta == 1
+
+
+def test_a_prior_for_other_joint_limits_is_refused(problem: Problem) -> None:
+    narrow = replace(problem.robot, lower=problem.robot.lower + 0.1)
+    with pytest.raises(dp.InputError, match="other joint limits"):
+        DiffusionPlanner().prepare(replace(problem, robot=narrow))
