@@ -3,7 +3,8 @@
 Sixteen neighbouring configurations of one trajectory are the innermost loop (SIMD lanes), so that one culling
 decision serves them all. Lanes past the end repeat the last configuration and are not written back.
 
-The functions are generic in the floating type of `q`; the float32 constants below are exact in either type.
+The functions are generic in the floating type of `q`; the float32 constants below are good in either type. They stay in
+one file on purpose: Numba's cache on disk notices a change of a function's own file only.
 Frames: everything is in the robot's base frame. Lengths in m.
 """
 
@@ -18,7 +19,7 @@ LANES = 16
 BOX, SPHERE, CYLINDER, CAPSULE, FIELD = range(5)
 CLEARANCE, GRADED, STOP = range(3)  # what is asked: distances; cost and gradient too; only whether any is below reach
 
-_ZERO, _HALF, _ONE, _TINY, _FAR = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-12, 1e9))
+_ZERO, _HALF, _ONE, _TINY = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-24))
 _FAST = {"nnan", "contract", "reassoc", "nsz", "arcp", "afn"}  # inputs are finite: checked at the border
 
 # Rows of the scratch array `w` [_ROWS, LANES]: one array, so that the compiler sees that rows do not overlap.

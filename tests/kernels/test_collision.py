@@ -64,11 +64,10 @@ def test_kernel_and_torch_agree_in_cost_gradient_and_clearance(model: CollisionM
     t = torch.tensor(q, requires_grad=True)
     cost, clear, clear_self = sdf.collision_cost(model, world, t, activation=0.06, self_activation=0.03)
     (gradient,) = torch.autograd.grad(cost.sum(), t)
-    # pytorch-kinematics keeps the URDF's offsets in single precision
-    np.testing.assert_allclose(ours.cost[0], cost.detach(), atol=1e-6 * float(cost.detach().max()))
-    np.testing.assert_allclose(ours.gradient[0], gradient, atol=1e-5 * float(gradient.abs().max()))
-    np.testing.assert_allclose(ours.clearance[0], clear.detach(), atol=1e-6)
-    np.testing.assert_allclose(ours.self_clearance[0], clear_self.detach(), atol=1e-6)
+    np.testing.assert_allclose(ours.cost[0], cost.detach(), atol=1e-12)
+    np.testing.assert_allclose(ours.gradient[0], gradient, atol=1e-9 * float(gradient.abs().max()))
+    np.testing.assert_allclose(ours.clearance[0], clear.detach(), atol=1e-12)
+    np.testing.assert_allclose(ours.self_clearance[0], clear_self.detach(), atol=1e-12)
 
 
 def test_single_precision_agrees_with_double(model: CollisionModel, scene: Scene) -> None:
