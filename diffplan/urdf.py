@@ -97,7 +97,30 @@ def load_urdf(path: str | Path) -> UrdfModel:
     links = root.findall("link")
     collisions = {_name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links}
     joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
+    _check_tree(root, collisions, joints, path)
     return UrdfModel(file=path, name=root.get("name", path.stem), collisions=collisions, joints=joints)
+
+
+def _check_tree(
+    root: ET.Element, links: dict[str, tuple[CollisionShape, ...]], joints: dict[str, Joint], path: Path
+) -> None:
+    """Make sure that names are unique and that the joints tie all links into one tree."""
+    for kind, found in (("link", links), ("joint", joints)):
+        names = [element.get("name", "") for element in root.findall(kind)]
+        if len(names) != len(found):
+            doubled = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"two {kind}s of one name", file=path, key=kind, value=doubled)
+    for joint in joints.values():
+        for link in (joint.parent, joint.child):
+            if link not in links:
+                raise InputError("no such link", file=path, key=joint.name, value=link, allowed=links)
+    children = {joint.child for joint in joints.values()}
+    reached = [link for link in links if link not in children]
+    if len(reached) == 1 and len(children) == len(joints):
+        for link in reached:  # grows meanwhile
+            reached += [joint.child for joint in joints.values() if joint.parent == link]
+    if len(reached) != len(links) or len(children) != len(joints):
+        raise InputError("the joints do not tie the links into one tree", file=path, key="joint")
 
 
 def _name(element: ET.Element, path: Path) -> str:
@@ -108,11 +131,25 @@ def _name(element: ET.Element, path: Path) -> str:
 
 
 def _numbers(element: ET.Element | None, key: str, default: str, path: Path) -> tuple[float, ...]:
+    """Return as many finite numbers as the default has."""
     text = default if element is None else element.get(key, default)
+    count = len(default.split())
     try:
-        return tuple(float(word) for word in text.split())
-    except ValueError as error:
-        raise InputError("not numbers", file=path, key=key, value=text) from error
+        values = tuple(float(word) for word in text.split())
+    except ValueError:
+        values = ()
+    if len(values) != count or not np.isfinite(values).all():
+        raise InputError("not numbers", file=path, key=key, value=text, allowed=f"{count} finite numbers")
+    return values
+
+
+def _sizes(element: ET.Element, key: str, count: int, path: Path) -> tuple[float, ...]:
+    """Return `count` positive numbers of an attribute that must be there."""
+    values = _numbers(element, key, "0 " * count, path)
+    if min(values) <= 0:
+        problem, allowed = f"a {element.tag} needs a positive {key}", f"{count} positive numbers"
+        raise InputError(problem, file=path, key=key, value=element.get(key), allowed=allowed)
+    return values
 
 
 def _origin(element: ET.Element, path: Path) -> Pose:
@@ -159,11 +196,11 @@ def _shape(element: ET.Element, path: Path) -> CollisionShape:
     if shape is None:
         raise InputError("a <collision> without geometry", file=path)
     if shape.tag == "box":
-        return CollisionShape(kind="box", size=_numbers(shape, "size", "", path), pose=pose)
+        return CollisionShape(kind="box", size=_sizes(shape, "size", 3, path), pose=pose)
     if shape.tag == "sphere":
-        return CollisionShape(kind="sphere", size=_numbers(shape, "radius", "", path), pose=pose)
+        return CollisionShape(kind="sphere", size=_sizes(shape, "radius", 1, path), pose=pose)
     if shape.tag in ("cylinder", "capsule"):
-        size = (*_numbers(shape, "radius", "", path), *_numbers(shape, "length", "", path))
+        size = (*_sizes(shape, "radius", 1, path), *_sizes(shape, "length", 1, path))
         return CollisionShape(kind=shape.tag, size=size, pose=pose)
     if shape.tag == "mesh":
         name = shape.get("filename", "")
