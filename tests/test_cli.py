@@ -103,6 +103,8 @@ def test_a_missing_mesh_is_refused_with_its_name(scene, capfd):
         (["--start", "hom", "--goal", "left"], "did you mean 'home'?"),
         (["--start", "1,2", "--goal", "left"], "--start: wrong joint values (found '1,2'); allowed: 7 finite values"),
         (["--start", "1,2,x", "--goal", "left"], "--start: not joint values"),
+        (["--query", "free", "--start", ""], "no configuration ''"),
+        (["--query", "free", "--planner", "straight", "--seed", "-1"], "seed: not a seed (found -1)"),
         (["--query", "free", "--render", "plan.bmp"], "--render: cannot draw this kind of file"),
     ],
 )

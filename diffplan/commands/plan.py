@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     begin = perf_counter()
     files: list[Path] = [*args.render, *([args.out] if args.out else []), *([args.plot] if args.plot else [])]
     for picture in args.render:
-        if picture.suffix not in _PICTURES:
+        if picture.suffix.lower() not in _PICTURES:
             raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
     check_planner(args.planner)
     options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
@@ -85,8 +85,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
 
 def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[float, ...] | str, Goal]:
     """Return start and goal: those given, else the query's."""
-    start = _joints(args.start, "--start", robot) if args.start else None
-    goal = _joints(args.goal, "--goal", robot) if args.goal else None
+    start = _joints(args.start, "--start", robot) if args.start is not None else None
+    goal = _joints(args.goal, "--goal", robot) if args.goal is not None else None
     if start is not None and goal is not None:
         if args.query:
             raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
