@@ -38,7 +38,7 @@ class Paths:
     @property
     def std(self) -> float:
         """Root mean square by which the paths leave the straight line (normalised units), the ends left out."""
-        line = straight(self.x[:, :1].numpy(), self.x[:, -1:].numpy(), self.x.shape[1])
+        line = straight(self.x[:, 0].numpy(), self.x[:, -1].numpy(), self.x.shape[1])
         return float(np.sqrt(np.mean((self.x.numpy() - line)[:, 1:-1] ** 2)))
 
 

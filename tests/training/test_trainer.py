@@ -30,7 +30,7 @@ class Toy:
 def bump_paths(count: int, scenes: int, seed: int) -> Paths:
     """Paths that leave the straight line to the side that their scene's parity says."""
     rng = np.random.default_rng(seed)
-    start, goal = rng.uniform(-0.8, 0.8, (2, count, 1, DOF))
+    start, goal = rng.uniform(-0.8, 0.8, (2, count, DOF))
     scene_of = rng.integers(0, scenes, count)
     bump = np.sin(np.linspace(0, np.pi, K))[:, None] * 0.4 * np.where(scene_of % 2, 1, -1)[:, None, None]
     x = straight(start, goal, K) + bump
