@@ -8,6 +8,7 @@ import pytest
 
 import diffplan as dp
 from diffplan import planning, spline
+from diffplan.formats.plan_file import plan_document
 from diffplan.planners.base import Candidate, Planner
 from diffplan.problem import Problem, Status
 
@@ -220,3 +221,4 @@ def test_the_users_costs_are_reported_unweighted_by_name(robot: dp.Robot, home: 
     goal = home + np.array([0.5, 0, 0, 0, 0, 0, 0])
     plan = dp.plan(robot, BARE, home, goal, planner="straight", costs=[wish])
     assert plan.costs == {"wish": pytest.approx(0.25**2)}
+    assert plan_document(plan)["costs"] == plan.costs

@@ -170,7 +170,8 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
         pose = obstacle.pose
         body = bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
         if isinstance(obstacle, Mesh):
-            corners = obstacle.scale * _mesh_corners(obstacle.file, obstacle.file.stat().st_mtime_ns)
+            modified = obstacle.file.stat().st_mtime_ns
+            corners = obstacle.scale * _mesh_corners(obstacle.file, modified, obstacle.convex)
             _check_extent(client, body, -1, pose, corners, file=obstacle.file, name=obstacle.name)
         return body
     _refuse_concave(obstacle.file, obstacle.name)
@@ -242,8 +243,10 @@ def _check_extent(client: int, body: int, link: int, frame: Pose, corners: Float
 
 
 @lru_cache(maxsize=64)
-def _mesh_corners(file: Path, modified_ns: int) -> Float:
-    return np.concatenate([hull.vertices for hull in load_hulls(file)])
+def _mesh_corners(file: Path, modified_ns: int, convex: bool) -> Float:
+    """Return the corners [n, 3] of a mesh file; groups of a hollow mesh may be flat, and have no hulls."""
+    meshes = load_hulls(file) if convex else [load_mesh(file)]
+    return np.concatenate([mesh.vertices for mesh in meshes])
 
 
 def inertial_frame(client: int, body: int, link: int) -> Pose:
