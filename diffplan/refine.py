@@ -26,8 +26,7 @@ class RefineConfig:
 
     `activation` [m] is the distance at which obstacles begin to push, `clearance` [m] what a path must keep to count
     as clear, `excused` the parts of the curve within which an end with less room excuses as much, wholly and partly,
-    `max_step` [rad] the cap on one step, `stop_share` the share of the batch that
-    ends the search once clear.
+    `max_step` [rad] the cap on one step, `stop_share` the share of the batch that ends the search once clear.
     """
 
     activation: float = 0.03

@@ -60,11 +60,6 @@ def fit(waypoints: Float, n: int) -> Float:
     return np.concatenate([ends[..., :1, :], inner, ends[..., 1:, :]], axis=-2)
 
 
-def resample(control: Float, n: int) -> Float:
-    """Return n control points [..., n, dof] whose curve follows that of `control` [..., m, dof]."""
-    return fit(basis(control.shape[-2], 8 * n) @ control, n)
-
-
 def straight(start: Float, goal: Float, n: int) -> Float:
     """Return the control points [..., n, dof] of straight lines from start to goal [..., dof], ends exact."""
     start, goal = np.broadcast_arrays(start, goal)
