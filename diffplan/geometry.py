@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffplan.errors import InputError
+
 Float = NDArray[np.float64]
 
 
@@ -22,10 +24,11 @@ class Pose:
 
     def __post_init__(self) -> None:
         if not np.all(np.isfinite([*self.xyz, *self.quat_xyzw])):
-            raise ValueError(f"pose has a value that is not finite: {self}")
+            raise InputError("a pose has a value that is not finite", value=(*self.xyz, *self.quat_xyzw))
         norm = float(np.linalg.norm(self.quat_xyzw))
         if abs(norm - 1.0) > 1e-3:
-            raise ValueError(f"quaternion {self.quat_xyzw} has norm {norm:.4f}, not 1")
+            allowed = "a norm of 1, within 0.001"
+            raise InputError(f"quaternion has norm {norm:.4f}", key="quat_xyzw", value=self.quat_xyzw, allowed=allowed)
 
     @staticmethod
     def from_rpy(xyz: tuple[float, float, float], rpy: tuple[float, float, float]) -> Pose:
