@@ -162,6 +162,10 @@ class Plan:
     costs: dict[str, float] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.solved and not (self.trajectory and self.certificate and self.certificate.valid):
+            raise ValueError("a plan is solved only with a trajectory and a valid certificate")
+
     @property
     def solved(self) -> bool:
         """Whether the trajectory passed the certificate."""

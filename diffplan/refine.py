@@ -141,6 +141,8 @@ class Refiner:
                 break
             step = covariant_step(cost[keep], slope[keep], c.max_step)
             control[active, 1:-1] = np.clip(control[active, 1:-1] - step, robot.lower, robot.upper)
+        else:
+            *_, least[active] = self.evaluate(control[active], gradient=False)
         return self._result(control, least)
 
     def wishes(self, control: Float) -> tuple[Float, Float]:

@@ -58,9 +58,11 @@ def play(plan: Plan, client: int, body: int) -> float:
         The largest tracking error of a joint [rad].
 
     Raises:
-        InputError: if the plan has no trajectory, or the body is another robot or not at the start.
+        InputError: if the plan is not certified, or the body is another robot or not at the start.
     """
     trajectory = _trajectory(plan)
+    if not plan.solved:
+        raise InputError("the plan is not certified; only `execute` follows such plans", key=plan.planner)
     robot = attach_robot(client, body, plan.robot)
     away = np.abs(robot.joint_positions() - trajectory.position[0])
     if away.max() > _START_TOLERANCE:

@@ -59,7 +59,7 @@ def test_a_row_tells_the_plans_numbers():
 
 
 def test_a_planners_belief_without_a_valid_certificate_is_no_success():
-    assert not row_of(_plan(valid=False), JOB).certified
+    assert not row_of(_plan(status=Status.NOT_CERTIFIED, valid=False), JOB).certified
 
 
 def test_a_failure_still_tells_the_straight_line_to_the_nearest_goal():

@@ -10,6 +10,7 @@ from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.problem import Plan, Status
 from diffplan.scene import Box, Scene
+from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.execution import execute, play
 from diffplan.simulation.world import load_robot_body
 
@@ -19,6 +20,8 @@ def plan(panda, timed):
     home = panda.configuration("home")
     goal = home + np.array([0.6, 0.2, -0.2, 0.3, 0.1, 0.2, -0.3])
     trajectory = timed(np.array([home, goal]), 1.5)
+    with Certifier(panda, Scene()) as certifier:
+        certificate = certifier.certify(trajectory, start=home, goals=goal[None])
     return Plan(
         status=Status.SOLVED,
         message="",
@@ -30,6 +33,7 @@ def plan(panda, timed):
         start=home,
         goals=goal[None],
         trajectory=trajectory,
+        certificate=certificate,
     )
 
 
@@ -65,6 +69,8 @@ def test_a_plan_plays_in_a_running_world_and_ends_at_its_goal(plan):
     try:
         robot = load_robot_body(client, plan.robot, Pose(xyz=(0.5, 0.2, 0.3)))
         robot.place(plan.start)
+        with pytest.raises(InputError, match="not certified"):
+            play(replace(plan, status=Status.NOT_CERTIFIED), client, robot.body)
         assert play(plan, client, robot.body) < 0.01
         np.testing.assert_allclose(robot.joint_positions(), plan.goals[0], atol=0.005)
         with pytest.raises(InputError, match="not at the start"):
