@@ -7,7 +7,7 @@ blurs obstacles, so the distance at which they push is wider early on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,18 +61,22 @@ class Guided:
             return x0
         guided = round(self.config.share * len(x0))
         moved = x0.clone()
-        moved[:guided, 1:-1] = self._move(x0[:guided], x_t[:guided], self.config.trust * std)
+        moved[:guided, 1:-1] = self._move(x0[:guided], x_t[:guided], std)
         if self.feedback is not None and self.feedback.estimate is not None:
             self.feedback.estimate = moved
         return moved
 
-    def _move(self, x0: Tensor, x_t: Tensor, trust: float) -> Tensor:
-        robot = self.refiner.model.robot
+    def _move(self, x0: Tensor, x_t: Tensor, std: float) -> Tensor:
+        """Return the inner control points [b, K - 2, dof] of x0 moved; obstacles push from up to twice as far."""
+        r, trust = self.refiner, self.config.trust * std
+        annealed = replace(r.config, activation=(1 + std) * r.config.activation)
+        refiner = Refiner(r.model, r.world, annealed, scene=r.scene, costs=r.costs)
+        robot = r.model.robot
         x = x0.numpy().astype(np.float64)
         x[:, [0, -1]] = x_t[:, [0, -1]].numpy()
         control = robot.denormalise(x)
         for _ in range(self.config.steps):
-            cost, slope, _ = self.refiner.evaluate(control)
-            control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step) + self.refiner.wishes(control)[1]
+            cost, slope, _ = refiner.evaluate(control)
+            control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step) + refiner.wishes(control)[1]
         shift = np.clip(robot.normalise(control) - x, -trust, trust)
         return torch.from_numpy(np.clip(x + shift, -1.0, 1.0)[:, 1:-1].astype(np.float32))
