@@ -1,0 +1,78 @@
+"""Guidance moves clean estimates off obstacles: some of them, not far, and less as the noise goes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffplan import spline
+from diffplan.diffusion.guidance import Guided, GuidanceConfig
+from diffplan.diffusion.schedule import Schedule
+from diffplan.geometry import Pose
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.refine import RefineConfig, Refiner
+from diffplan.robot import Robot
+from diffplan.scene import Box, Scene
+
+BATCH, SCHEDULE = 8, Schedule()
+
+
+@pytest.fixture(scope="module")
+def robot() -> Robot:
+    return Robot.load("panda")
+
+
+@pytest.fixture(scope="module")
+def paths(robot: Robot) -> Tensor:
+    control = spline.straight(robot.configuration("left"), robot.configuration("right"), 16)
+    return torch.from_numpy(robot.normalise(control)).float()[None].repeat(BATCH, 1, 1)
+
+
+def guided(robot: Robot, paths: Tensor, wall_at: float, config: GuidanceConfig, activation: float = 0.03) -> Guided:
+    wall = Box(name="wall", size=(0.4, 0.02, 0.4), pose=Pose(xyz=(0.5, 0.0, wall_at)))
+    world = Obstacles.pack([Scene(obstacles=(wall,))])
+    refiner = Refiner(CollisionModel(robot), world, RefineConfig(activation=activation))
+    return Guided(lambda x_t, t: paths, refiner, SCHEDULE, config)
+
+
+def step_with_std(below: float) -> Tensor:
+    """Return the noisiest steps [b] whose std is below a bound."""
+    return torch.full((BATCH,), int(torch.nonzero(SCHEDULE.std < below)[-1]))
+
+
+def test_the_guided_share_collides_less_and_the_rest_stays_as_it_was(robot: Robot, paths: Tensor) -> None:
+    wrapper = guided(robot, paths, 0.5, GuidanceConfig(steps=2, share=0.5, from_std=1.0))
+    x0 = wrapper(paths, step_with_std(0.8))
+    costs = [wrapper.refiner.evaluate(robot.denormalise(x.numpy().astype(np.float64)))[0] for x in (paths, x0)]
+    assert (costs[1][:4] < 0.8 * costs[0][:4]).all()
+    assert torch.equal(x0[4:], paths[4:])
+    assert torch.equal(x0[:, [0, -1]], paths[:, [0, -1]])
+
+
+@pytest.mark.parametrize("std", [0.9, 0.3])
+def test_no_control_point_leaves_the_trust_region(robot: Robot, paths: Tensor, std: float) -> None:
+    wrapper = guided(robot, paths, 0.5, GuidanceConfig(steps=6, trust=0.1, share=1.0, from_std=1.0))
+    t = step_with_std(std)
+    moved = (wrapper(paths, t) - paths).abs().max()
+    assert 0 < float(moved) <= 0.1 * float(SCHEDULE.std[t[0]]) + 1e-6
+
+
+def test_the_noisiest_steps_are_left_alone(robot: Robot, paths: Tensor) -> None:
+    wrapper = guided(robot, paths, 0.5, GuidanceConfig(from_std=0.5))
+    assert torch.equal(wrapper(paths, step_with_std(0.9)), paths)
+
+
+def test_obstacles_push_from_farther_away_while_there_is_noise(robot: Robot, paths: Tensor) -> None:
+    config = GuidanceConfig(share=1.0, from_std=1.0)
+    reach = (
+        guided(robot, paths, 0.5, config)
+        .refiner.model.clearance(
+            Obstacles.pack([Scene(obstacles=(Box(name="w", size=(0.4, 0.02, 0.4), pose=Pose(xyz=(0.5, 0.0, -0.1))),))]),
+            spline.basis(16, 61) @ robot.denormalise(paths[0].numpy().astype(np.float64)),
+            cap=0.5,
+        )[0]
+        .min()
+    )
+    wrapper = guided(robot, paths, -0.1, config, activation=float(reach) / 1.5)
+    assert torch.equal(wrapper(paths, step_with_std(0.1)), paths)
+    assert not torch.equal(wrapper(paths, step_with_std(0.9)), paths)
