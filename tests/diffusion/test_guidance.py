@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from diffplan import spline
-from diffplan.diffusion.guidance import Guided, GuidanceConfig
+from diffplan.diffusion.guidance import GuidanceConfig, Guided
 from diffplan.diffusion.schedule import Schedule
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
