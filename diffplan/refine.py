@@ -105,9 +105,7 @@ class Refiner:
 
     def evaluate(self, control: Float, *, gradient: bool = True) -> tuple[Float, Float, Float]:
         """Return cost [batch], gradient on the inner control points [batch, n - 2, dof] and least slack [batch]."""
-        c = self.config
-        n = control.shape[1]
-        matrix = spline.basis(n, c.points_per_control * (n - 1) + 1)
+        c, matrix = self.config, self._basis(control)
         q = matrix @ control
         scenes = np.full(len(q), self.scene)
         result = self.model.evaluate(
@@ -149,7 +147,7 @@ class Refiner:
         """Return the user's weighted costs [batch] of paths, and a capped covariant step [batch, n - 2, dof] down."""
         if not self.costs:
             return np.zeros(len(control)), np.zeros_like(control[:, 1:-1])
-        matrix = spline.basis(control.shape[1], self.config.points_per_control * (control.shape[1] - 1) + 1)
+        matrix = self._basis(control)
         value, gradient = weighted_sum(self.costs, matrix @ control)
         return value, covariant_step(value, matrix[:, 1:-1].T @ gradient, self.config.max_step)
 
@@ -180,6 +178,11 @@ class Refiner:
             value, wish = np.where(better, trial_value, value), np.where(better[:, None, None], trial_wish, wish)
             pull[~better] /= 2
         return self._result(best, least)
+
+    def _basis(self, control: Float) -> Float:
+        """Return the matrix [points, n] from control points to the configurations that are looked at."""
+        n = control.shape[1]
+        return spline.basis(n, self.config.points_per_control * (n - 1) + 1)
 
     def _result(self, control: Float, least: Float) -> Refined:
         return Refined(control=control, clear=least >= 0, slack=least, length=_lengths(control))

@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Obstacles:
-    """Packed obstacles; `names[i]` is the scene's name for row i, `arrays` is float32, `double` float64."""
+    """Packed obstacles; `arrays` is float32, `double` float64."""
 
     rows: tuple[Row, ...]
     arrays: ObstacleArrays
@@ -51,11 +51,6 @@ class Obstacles:
         return Obstacles(
             rows=tuple(rows), arrays=_arrays(rows, first, np.float32), double=_arrays(rows, first, np.float64)
         )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The scene's name for each row."""
-        return tuple(row.name for row in self.rows)
 
 
 def _rows(obstacle: Obstacle, T: Float) -> list[Row]:
