@@ -10,10 +10,22 @@ from collections.abc import Callable
 
 import numpy as np
 
-from diffplan.data.layout import DOWN, FORWARD, DrawnScene, Layout, Vector
+from diffplan.data.furniture import (
+    around,
+    bookcase,
+    floating,
+    floor,
+    loose_clutter,
+    open_bin,
+    open_cabinet,
+    opening,
+    rack,
+    stand,
+)
+from diffplan.data.layout import DOWN, FORWARD, DrawnScene, Layout
+from diffplan.data.tight_families import behind, bin_in_shelf, deep_shelf, gap
 
 MIN_OBSTACLES, MAX_OBSTACLES = 5, 25
-_CLEAR_RADIUS = 0.16  # the column around the base axis that loose clutter keeps out of
 
 
 def draw_scene(family: str, rng: np.random.Generator) -> DrawnScene:
@@ -22,23 +34,23 @@ def draw_scene(family: str, rng: np.random.Generator) -> DrawnScene:
     Raises:
         KeyError: if there is no such family.
     """
-    build = FAMILIES[family]
+    build = (FAMILIES | HELD_OUT)[family]
     while True:
         layout = Layout(rng=rng)
         layout.turn(layout.draw(-np.pi, np.pi))
         build(layout)
         if layout.chance(0.35):
-            _floor(layout)
+            floor(layout)
         if layout.chance(0.35):
-            _loose_clutter(layout, layout.count(1, 4))
+            loose_clutter(layout, layout.count(1, 4))
         if MIN_OBSTACLES <= len(layout.obstacles) <= MAX_OBSTACLES:
             return layout.finish(family)
 
 
 def bookshelf(layout: Layout) -> None:
     """A bookcase ahead: columns and shelves, thin or tall or small, with things on the shelves."""
-    _stand(layout, distance=(0.42, 0.78))
-    _bookcase(layout, columns=layout.count(1, 3), rows=layout.count(2, 4), things=layout.count(0, 6))
+    stand(layout, distance=(0.42, 0.78))
+    bookcase(layout, columns=layout.count(1, 3), rows=layout.count(2, 4), things=layout.count(0, 6))
 
 
 def facing_shelves(layout: Layout) -> None:
@@ -46,14 +58,14 @@ def facing_shelves(layout: Layout) -> None:
     apart = layout.draw(1.2, np.pi)
     for side in (-0.5, 0.5):
         before = layout.turn(side * apart)
-        _stand(layout, distance=(0.4, 0.7))
-        _bookcase(layout, columns=layout.count(1, 2), rows=layout.count(1, 3), things=layout.count(0, 2))
+        stand(layout, distance=(0.4, 0.7))
+        bookcase(layout, columns=layout.count(1, 2), rows=layout.count(1, 3), things=layout.count(0, 2))
         layout.frame = before
 
 
 def cubby(layout: Layout) -> None:
     """One to four deep openings in thick walls."""
-    _stand(layout, distance=(0.38, 0.68))
+    stand(layout, distance=(0.38, 0.68))
     columns, rows = layout.count(1, 2), layout.count(1, 2)
     width, height = layout.draw(0.24, 0.5), layout.draw(0.24, 0.5)
     depth, wall = layout.draw(0.3, 0.6), layout.draw(0.012, 0.06)
@@ -73,7 +85,7 @@ def cubby(layout: Layout) -> None:
             z = bottom + wall + row * (height + wall)
             if layout.chance(0.4):
                 layout.thing(layout.draw(0.05, depth), y + layout.draw(-0.4, 0.4) * width, z, height * 0.6)
-            _opening(layout, "cubby", depth, y, width, z, height)
+            opening(layout, "cubby", depth, y, width, z, height)
 
 
 def bins(layout: Layout) -> None:
@@ -90,7 +102,7 @@ def bins(layout: Layout) -> None:
         before = layout.turn(
             start + i * layout.draw(0.7, 1.1) if not table else layout.draw(-0.1, 0.1) + (i - 1) * 0.75
         )
-        _bin(layout, top if table else layout.draw(-0.1, 0.4))
+        open_bin(layout, top if table else layout.draw(-0.1, 0.4))
         layout.frame = before
     if table and layout.chance(0.5):
         for _ in range(layout.count(1, 3)):
@@ -99,7 +111,7 @@ def bins(layout: Layout) -> None:
 
 def cage(layout: Layout) -> None:
     """A frame of posts and rails with more bars on some sides; the hand reaches in between them."""
-    _stand(layout, distance=(0.36, 0.6))
+    stand(layout, distance=(0.36, 0.6))
     depth, width, height = layout.draw(0.3, 0.6), layout.draw(0.35, 0.75), layout.draw(0.3, 0.7)
     bottom, bar = layout.draw(0.0, 0.35), layout.draw(0.012, 0.05)
     for x in (0.0, depth):
@@ -132,7 +144,7 @@ def cage(layout: Layout) -> None:
 
 def under_table(layout: Layout) -> None:
     """A table to reach under and over, with legs, a shelf below now and then, and things on both levels."""
-    _stand(layout, distance=(0.3, 0.55), yaw=0.3)
+    stand(layout, distance=(0.3, 0.55), yaw=0.3)
     depth, width = layout.draw(0.4, 0.8), layout.draw(0.6, 1.3)
     top, thick = layout.draw(0.25, 0.65), layout.draw(0.015, 0.06)
     ground = top - layout.draw(0.28, 0.6)
@@ -167,7 +179,7 @@ def tabletop(layout: Layout) -> None:
             (0.0, 0.0, layout.draw(-0.6, 0.6)),
         )
     if layout.chance(0.35):
-        _rack(layout, near + layout.draw(0.1, depth - 0.1), layout.draw(-0.4, 0.4), top)
+        rack(layout, near + layout.draw(0.1, depth - 0.1), layout.draw(-0.4, 0.4), top)
     for _ in range(layout.count(4, 14)):
         layout.thing(near + layout.draw(0.03, depth), layout.draw(-0.48, 0.48) * width, top, 0.45)
     low, high = (near + 0.05, -width * 0.45, top + 0.02), (near + depth, width * 0.45, top + 0.16)
@@ -178,7 +190,7 @@ def tabletop(layout: Layout) -> None:
 
 def counter(layout: Layout) -> None:
     """A kitchen-like counter with cabinets above, things on it, a tall unit or wall at a side."""
-    _stand(layout, distance=(0.35, 0.55), yaw=0.2)
+    stand(layout, distance=(0.35, 0.55), yaw=0.2)
     top, depth, width = layout.draw(0.0, 0.3), layout.draw(0.45, 0.65), layout.draw(0.9, 1.6)
     block = layout.draw(0.1, 0.5)
     layout.box("counter", (depth, width, block), (depth / 2, 0, top - block / 2))
@@ -187,7 +199,7 @@ def counter(layout: Layout) -> None:
     if layout.chance(0.45):
         layout.box("cabinet", (depth - inset, width, cabinet), ((depth + inset) / 2, 0, base + cabinet / 2))
     else:
-        _open_cabinet(layout, inset, depth, width * layout.draw(0.4, 0.8), base, cabinet)
+        open_cabinet(layout, inset, depth, width * layout.draw(0.4, 0.8), base, cabinet)
     if layout.chance(0.5):
         layout.box("splash", (0.02, width, gap), (depth + 0.01, 0, top + gap / 2))
     if layout.chance(0.4):
@@ -203,7 +215,7 @@ def counter(layout: Layout) -> None:
 
 def drawers(layout: Layout) -> None:
     """A chest with one to three drawers pulled out; the hand dips into a drawer or rests on top."""
-    _stand(layout, distance=(0.55, 0.85))
+    stand(layout, distance=(0.55, 0.85))
     depth, width, bottom = layout.draw(0.3, 0.5), layout.draw(0.4, 1.0), layout.draw(-0.1, 0.15)
     rows = layout.count(2, 4)
     height = layout.draw(0.16, 0.26)
@@ -228,7 +240,7 @@ def drawers(layout: Layout) -> None:
 
 def window(layout: Layout) -> None:
     """A wall with one or two windows to reach through, with things or a shelf behind it."""
-    _stand(layout, distance=(0.32, 0.55))
+    stand(layout, distance=(0.32, 0.55))
     thick, wall = layout.draw(0.015, 0.08), layout.draw(0.8, 1.5)
     wide, high, sill = layout.draw(0.26, 0.6), layout.draw(0.26, 0.55), layout.draw(0.15, 0.6)
     y = layout.draw(-0.25, 0.25)
@@ -254,17 +266,17 @@ def window(layout: Layout) -> None:
 def poles(layout: Layout) -> None:
     """A forest of poles, beams and floating boxes all around the robot."""
     for _ in range(layout.count(2, 7)):
-        x, y = _around(layout, 0.3, 0.9)
+        x, y = around(layout, 0.3, 0.9)
         height = layout.draw(0.4, 1.4)
         layout.cylinder("pole", layout.draw(0.015, 0.06), height, (x, y, layout.draw(-0.1, 0.3) + height / 2))
     for _ in range(layout.count(0, 4)):
-        x, y = _around(layout, 0.35, 0.9)
+        x, y = around(layout, 0.35, 0.9)
         size = (layout.draw(0.02, 0.05), layout.draw(0.3, 1.2), layout.draw(0.02, 0.05))
         layout.box(
             "beam", size, (x, y, layout.draw(0.1, 1.0)), (layout.draw(-0.6, 0.6), 0.0, layout.draw(-np.pi, np.pi))
         )
     for _ in range(layout.count(2, 10)):
-        _floating(layout)
+        floating(layout)
     low, high = (0.3, -0.6, 0.05), (0.75, 0.6, 0.9)
     layout.place("between", low, high, FORWARD, np.pi)
     layout.place("between", (-0.7, -0.7, 0.05), (0.7, 0.7, 0.9), DOWN, 1.2)
@@ -281,122 +293,17 @@ FAMILIES: dict[str, Callable[[Layout], None]] = {
         under_table,
         tabletop,
         counter,
-        drawers,
-        window,
         poles,
+        deep_shelf,
+        bin_in_shelf,
+        gap,
+        behind,
     )
 }
+"""What the training data are drawn from."""
 
+TIGHT = ("deep_shelf", "bin_in_shelf", "gap", "behind")
+"""The families that hard suites are drawn from, beside narrow draws of the others."""
 
-def _stand(layout: Layout, distance: tuple[float, float], yaw: float = 0.5) -> None:
-    """Move the frame to the middle of a front face: `distance` ahead, a little to a side, turned by up to `yaw`."""
-    layout.turn(layout.draw(-yaw, yaw), (layout.draw(*distance), layout.draw(-0.12, 0.12), 0.0))
-
-
-def _opening(layout: Layout, name: str, depth: float, y: float, width: float, z: float, height: float) -> None:
-    """Add the place inside a compartment that is open toward -x: its floor at z, its middle at y."""
-    side, end = min(0.06, 0.3 * width), max(0.06, 0.8 * depth)
-    low, high = (0.0, y - width / 2 + side, z + 0.05), (end, y + width / 2 - side, z + height - 0.05)
-    layout.place(name, low, high, FORWARD, 0.45)
-
-
-def _bookcase(layout: Layout, *, columns: int, rows: int, things: int) -> None:
-    width, height = layout.draw(0.25, 0.8) / max(1, columns - 1), layout.draw(0.2, 0.45)
-    depth, board = layout.draw(0.16, 0.4), layout.draw(0.008, 0.035)
-    bottom = layout.draw(-0.25, 0.35) if rows * height < 0.9 else layout.draw(-0.3, 0.05)
-    total_width, total_height = columns * width + (columns + 1) * board, rows * height + (rows + 1) * board
-    for column in range(columns + 1):
-        y = -total_width / 2 + board / 2 + column * (width + board)
-        layout.box("side", (depth, board, total_height), (depth / 2, y, bottom + total_height / 2))
-    roof = layout.chance(0.8)
-    for row in range(rows + (1 if roof else 0)):
-        z = bottom + board / 2 + row * (height + board)
-        layout.box("shelf", (depth, total_width, board), (depth / 2, 0, z))
-    if layout.chance(0.5):
-        layout.box("back", (0.012, total_width, total_height), (depth + 0.006, 0, bottom + total_height / 2))
-    compartments = [(c, r) for c in range(columns) for r in range(rows)]
-    for column, row in compartments:
-        y = -total_width / 2 + board + width / 2 + column * (width + board)
-        _opening(layout, "shelf", depth, y, width, bottom + board + row * (height + board), height)
-    for _ in range(things):
-        column, row = compartments[layout.count(0, len(compartments) - 1)]
-        y = -total_width / 2 + board + width * layout.draw(0.15, 0.85) + column * (width + board)
-        z = bottom + board + row * (height + board)
-        layout.thing(layout.draw(0.06, max(0.08, depth - 0.04)), y, z, height * 0.75)
-
-
-def _bin(layout: Layout, bottom: float) -> None:
-    """An open-topped bin ahead, its long side across or along."""
-    depth, width, height = layout.draw(0.22, 0.42), layout.draw(0.22, 0.5), layout.draw(0.12, 0.35)
-    wall = layout.draw(0.008, 0.03)
-    before = layout.turn(layout.draw(-0.5, 0.5), (layout.draw(0.42, 0.62), 0.0, bottom))
-    layout.box("bin_bottom", (depth, width, wall), (0, 0, wall / 2))
-    for side in (-1, 1):
-        layout.box("bin_wall", (wall, width, height), (side * (depth - wall) / 2, 0, height / 2))
-        layout.box("bin_wall", (depth, wall, height), (0, side * (width - wall) / 2, height / 2))
-    if layout.chance(0.4):
-        x, y = layout.draw(-0.25, 0.25) * depth, layout.draw(-0.25, 0.25) * width
-        layout.thing(x, y, wall, height * 0.6)
-    low = (-depth / 2 + 0.05, -width / 2 + 0.05, 0.04)
-    layout.place("bin", low, (depth / 2 - 0.05, width / 2 - 0.05, height + 0.02), DOWN, 0.5)
-    layout.frame = before
-
-
-def _rack(layout: Layout, x: float, y: float, surface: float) -> None:
-    """A small shelf on legs standing on a table."""
-    depth, width, height = layout.draw(0.15, 0.3), layout.draw(0.25, 0.6), layout.draw(0.18, 0.4)
-    before = layout.turn(layout.draw(-0.5, 0.5), (x, y, surface))
-    layout.box("rack_top", (depth, width, 0.015), (0, 0, height))
-    for side in (-1, 1):
-        layout.box("rack_side", (depth, 0.015, height), (0, side * (width / 2 - 0.0075), height / 2))
-    low, high = (-depth / 2 - 0.05, -width / 2 + 0.06, 0.05), (depth / 4, width / 2 - 0.06, height - 0.05)
-    layout.place("rack", low, high, FORWARD, 0.5)
-    layout.frame = before
-
-
-def _open_cabinet(layout: Layout, inset: float, depth: float, width: float, bottom: float, height: float) -> None:
-    """A wall cabinet without doors above a counter."""
-    inner, middle = depth - inset, (depth + inset) / 2
-    for z in (bottom, bottom + height):
-        layout.box("cabinet_board", (inner, width, 0.018), (middle, 0, z))
-    for y in (-width / 2, width / 2):
-        layout.box("cabinet_side", (inner, 0.018, height), (middle, y, bottom + height / 2))
-    before = layout.turn(0.0, (inset, 0.0, 0.0))
-    _opening(layout, "cabinet", inner, 0.0, width, bottom, height)
-    layout.frame = before
-
-
-def _around(layout: Layout, near: float, far: float) -> tuple[float, float]:
-    """Return a point (x, y) at a distance in [near, far] from the base axis, in any direction."""
-    angle, distance = layout.draw(-np.pi, np.pi), layout.draw(near, far)
-    return distance * float(np.cos(angle)), distance * float(np.sin(angle))
-
-
-def _floating(layout: Layout) -> None:
-    """A box or ball somewhere in the work space, at any attitude."""
-    x, y = _around(layout, 0.35, 0.9)
-    z = layout.draw(0.0, 1.1)
-    if layout.chance(0.25):
-        layout.sphere("ball", layout.draw(0.03, 0.12), (x, y, z))
-        return
-    size: Vector = (layout.draw(0.04, 0.25), layout.draw(0.04, 0.25), layout.draw(0.02, 0.3))
-    layout.box("box", size, (x, y, z), (layout.draw(-1, 1), layout.draw(-1, 1), layout.draw(-np.pi, np.pi)))
-
-
-def _floor(layout: Layout) -> None:
-    """The ground that the robot stands on or hangs a little above."""
-    top = -layout.draw(0.02, 0.4)
-    layout.frame = np.eye(4)
-    layout.box("floor", (2.4, 2.4, 0.04), (0.0, 0.0, top - 0.02))
-
-
-def _loose_clutter(layout: Layout, number: int) -> None:
-    """Poles and floating boxes anywhere but at the base."""
-    layout.frame = np.eye(4)
-    for _ in range(number):
-        if layout.chance(0.5):
-            _floating(layout)
-            continue
-        x, y = _around(layout, _CLEAR_RADIUS + 0.14, 0.9)
-        height = layout.draw(0.3, 1.3)
-        layout.cylinder("pole", layout.draw(0.015, 0.05), height, (x, y, height / 2 - 0.05))
+HELD_OUT: dict[str, Callable[[Layout], None]] = {build.__name__: build for build in (drawers, window)}
+"""Never in the training data: what the learned parts make of furniture that they have not seen."""

@@ -41,14 +41,19 @@ class PathConfig:
     """How one path is made: trees grown per problem, their reach [rad] and iterations, shortcuts tried, margins [m].
 
     A path at most `good_enough` times the straight line ends the search; otherwise the shortest of all trees is kept.
-    `margin` holds for the tree and the shortcuts, `final_margin` for the stored waypoints.
+    A share `several` of problems gets twice as many trees, and keeps as a second path the shortest one that goes
+    another way (at some part of its length more than `apart` [rad] from the first) and is at most `detour` times as
+    long. `margin` holds for the tree and the shortcuts, `final_margin` for the stored waypoints.
     """
 
     trees: int = 2
-    reach: float = 1.0
+    reach: float = 1.5
     iterations: int = 1500
     shortcuts: int = 80
     good_enough: float = 1.1
+    several: float = 0.25
+    apart: float = 0.6
+    detour: float = 1.4
     margin: float = 0.008
     final_margin: float = 0.005
     self_margin: float = 0.004
@@ -132,7 +137,7 @@ def versions(robot: str) -> dict[str, str]:
     file = robot_path(robot)
     text = b"".join(path.read_bytes() for path in sorted(file.parent.glob("*.yaml")))
     names = ("diffplan", "numpy", "numba", "ompl")
-    return {name: version(name) for name in names} | {"generator": "1", "robot": sha256(text).hexdigest()[:16]}
+    return {name: version(name) for name in names} | {"generator": "2", "robot": sha256(text).hexdigest()[:16]}
 
 
 def _claim(config: GenerateConfig) -> None:
@@ -297,11 +302,10 @@ class ShardMaker:
             problem = draw_problem(endpoints, rng)
             if problem is None:
                 continue
-            path = solve(self.model, world, problem, rng, config=margins, keep_straight=self.config.keep_straight)
-            if path is not None:
+            for path in solve(self.model, world, problem, rng, config=margins, keep_straight=self.config.keep_straight):
                 obstacle, _ = self.model.clearance(world, path, cap=0.1)
                 solved.append((problem, path, float(obstacle.min())))
-            if len(solved) == wanted:
+            if len(solved) >= wanted:
                 break
         return solved
 
@@ -314,8 +318,11 @@ def solve(
     *,
     config: PathConfig,
     keep_straight: float = 1.0,
-) -> Float | None:
-    """Return a short path [64, dof] that solves a problem in one scene; None if none is found or it is left out."""
+) -> list[Float]:
+    """Return one or two short paths [64, dof], shortest first, that solve a problem in one scene.
+
+    Empty if no tree finds one, or if the problem is left out because the straight line solves it.
+    """
     from diffplan.data.tighten import tighten
     from diffplan.planners.polyline import length, resample, shortcut
     from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
@@ -325,18 +332,29 @@ def solve(
     seed = int(rng.integers(2**31 - 2))
     if checker.edge_free(problem.start, problem.goal):
         keep = rng.random() < keep_straight
-        return resample(np.stack([problem.start, problem.goal]), WAYPOINTS) if keep else None
-    best = None
+        return [resample(np.stack([problem.start, problem.goal]), WAYPOINTS)] if keep else []
+    several = rng.random() < config.several
     tree = TreeConfig(reach=config.reach, iterations=config.iterations, simplify=False)
     line = float(np.linalg.norm(problem.goal - problem.start))
-    for i in range(config.trees):
+    paths: list[Float] = []
+    for i in range(2 * config.trees if several else config.trees):
         polyline = rrt_connect(checker, problem.start, problem.goal[None], seed=seed + i, config=tree)
         if polyline is None:
             break
         polyline = shortcut(polyline, checker.edge_free, rng, attempts=config.shortcuts)
         path = tighten(model, world, resample(polyline, WAYPOINTS), stored.path_free)
-        if (best is None or length(path) < length(best)) and stored.path_free(path):
-            best = path
-        if best is not None and length(best) <= config.good_enough * line:
+        if stored.path_free(path):
+            paths.append(path)
+        if not several and paths and length(paths[-1]) <= config.good_enough * line:
             break
-    return best
+    paths.sort(key=length)
+    others = [path for path in paths[1:] if _another_way(paths[0], path, config)] if several else []
+    return paths[:1] + others[:1]
+
+
+def _another_way(shortest: Float, path: Float, config: PathConfig) -> bool:
+    from diffplan.planners.polyline import length, resample
+
+    a, b = resample(shortest, WAYPOINTS), resample(path, WAYPOINTS)
+    apart = np.linalg.norm(a - b, axis=1).max()
+    return bool(apart > config.apart and length(path) <= config.detour * length(shortest))

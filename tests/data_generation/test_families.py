@@ -9,7 +9,7 @@ import pytest
 
 import diffplan.data
 from diffplan.assets import shipped_scenes
-from diffplan.data.families import FAMILIES, MAX_OBSTACLES, MIN_OBSTACLES, draw_scene
+from diffplan.data.families import FAMILIES, HELD_OUT, MAX_OBSTACLES, MIN_OBSTACLES, TIGHT, draw_scene
 from diffplan.data.layout import DOWN, Layout, obstacle_record
 from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles
@@ -24,7 +24,7 @@ def shape(obstacle: Obstacle) -> tuple[object, ...]:
     return type(obstacle).__name__, *np.round([*sizes, *obstacle.pose.xyz], 4).tolist()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES | HELD_OUT)
 def test_a_family_draws_scenes_of_the_allowed_size_with_places_to_reach(family: str) -> None:
     for seed in range(5):
         drawn = draw_scene(family, np.random.default_rng(seed))
@@ -33,18 +33,24 @@ def test_a_family_draws_scenes_of_the_allowed_size_with_places_to_reach(family: 
         assert drawn.scene.name == family
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES | HELD_OUT)
 def test_a_scene_is_given_by_its_seed(family: str) -> None:
     first, again, other = (draw_scene(family, np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first.obstacles == again.obstacles
     assert first.obstacles != other.obstacles
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES | HELD_OUT)
 def test_the_record_of_a_scene_reads_back_as_the_same_obstacles(family: str) -> None:
     drawn = draw_scene(family, np.random.default_rng(1))
     text = json.loads(json.dumps([obstacle_record(obstacle) for obstacle in drawn.obstacles]))
     assert read_obstacles(Entry(file=Path("shard"), key="obstacles", raw=text)) == drawn.obstacles
+
+
+def test_what_is_held_out_is_not_in_the_training_data() -> None:
+    assert len(HELD_OUT) == 2
+    assert not FAMILIES.keys() & HELD_OUT.keys()
+    assert set(TIGHT) <= FAMILIES.keys()
 
 
 def test_scenes_lie_in_every_direction_around_the_robot() -> None:
@@ -72,7 +78,7 @@ def test_a_place_yields_tool_poses_in_its_box_and_cone() -> None:
 def test_no_generated_scene_equals_a_shipped_one() -> None:
     shipped = [{shape(o) for o in Scene.load(name).obstacles} for name in shipped_scenes()]
     assert shipped
-    for index, family in enumerate(FAMILIES):
+    for index, family in enumerate(FAMILIES | HELD_OUT):
         for number in range(10):
             ours = {shape(o) for o in draw_scene(family, np.random.default_rng([index, number])).obstacles}
             assert all(len(ours & theirs) <= 1 for theirs in shipped)

@@ -68,8 +68,7 @@ def test_endpoints_are_clear_and_reach_into_their_places(model: CollisionModel, 
 
 def test_a_solved_path_keeps_its_margin_between_waypoints_and_its_ends(model: CollisionModel, wall: Obstacles) -> None:
     problem, config = across(model), PathConfig()
-    path = solve(model, wall, problem, np.random.default_rng(0), config=config)
-    assert path is not None
+    path = solve(model, wall, problem, np.random.default_rng(0), config=config)[0]
     assert path.shape == (WAYPOINTS, model.robot.dof)
     assert np.array_equal(path[[0, -1]], [problem.start, problem.goal])
     obstacle, own = model.clearance(wall, dense(path, 0.005))
@@ -81,8 +80,7 @@ def test_a_solved_path_keeps_its_margin_between_waypoints_and_its_ends(model: Co
 
 def test_one_generator_state_gives_one_path(model: CollisionModel, wall: Obstacles) -> None:
     problem = across(model)
-    paths = [solve(model, wall, problem, np.random.default_rng(s), config=PathConfig(trees=1)) for s in (5, 6, 5)]
-    assert all(path is not None for path in paths)
+    paths = [solve(model, wall, problem, np.random.default_rng(s), config=PathConfig(trees=1))[0] for s in (5, 6, 5)]
     assert np.array_equal(paths[0], paths[2])
     assert not np.array_equal(paths[0], paths[1])
 
@@ -90,10 +88,21 @@ def test_one_generator_state_gives_one_path(model: CollisionModel, wall: Obstacl
 def test_straight_problems_are_left_out_when_none_is_wanted(model: CollisionModel) -> None:
     problem, nothing = across(model), Obstacles.pack([Scene()])
     rng, config = np.random.default_rng(0), PathConfig()
-    straight = solve(model, nothing, problem, rng, config=config, keep_straight=1.0)
-    assert straight is not None
+    (straight,) = solve(model, nothing, problem, rng, config=config, keep_straight=1.0)
     assert length(straight) == pytest.approx(np.linalg.norm(problem.goal - problem.start))
-    assert solve(model, nothing, problem, rng, config=config, keep_straight=0.0) is None
+    assert solve(model, nothing, problem, rng, config=config, keep_straight=0.0) == []
+
+
+def test_some_problems_keep_a_second_way_round_that_is_another_and_not_much_longer(
+    model: CollisionModel, wall: Obstacles
+) -> None:
+    config = PathConfig(several=1.0)
+    both = [solve(model, wall, across(model), np.random.default_rng(seed), config=config) for seed in range(6)]
+    pairs = [paths for paths in both if len(paths) == 2]
+    assert pairs
+    for first, second in pairs:
+        assert length(first) <= length(second) <= config.detour * length(first)
+        assert np.linalg.norm(first - second, axis=1).max() > config.apart
 
 
 def test_tightening_shortens_a_detour_and_keeps_its_ends(model: CollisionModel) -> None:
