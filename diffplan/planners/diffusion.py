@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -136,8 +136,19 @@ class DiffusionPlanner(Planner):
         nearest = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
         return nearest[np.arange(batch) % len(nearest)]
 
-    def sample(self, problem: Problem, refiner: Refiner, goals: Float, generator: torch.Generator) -> Float:
-        """Return control points [batch, K, dof] towards goals [batch, dof]."""
+    def sample(
+        self,
+        problem: Problem,
+        refiner: Refiner,
+        goals: Float,
+        generator: torch.Generator,
+        *,
+        watch: Callable[[Float], None] | None = None,
+    ) -> Float:
+        """Return control points [batch, K, dof] towards goals [batch, dof].
+
+        `watch` is shown the prior's clean estimate [batch, K, dof] of every reverse step, guided if guidance is on.
+        """
         c, robot = self.config, problem.robot
         if c.seeds == "random":
             return _bent(spline.straight(problem.start, goals, c.horizon), robot, generator, _RANDOM_AMPLITUDE)
@@ -148,10 +159,20 @@ class DiffusionPlanner(Planner):
         denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight)
         guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=c.guidance_steps), denoiser)
         pinned = Inpainted(guided, start, goal)
-        x0 = ddim(pinned, noise, prior.schedule, prior.schedule.times(c.steps), eta=c.eta, generator=generator)
-        control = robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
-        control[:, 0], control[:, -1] = problem.start, goals
-        return control
+
+        def control_of(x0: torch.Tensor) -> Float:
+            control = robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
+            control[:, 0], control[:, -1] = problem.start, goals
+            return control
+
+        def watched(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            x0 = pinned(x_t, t)
+            if watch is not None:
+                watch(control_of(x0))
+            return x0
+
+        times = prior.schedule.times(c.steps)
+        return control_of(ddim(watched, noise, prior.schedule, times, eta=c.eta, generator=generator))
 
     def _best(self, refiner: Refiner, pushed: Refined, goal_of: np.ndarray) -> list[Candidate]:
         """Return the shortest clear paths of a round drawn tight, then the best of those that are almost clear."""
