@@ -17,7 +17,7 @@ import numpy as np
 from diffplan import spline
 from diffplan.costs import Cost, weighted_sum
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.kernels.collision import CollisionModel, Evaluation, Obstacles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +116,16 @@ class Refiner:
             self_activation=c.self_activation,
             gradient=gradient,
         )
-        slack = np.minimum(result.clearance - c.clearance, result.self_clearance)
-        fade = _fade(slack.shape[1], *c.excused)
-        least = (slack - np.minimum(slack[:, :1], 0.0) * fade - np.minimum(slack[:, -1:], 0.0) * fade[::-1]).min(axis=1)
+        least = self._slack(result).min(axis=1)
         if not gradient:
             return np.zeros(len(q)), np.zeros(0), least
         cost = result.cost[:, 1:-1].sum(axis=1).astype(np.float64)
         return cost, matrix[1:-1, 1:-1].T @ result.gradient[:, 1:-1].astype(np.float64), least
+
+    def slack_along(self, control: Float) -> Float:
+        """Return the slack [batch, points] at equal parameters along the curves of control points [batch, n, dof]."""
+        q = (self._basis(control) @ control).astype(np.float32)
+        return self._slack(self.model.evaluate(self.world, q, np.full(len(q), self.scene), gradient=False))
 
     def push(self, control: Float) -> Refined:
         """Push paths [batch, n, dof] out of collision; those that are clear stop moving."""
@@ -178,6 +181,12 @@ class Refiner:
             value, wish = np.where(better, trial_value, value), np.where(better[:, None, None], trial_wish, wish)
             pull[~better] /= 2
         return self._result(best, least)
+
+    def _slack(self, result: Evaluation) -> Float:
+        """Return by how much the clearances [batch, points] exceed what is wanted, ends with less room excused."""
+        slack = np.minimum(result.clearance - self.config.clearance, result.self_clearance)
+        fade = _fade(slack.shape[1], *self.config.excused)
+        return slack - np.minimum(slack[:, :1], 0.0) * fade - np.minimum(slack[:, -1:], 0.0) * fade[::-1]
 
     def _basis(self, control: Float) -> Float:
         """Return the matrix [points, n] from control points to the configurations that are looked at."""

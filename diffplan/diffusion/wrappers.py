@@ -42,13 +42,19 @@ class FeedbackDenoiser:
         features: what the scene says about a path; None for the unconditioned prior.
         scene_of: scene index [b] of every sample, handed to `features`.
         weight: classifier-free guidance: x0 = free + weight (conditioned - free); 1 needs no second pass.
+        estimate: the clean estimate [b, K, dof] that the first call sees, if it is not to be the straight line.
     """
 
     def __init__(
-        self, net: TemporalUnet, features: Features | None = None, scene_of: Tensor | None = None, weight: float = 1.0
+        self,
+        net: TemporalUnet,
+        features: Features | None = None,
+        scene_of: Tensor | None = None,
+        weight: float = 1.0,
+        estimate: Tensor | None = None,
     ) -> None:
         self.net, self.features, self.scene_of, self.weight = net, features, scene_of, weight
-        self.estimate: Tensor | None = None
+        self.estimate = estimate
         self._line_features: Tensor | None = None
 
     @torch.no_grad()
@@ -58,9 +64,10 @@ class FeedbackDenoiser:
         if self.features is None:
             return self.net(x_t, t, absent)
         scene_of = torch.zeros(len(x_t), dtype=torch.int64) if self.scene_of is None else self.scene_of
-        if self.estimate is None or self._line_features is None:
-            self.estimate = straight_between_ends(x_t)
-            seen = self._line_features = self.features(self.estimate, scene_of)
+        if self._line_features is None:
+            self._line_features = self.features(straight_between_ends(x_t), scene_of)
+        if self.estimate is None:
+            self.estimate, seen = straight_between_ends(x_t), self._line_features
         else:
             seen = self.features(self.estimate, scene_of)
         present = condition(self.estimate, seen, self._line_features)

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 import torch
+from torch import Tensor
 from typing_extensions import Self
 
 from diffplan import spline
@@ -153,26 +154,27 @@ class DiffusionPlanner(Planner):
         if c.seeds == "random":
             return _bent(spline.straight(problem.start, goals, c.horizon), robot, generator, _RANDOM_AMPLITUDE)
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
+        schedule = _prior(robot.name).schedule
+        denoiser = self._denoiser(problem, refiner, goals)
+
+        def watched(x_t: Tensor, t: Tensor) -> Tensor:
+            x0 = denoiser(x_t, t)
+            if watch is not None:
+                watch(_control(x0, problem, goals))
+            return x0
+
+        x0 = ddim(watched, noise, schedule, schedule.times(c.steps), eta=c.eta, generator=generator)
+        return _control(x0, problem, goals)
+
+    def _denoiser(self, problem: Problem, refiner: Refiner, goals: Float, estimate: Tensor | None = None) -> Inpainted:
+        """Return the guided prior between the ends; `estimate` [batch, K, dof] is what it sees first."""
+        c, robot = self.config, problem.robot
         prior = _prior(robot.name)
         start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
         features = Feedback(refiner.model, refiner.world) if c.seeds == "prior" else None
-        denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight)
+        denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight, estimate=estimate)
         guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=c.guidance_steps), denoiser)
-        pinned = Inpainted(guided, start, goal)
-
-        def control_of(x0: torch.Tensor) -> Float:
-            control = robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
-            control[:, 0], control[:, -1] = problem.start, goals
-            return control
-
-        def watched(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            x0 = pinned(x_t, t)
-            if watch is not None:
-                watch(control_of(x0))
-            return x0
-
-        times = prior.schedule.times(c.steps)
-        return control_of(ddim(watched, noise, prior.schedule, times, eta=c.eta, generator=generator))
+        return Inpainted(guided, start, goal)
 
     def _best(self, refiner: Refiner, pushed: Refined, goal_of: np.ndarray) -> list[Candidate]:
         """Return the shortest clear paths of a round drawn tight, then the best of those that are almost clear."""
@@ -195,6 +197,13 @@ class DiffusionPlanner(Planner):
     @property
     def _source(self) -> str:
         return "random-seeds" if self.config.seeds == "random" else self.name
+
+
+def _control(x0: Tensor, problem: Problem, goals: Float) -> Float:
+    """Return control points [batch, K, dof] for normalised ones, within the limits, from start to goals exactly."""
+    control = problem.robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
+    control[:, 0], control[:, -1] = problem.start, goals
+    return control
 
 
 def _bent(control: Float, robot: Robot, generator: torch.Generator, amplitude: float) -> Float:
