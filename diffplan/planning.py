@@ -5,8 +5,8 @@ scene + robot -> problem -> a planner's candidates -> timing -> PyBullet's certi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from time import perf_counter
@@ -17,10 +17,11 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.planners import make_planner
-from diffplan.planners.base import Candidate, Options, Planner
-from diffplan.problem import Certificate, Plan, Problem, Status, Trajectory, trajectory_metrics
+from diffplan.planners.base import Options
+from diffplan.problem import Plan, Problem, Status, Trajectory
 from diffplan.robot import Robot
 from diffplan.scene import PoseGoal, Scene
+from diffplan.search import Retime, Search
 from diffplan.simulation.certificate import Certifier
 
 FALLBACK = "rrtconnect"
@@ -31,6 +32,7 @@ _LIMIT_TOLERANCE = 1e-9  # [rad or m], that of retiming: more would let a start 
 
 if TYPE_CHECKING:
     from diffplan.costs import Cost
+    from diffplan.formats.plan_file import PlanFile
 
 GoalLike: TypeAlias = "str | PoseGoal | Sequence[float] | Sequence[Sequence[float]] | Float"
 
@@ -47,6 +49,8 @@ def plan(
     fallback: bool = True,
     options: Options | None = None,
     costs: Sequence[Cost] = (),
+    warm_start: Plan | PlanFile | None = None,
+    alternatives: int = 0,
 ) -> Plan:
     """Plan a motion and certify it.
 
@@ -61,12 +65,17 @@ def plan(
         fallback: whether RRT-Connect may help when `diffusion` finds nothing.
         options: options of the planner.
         costs: your own differentiable wishes (see `diffplan.Cost`); `diffusion` weighs them against the path length.
+        warm_start: an earlier plan, or its file as `formats.plan_file.load_plan` reads it, for the same joints: where
+            an obstacle, the start or the goal has moved a little, `diffusion` adapts it before it searches anew.
+        alternatives: how many further ways are wanted (see `diffplan.ways.Ways` for when two ways are two); the plan
+            is the one of shortest duration, `plan.alternatives` are the others in that order.
 
     Returns:
         A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
 
     Raises:
-        InputError: for a start, goal, planner, option, seed or time limit that makes no sense.
+        InputError: for a start, goal, planner, option, seed, time limit, number of alternatives or plan to start from
+            that makes no sense.
     """
     begin = perf_counter()
     _check_numbers(seed, timeout)
@@ -79,7 +88,16 @@ def plan(
         make_planner(planner, options)  # a misspelt one is refused whatever the goal
         return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, _unreached(goal))
     problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=tuple(costs))
-    answer = solve(problem, planner=planner, seed=seed, timeout=timeout, fallback=fallback, options=options)
+    answer = solve(
+        problem,
+        planner=planner,
+        seed=seed,
+        timeout=timeout,
+        fallback=fallback,
+        options=options,
+        warm_start=warm_start,
+        alternatives=alternatives,
+    )
     times = {**answer.timing_s, "plan": answer.timing_s["plan"] + reaching, "total": perf_counter() - begin}
     return replace(answer, timing_s=times)
 
@@ -92,14 +110,20 @@ def solve(
     timeout: float = 10.0,
     fallback: bool = True,
     options: Options | None = None,
+    warm_start: Plan | PlanFile | None = None,
+    alternatives: int = 0,
 ) -> Plan:
-    """Solve a problem: the planner's candidates are timed and certified, best first, until one passes.
+    """Solve a problem: the planner's candidates are timed and certified, best first, until enough ways pass.
+
+    The arguments are those of `plan`.
 
     Raises:
-        InputError: for a planner, option, seed or time limit that makes no sense.
+        InputError: for a planner, option, seed, time limit, number of alternatives or plan to start from that makes no
+            sense.
     """
     begin = perf_counter()
-    _check_numbers(seed, timeout)
+    _check_numbers(seed, timeout, alternatives)
+    previous = _previous(warm_start, problem.robot, planner)
     chosen = make_planner(planner, options)
     chosen.prepare(problem)
     retime = _retimer()
@@ -112,109 +136,24 @@ def solve(
                 problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
             )
             return replace(answer, timing_s={**answer.timing_s, "warmup": warm - begin, "load": loaded - warm})
-        reachable = replace(problem, goals=problem.goals[open_goals])
-        search = _Search(problem=reachable, certifier=certifier, retime=retime, seed=seed)
+        reachable = replace(problem, goals=problem.goals[open_goals], previous=previous, alternatives=alternatives)
+        search = Search(problem=reachable, certifier=certifier, retime=retime, seed=seed)
+        search.reuse()
         help_planned = fallback and planner == "diffusion"
         first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
         if not search.run(chosen, perf_counter() + first) and help_planned:
             helper = make_planner(FALLBACK)
             helper.prepare(reachable)
             search.run(helper, perf_counter() + timeout - first, prefix="fallback:")
-    return search.answer(problem, planner, (begin, warm, loaded))
-
-
-@dataclass(kw_only=True)
-class _Search:
-    """The candidates tried so far, and where the time went."""
-
-    problem: Problem
-    certifier: Certifier
-    retime: Callable[[Float, Robot], Trajectory | None]
-    seed: int
-    plan_time: float = 0.0
-    certify_time: float = 0.0
-    source: str = ""
-    trajectory: Trajectory | None = None
-    certificate: Certificate | None = None
-
-    def run(self, planner: Planner, deadline: float, prefix: str = "") -> bool:
-        """Try a planner's candidates until one is certified or the time is up; return whether one was."""
-        clock = perf_counter()
-        candidates: Iterator[Candidate] = planner.candidates(self.problem, seed=self.seed, deadline=deadline)
-        for candidate in candidates:
-            trajectory = self.retime(candidate.control, self.problem.robot)
-            now = perf_counter()
-            self.plan_time += now - clock
-            if trajectory is not None:
-                goals = self.problem.goals[[candidate.goal_index]]
-                verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
-                self.certify_time += perf_counter() - now
-                self.trajectory = trajectory
-                self.certificate = replace(verdict, goal_index=candidate.goal_index)
-                self.source = prefix + candidate.source
-                if verdict.valid:
-                    return True
-            clock = perf_counter()
-            if clock > deadline:
-                break
-        self.plan_time += perf_counter() - clock
-        return False
-
-    def answer(self, problem: Problem, planner: str, clock: tuple[float, float, float]) -> Plan:
-        """Return the plan for what was found; `clock` tells when solving began, was warmed up and had loaded."""
-        begin, warm, loaded = clock
-        valid = self.certificate is not None and self.certificate.valid
-        status = Status.SOLVED if valid else Status.NOT_CERTIFIED if self.certificate else Status.NO_PATH_FOUND
-        message = status.advice
-        certificate = self.certificate
-        if certificate is not None:
-            index = _index_of(problem.goals, self.problem.goals[certificate.goal_index])
-            certificate = replace(certificate, goal_index=index)
-            if not valid:
-                message = f"last candidate rejected: {certificate.reason}; {message}"
-        return Plan(
-            status=status,
-            message=message,
-            planner=planner,
-            solved_by=self.source if valid else "",
-            robot=problem.robot,
-            scene=problem.scene,
-            seed=self.seed,
-            start=problem.start,
-            goals=problem.goals,
-            trajectory=self.trajectory,
-            certificate=certificate,
-            metrics=trajectory_metrics(self.trajectory) if self.trajectory is not None else None,
-            costs=_costs(problem, self.trajectory),
-            timing_s={
-                "warmup": warm - begin,
-                "load": loaded - warm,
-                "plan": self.plan_time,
-                "certify": self.certify_time,
-                "total": perf_counter() - begin,
-            },
-        )
+    answer = search.answer(problem, planner, {"warmup": warm - begin, "load": loaded - warm})
+    return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin})
 
 
 @cache
-def _retimer() -> Callable[[Float, Robot], Trajectory | None]:
+def _retimer() -> Retime:
     """Return the retimer with toppra loaded, which takes half a second."""
     import_module("toppra")
     return import_module("diffplan.retime").retime
-
-
-def _costs(problem: Problem, trajectory: Trajectory | None) -> dict[str, float]:
-    """Return the user's costs along a trajectory, unweighted, by name."""
-    if not problem.costs or trajectory is None:
-        return {}
-    import torch
-
-    q = torch.from_numpy(trajectory.position)[None]
-    return {cost.name: float(cost(q)) for cost in problem.costs}
-
-
-def _index_of(goals: Float, goal: Float) -> int:
-    return int(np.flatnonzero((goals == goal).all(axis=1))[0])
 
 
 def _unsolved(
@@ -242,11 +181,29 @@ def _unsolved(
     )
 
 
-def _check_numbers(seed: int, timeout: float) -> None:
+def _previous(warm_start: Plan | PlanFile | None, robot: Robot, planner: str) -> Trajectory | None:
+    """Return the motion of an earlier plan, if one is given."""
+    if warm_start is None:
+        return None
+    if planner != "diffusion":
+        raise InputError("this planner cannot start from a plan", key="warm_start", value=planner, allowed="diffusion")
+    names = warm_start.robot.joint_names if isinstance(warm_start, Plan) else warm_start.joint_names
+    if names != robot.joint_names:
+        allowed = f"plans for {', '.join(robot.joint_names)}"
+        raise InputError("a plan for other joints", key="warm_start", value=", ".join(names), allowed=allowed)
+    if warm_start.trajectory is None:
+        status = warm_start.status.value
+        raise InputError("this plan has no trajectory", key="warm_start", value=status, allowed="plans with one")
+    return warm_start.trajectory
+
+
+def _check_numbers(seed: int, timeout: float, alternatives: int = 0) -> None:
     if not 0 <= seed < 2**63:
         raise InputError("not a seed", key="seed", value=seed, allowed="whole numbers from 0 to 2^63 - 1")
     if not timeout > 0:
         raise InputError("not a time limit", key="timeout", value=timeout, allowed="> 0 [s]")
+    if alternatives < 0:
+        raise InputError("not a number of ways", key="alternatives", value=alternatives, allowed=">= 0")
 
 
 def configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) -> Float:

@@ -53,7 +53,8 @@ _ADVICE = {
 class Problem:
     """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m).
 
-    `costs` are the user's wishes; planners that optimise weigh them against the path length.
+    `costs` are the user's wishes; planners that optimise weigh them against the path length. `previous` is a motion
+    that may nearly do (its ends may differ from this problem's), `alternatives` how many further ways are wanted.
     """
 
     robot: Robot
@@ -62,6 +63,8 @@ class Problem:
     goals: Float
     name: str = "problem"
     costs: tuple[Cost, ...] = ()
+    previous: Trajectory | None = None
+    alternatives: int = 0
 
     def __post_init__(self) -> None:
         dof = self.robot.dof

@@ -18,11 +18,15 @@ Options: TypeAlias = "dict[str, object]"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
-    """A path that a planner believes in: B-spline control points [n, dof], the goal it ends in, and who found it."""
+    """A path that a planner believes in: B-spline control points [n, dof], the goal it ends in, and who found it.
+
+    `round` counts the planner's attempts; it never falls.
+    """
 
     control: Float
     goal_index: int
     source: str
+    round: int = 0
 
 
 class Planner(ABC):

@@ -73,7 +73,7 @@ class RRTConnectPlanner(Planner):
                 continue
             goal = int(np.argmin(np.linalg.norm(ends.goals - control[-1], axis=1)))
             control[-1] = ends.goals[goal]
-            yield Candidate(control=control, goal_index=int(ends.index[goal]), source=self.name)
+            yield Candidate(control=control, goal_index=int(ends.index[goal]), source=self.name, round=attempt)
 
 
 _model = lru_cache(maxsize=4)(CollisionModel)

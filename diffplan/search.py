@@ -1,0 +1,164 @@
+"""Candidates become ways: timed, certified, and told apart, until as many as wanted are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from time import perf_counter
+from typing import TypeAlias
+
+import numpy as np
+
+from diffplan.geometry import Float
+from diffplan.planners.base import Candidate, Planner
+from diffplan.problem import Alternative, Certificate, Plan, Problem, Status, Trajectory, trajectory_metrics
+from diffplan.robot import Robot
+from diffplan.simulation.certificate import Certifier
+from diffplan.ways import Ways
+
+WARM_START = "warm-start"
+"""`solved_by` of a plan that an earlier one led to."""
+FURTHER_ROUNDS = 4
+"""How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
+
+Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Way:
+    """A timed candidate and its verdict; `certificate.goal_index` counts the goals of the search's problem."""
+
+    trajectory: Trajectory
+    control: Float
+    certificate: Certificate
+    source: str
+
+
+@dataclass(kw_only=True)
+class Search:
+    """The certified ways found so far, the last candidate that was rejected, and where the time went."""
+
+    problem: Problem
+    certifier: Certifier
+    retime: Retime
+    seed: int
+    plan_time: float = 0.0
+    certify_time: float = 0.0
+    ways: list[_Way] = field(default_factory=list)
+    rejected: _Way | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are as many ways as wanted."""
+        return len(self.ways) > self.problem.alternatives
+
+    def reuse(self) -> None:
+        """Certify the previous motion as it is, if it leads from start to a goal; the user's costs want it anew."""
+        previous = self.problem.previous
+        if previous is None or self.problem.costs or not np.array_equal(previous.position[0], self.problem.start):
+            return
+        for index in np.flatnonzero((self.problem.goals == previous.position[-1]).all(axis=1))[:1]:
+            self._judge(previous, Candidate(control=previous.position, goal_index=int(index), source=WARM_START))
+
+    def run(self, planner: Planner, deadline: float, prefix: str = "") -> bool:
+        """Try a planner's candidates until there are enough ways or the time is up; return whether there is one."""
+        if self.complete:
+            return True
+        clock, last_round = perf_counter(), np.inf
+        candidates: Iterator[Candidate] = planner.candidates(self.problem, seed=self.seed, deadline=deadline)
+        for candidate in candidates:
+            if self.ways:
+                last_round = min(last_round, candidate.round + FURTHER_ROUNDS)
+            if candidate.round > last_round:
+                break
+            trajectory = None if self._known(candidate) else self.retime(candidate.control, self.problem.robot)
+            now = perf_counter()
+            self.plan_time += now - clock
+            if trajectory is not None:
+                self._judge(trajectory, replace(candidate, source=prefix + candidate.source))
+            clock = perf_counter()
+            if self.complete or clock > deadline:
+                break
+        self.plan_time += perf_counter() - clock
+        return bool(self.ways)
+
+    def answer(self, problem: Problem, planner: str, times: dict[str, float]) -> Plan:
+        """Return the plan for what was found: of several ways the one of shortest duration, the others behind it.
+
+        Args:
+            problem: as it was asked, with the goals that are hopeless too.
+            planner: name of the planner that was asked.
+            times: what loading took [s].
+        """
+        ways = sorted(self.ways, key=lambda way: way.trajectory.duration)
+        shown = ways[0] if ways else self.rejected
+        certificate = self._certificate(shown, problem) if shown else None
+        status = Status.SOLVED if ways else Status.NOT_CERTIFIED if self.rejected else Status.NO_PATH_FOUND
+        message = status.advice
+        if certificate and not ways:
+            message = f"last candidate rejected: {certificate.reason}; {message}"
+        return Plan(
+            status=status,
+            message=message,
+            planner=planner,
+            solved_by=ways[0].source if ways else "",
+            robot=problem.robot,
+            scene=problem.scene,
+            seed=self.seed,
+            start=problem.start,
+            goals=problem.goals,
+            trajectory=shown.trajectory if shown else None,
+            certificate=certificate,
+            metrics=trajectory_metrics(shown.trajectory) if shown else None,
+            costs=_costs(problem, shown.trajectory) if shown else {},
+            timing_s={**times, "plan": self.plan_time, "certify": self.certify_time},
+            alternatives=tuple(
+                Alternative(
+                    trajectory=way.trajectory,
+                    certificate=self._certificate(way, problem),
+                    metrics=trajectory_metrics(way.trajectory),
+                )
+                for way in ways[1:]
+            ),
+        )
+
+    def _judge(self, trajectory: Trajectory, candidate: Candidate) -> None:
+        """Certify a timed candidate and keep it, as a way or as the last that was rejected."""
+        begin = perf_counter()
+        goals = self.problem.goals[[candidate.goal_index]]
+        verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
+        self.certify_time += perf_counter() - begin
+        way = _Way(
+            trajectory=trajectory,
+            control=candidate.control,
+            certificate=replace(verdict, goal_index=candidate.goal_index),
+            source=candidate.source,
+        )
+        if verdict.valid:
+            self.ways.append(way)
+        else:
+            self.rejected = way
+
+    def _known(self, candidate: Candidate) -> bool:
+        """Whether a candidate is a way that is there already."""
+        return any(self._compared.same(candidate.control, way.control) for way in self.ways)
+
+    @cached_property
+    def _compared(self) -> Ways:
+        return Ways(self.problem.robot, self.problem.scene)
+
+    def _certificate(self, way: _Way, problem: Problem) -> Certificate:
+        """Return the certificate with the goal's index among the goals as they were asked."""
+        goal = self.problem.goals[way.certificate.goal_index]
+        return replace(way.certificate, goal_index=int(np.flatnonzero((problem.goals == goal).all(axis=1))[0]))
+
+
+def _costs(problem: Problem, trajectory: Trajectory) -> dict[str, float]:
+    """Return the user's costs along a trajectory, unweighted, by name."""
+    if not problem.costs:
+        return {}
+    import torch
+
+    q = torch.from_numpy(trajectory.position)[None]
+    return {cost.name: float(cost(q)) for cost in problem.costs}
