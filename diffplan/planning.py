@@ -67,7 +67,7 @@ def plan(
         costs: your own differentiable wishes (see `diffplan.Cost`); `diffusion` weighs them against the path length.
         warm_start: an earlier plan, or its file as `formats.plan_file.load_plan` reads it, for the same joints: where
             an obstacle, the start or the goal has moved a little, `diffusion` adapts it before it searches anew.
-        alternatives: how many further ways are wanted (see `diffplan.ways.Ways` for when two ways are two); the plan
+        alternatives: how many further ways are wanted (see `diffplan.planners.ways.Ways` for when two ways are two); the plan
             is the one of shortest duration, `plan.alternatives` are the others in that order.
 
     Returns:

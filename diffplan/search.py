@@ -12,13 +12,12 @@ import numpy as np
 
 from diffplan.geometry import Float
 from diffplan.planners.base import Candidate, Planner
+from diffplan.planners.reuse import WARM_START
+from diffplan.planners.ways import Ways
 from diffplan.problem import Alternative, Certificate, Plan, Problem, Status, Trajectory, trajectory_metrics
 from diffplan.robot import Robot
 from diffplan.simulation.certificate import Certifier
-from diffplan.ways import Ways
 
-WARM_START = "warm-start"
-"""`solved_by` of a plan that an earlier one led to."""
 FURTHER_ROUNDS = 4
 """How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
 

@@ -25,7 +25,9 @@ from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.base import Candidate, Options, Planner
-from diffplan.problem import Problem
+from diffplan.planners.reuse import WARM_START, adapted
+from diffplan.planners.ways import Ways
+from diffplan.problem import Problem, Trajectory
 from diffplan.refine import RefineConfig, Refined, Refiner, metric_inverse
 from diffplan.robot import Robot
 from diffplan.scene import Scene, Sphere
@@ -75,6 +77,9 @@ _ALMOST = -0.004
 _RANDOM_AMPLITUDE = 1.5  # rad
 _BEND = 0.5
 """By how much more [rad] each further round bends its samples: where the prior is sure and wrong, variety helps."""
+_ALTERNATIVES_SHARE = 0.75
+_WARM_BATCH = 8
+_WARM_AMPLITUDE = 1.0  # rad
 
 
 class DiffusionPlanner(Planner):
@@ -115,22 +120,46 @@ class DiffusionPlanner(Planner):
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
         """Yield the shortest clear paths of each round, then those that are almost clear."""
         c = self.config
-        model, world = _model(problem.robot), Obstacles.pack([problem.scene])
+        world = Obstacles.pack([problem.scene])
         generator = torch.Generator().manual_seed(seed)
+        if problem.previous is not None:
+            yield from self._warm(problem, problem.previous, self._refiner(problem, world, 0), generator)
         batch = c.batch
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            refiner = Refiner(model, world, _DEMANDS[number % len(_DEMANDS)], costs=problem.costs)
+            refiner = self._refiner(problem, world, number)
             goal_of = self.share_out(problem, batch)
             with _threads(c.threads):
                 control = self.sample(problem, refiner, problem.goals[goal_of], generator)
                 if number > 0:
                     control = _bent(control, problem.robot, generator, min(number * _BEND, _RANDOM_AMPLITUDE))
                 pushed = refiner.push(control)
-                found = self._best(refiner, pushed, goal_of)
-            yield from found
+                found = self._best(problem, refiner, pushed, goal_of)
+            for candidate in found:
+                yield replace(candidate, round=number + 1)
             batch = min(2 * batch, c.largest_batch)
+
+    def _refiner(self, problem: Problem, world: Obstacles, number: int) -> Refiner:
+        """Return the refiner of round `number`; alternatives want more than the paths that are clear soonest."""
+        config = _DEMANDS[number % len(_DEMANDS)]
+        if problem.alternatives:
+            config = replace(config, stop_share=_ALTERNATIVES_SHARE)
+        return Refiner(_model(problem.robot), world, config, costs=problem.costs)
+
+    def _warm(
+        self, problem: Problem, previous: Trajectory, refiner: Refiner, generator: torch.Generator
+    ) -> Iterator[Candidate]:
+        """Yield an earlier motion adapted to the new ends and refined; then others that begin from it."""
+        control, goal = adapted(previous, problem, self.config.horizon)
+        with _threads(self.config.threads):
+            found = self._best(problem, refiner, refiner.push(control[None]), np.array([goal]), WARM_START)
+        yield from found
+        with _threads(self.config.threads):
+            bent = _bent(np.repeat(control[None], _WARM_BATCH, axis=0), problem.robot, generator, _WARM_AMPLITUDE)
+            goal_of = np.full(_WARM_BATCH, goal)
+            found = self._best(problem, refiner, refiner.push(bent), goal_of, WARM_START)
+        yield from found
 
     def share_out(self, problem: Problem, batch: int) -> np.ndarray:
         """Return which goal each sample of the batch aims at: all in turn, nearest first."""
@@ -176,23 +205,36 @@ class DiffusionPlanner(Planner):
         guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=c.guidance_steps), denoiser)
         return Inpainted(guided, start, goal)
 
-    def _best(self, refiner: Refiner, pushed: Refined, goal_of: np.ndarray) -> list[Candidate]:
-        """Return the shortest clear paths of a round drawn tight, then the best of those that are almost clear."""
-        candidates = []
-        clear = np.flatnonzero(pushed.clear)
-        best = clear[np.argsort(pushed.length[clear], kind="stable")][: self.config.tighten_best]
+    def _best(
+        self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str = ""
+    ) -> list[Candidate]:
+        """Return the best clear paths drawn tight, shortest first, then the best of those that are almost clear."""
+        candidates, source = [], source or self._source
+        best = self._chosen(problem, pushed)
         if len(best):
             fine = Refiner(refiner.model, refiner.world, replace(refiner.config, **_FINE), costs=refiner.costs)
             found = fine.push(pushed.control[best])
             best = best[found.clear]
             tight = fine.tighten(found.control[found.clear])
             for i in np.argsort(tight.length, kind="stable"):
-                goal = int(goal_of[best[i]])
-                candidates.append(Candidate(control=tight.control[i], goal_index=goal, source=self._source))
+                candidates.append(Candidate(control=tight.control[i], goal_index=int(goal_of[best[i]]), source=source))
         almost = np.flatnonzero(~pushed.clear & (pushed.slack > _ALMOST))
         for i in almost[np.argsort(-pushed.slack[almost], kind="stable")][:1]:
-            candidates.append(Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=self._source))
+            candidates.append(Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=source))
         return candidates
+
+    def _chosen(self, problem: Problem, pushed: Refined) -> np.ndarray:
+        """Return the indices of the shortest clear paths; where alternatives are wanted, of different ways first."""
+        clear = np.flatnonzero(pushed.clear)
+        clear = clear[np.argsort(pushed.length[clear], kind="stable")]
+        if not problem.alternatives:
+            return clear[: self.config.tighten_best]
+        ways, different = Ways(problem.robot, problem.scene), []
+        for i in clear:
+            if not any(ways.same(pushed.control[i], pushed.control[j]) for j in different):
+                different.append(i)
+        rest = [i for i in clear if i not in different]
+        return np.array([*different, *rest], dtype=int)[: max(self.config.tighten_best, len(different))]
 
     @property
     def _source(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from diffplan import spline
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners.polyline import resample
 from diffplan.robot import Robot
 from diffplan.scene import Scene
 
@@ -23,7 +24,7 @@ _model = lru_cache(maxsize=4)(CollisionModel)
 
 
 class Ways:
-    """Compares paths of one robot in one scene.
+    """Tells the paths of one robot in one scene apart.
 
     Two paths between the same ends are the same way if a straight leash in joint space, one end running along each
     path without turning back, can be led from start to goal without the arm cutting deeper than 1 cm into an obstacle
@@ -40,24 +41,16 @@ class Ways:
         """Whether two paths, control points [n, dof] and [m, dof], are the same way."""
         if np.linalg.norm(one[-1] - other[-1]) > OTHER_GOAL:
             return False
-        return _crossable(self._free(_places(one), _places(other)))
+        a, b = (resample(spline.basis(len(c), 8 * _PLACES) @ c, _PLACES) for c in (one, other))
+        if self._free(a, b).all():  # the leash between equal shares of the way, which is nearly always enough
+            return True
+        return _crossable(self._free(np.repeat(a, _PLACES, axis=0), np.tile(b, (_PLACES, 1))).reshape(_PLACES, _PLACES))
 
     def _free(self, one: Float, other: Float) -> np.ndarray:
-        """Return whether the leash from each place of one [n, dof] to each of other [m, dof] is free, [n, m]."""
+        """Return whether each of n leashes is free that join configurations one [n, dof] and other [n, dof]."""
         share = np.linspace(0.0, 1.0, _BETWEEN + 2)[1:-1, None]
-        leash = one[:, None, None] * (1 - share) + other[None, :, None] * share
-        shape = leash.shape[:2]
-        clearance = self.model.evaluate(
-            self.world, leash.reshape(-1, *leash.shape[2:]).astype(np.float32), gradient=False
-        ).clearance
-        return (clearance.min(axis=1) > -DEPTH).reshape(shape)
-
-
-def _places(control: Float) -> Float:
-    """Return configurations [_PLACES, dof] along a path, equally far apart."""
-    curve = spline.basis(len(control), 8 * _PLACES) @ control
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
-    return np.array([np.interp(np.linspace(0.0, along[-1], _PLACES), along, joint) for joint in curve.T]).T
+        leash = one[:, None] * (1 - share) + other[:, None] * share
+        return self.model.evaluate(self.world, leash.astype(np.float32), gradient=False).clearance.min(axis=1) > -DEPTH
 
 
 def _crossable(free: np.ndarray) -> bool:
