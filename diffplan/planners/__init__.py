@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 PLANNERS = {
     "diffusion": "samples of the trained prior, guided and refined by collision costs",
     "rrtconnect": "RRT-Connect with path simplification (OMPL)",
+    "chomp": "CHOMP as published, with MoveIt's parameters and recovery",
+    "chomp-multi": "the same, restarted from random smooth paths",
+    "chomp-tuned": "CHOMP with parameters of ours, and restarts",
     "straight": "the straight line in joint space, as a control",
 }
 _HOME = {
     "diffusion": "diffusion:DiffusionPlanner",
     "rrtconnect": "sampling:RRTConnectPlanner",
+    "chomp": "chomp:ChompPlanner",
+    "chomp-multi": "chomp:ChompMultiPlanner",
+    "chomp-tuned": "chomp:ChompTunedPlanner",
     "straight": "straight:StraightPlanner",
 }
 

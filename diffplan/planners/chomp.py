@@ -1,0 +1,195 @@
+"""CHOMP as published and as MoveIt ships it, with restarts, and tuned: the optimisers to compare against.
+
+docs/optimisers.md says which part comes from where.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from typing_extensions import Self
+
+from diffplan.errors import InputError
+from diffplan.geometry import Float
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners.base import Candidate, Options, Planner
+from diffplan.planners.chomp_kernel import obstacle_functional
+from diffplan.planners.options import configured, require_positive
+from diffplan.planners.waypoints import Believer, control_points, goals_in_turn, metric, quintic, within_limits
+from diffplan.problem import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChompConfig:
+    """Options of CHOMP; the defaults are MoveIt's.
+
+    `points` waypoints over `duration` [s]; `clearance` [m] at which the obstacle potential begins; `ridge` added to the
+    smoothness metric; `update_limit` [rad] a joint and iteration. Every `check_every` iterations the best path so far
+    is checked and taken if it is free; an obstacle cost below `threshold` ends the search after `settle` more.
+    `stochastic`: the obstacle gradient of one random waypoint an iteration, instead of all. `recovery`: how often a
+    failed run goes on with the learning rate raised by 0.02, the ridge by 0.002, the iterations by 50. `restarts`: go
+    on until the deadline from random smooth paths, bent by up to `bend` [rad].
+    """
+
+    points: int = 100
+    duration: float = 3.0
+    learning_rate: float = 0.01
+    obstacle_weight: float = 1.0
+    smoothness_weight: float = 0.1
+    clearance: float = 0.2
+    ridge: float = 0.01
+    iterations: int = 200
+    update_limit: float = 0.1
+    check_every: int = 10
+    threshold: float = 0.07
+    settle: int = 5
+    stochastic: bool = True
+    recovery: int = 5
+    restarts: bool = False
+    bend: float = 1.5
+
+    def __post_init__(self) -> None:
+        positive = ("duration", "learning_rate", "obstacle_weight", "clearance", "iterations", "update_limit")
+        require_positive(self, *positive, "check_every")
+        if self.points < 5:
+            raise InputError("too few waypoints", key="points", value=self.points, allowed=">= 5")
+        for key in ("smoothness_weight", "ridge", "threshold", "settle", "recovery", "bend"):
+            if getattr(self, key) < 0:
+                raise InputError("must not be negative", key=key, value=getattr(self, key), allowed=">= 0")
+
+    @property
+    def recovered(self) -> ChompConfig:
+        """The options of the next attempt to recover."""
+        return replace(
+            self,
+            learning_rate=self.learning_rate + 0.02,
+            ridge=self.ridge + 0.002,
+            iterations=self.iterations + 50,
+        )
+
+
+class ChompPlanner(Planner):
+    """Covariant Hamiltonian optimisation for motion planning, with MoveIt's parameters and recovery.
+
+    Yields only what its own check calls free. Self-collision is in that check, as in MoveIt, and not in the cost.
+    Source: Zucker et al., "CHOMP: Covariant Hamiltonian optimization for motion planning", IJRR 2013.
+    """
+
+    name = "chomp"
+    defaults = ChompConfig()
+
+    def __init__(self, config: ChompConfig | None = None) -> None:
+        self.config = config or self.defaults
+
+    @classmethod
+    def from_options(cls, options: Options) -> Self:
+        """Return the planner with options of `ChompConfig`.
+
+        Raises:
+            InputError: for an unknown option or a value that makes no sense.
+        """
+        return cls(configured(cls.defaults, options, cls.name))
+
+    def prepare(self, problem: Problem) -> None:
+        """Pack the robot, invert the metric, and compile the kernel."""
+        descent = _Descent(problem, self.config, np.random.default_rng(0))
+        path = quintic(problem.start, problem.goals[0], self.config.points)
+        descent.run(path, replace(self.config, iterations=1), deadline=np.inf)
+
+    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+        """Yield a path to each goal, nearest first, that the planner believes in; then those of restarts, if any."""
+        descent = _Descent(problem, self.config, np.random.default_rng(seed))
+        turn = list(goals_in_turn(problem))
+        for index in turn:
+            path = quintic(problem.start, problem.goals[index], self.config.points)
+            yield from self._found(descent.recover(path, deadline=deadline), index)
+        attempt = 0
+        while self.config.restarts and time.perf_counter() < deadline:
+            index = turn[attempt % len(turn)]
+            path = descent.bent(quintic(problem.start, problem.goals[index], self.config.points))
+            yield from self._found(descent.recover(path, deadline=deadline), index)
+            attempt += 1
+
+    def _found(self, control: Float | None, index: int) -> Iterator[Candidate]:
+        if control is not None:
+            yield Candidate(control=control, goal_index=index, source=self.name)
+
+
+class ChompMultiPlanner(ChompPlanner):
+    """CHOMP with MoveIt's parameters, restarted from random smooth paths instead of recovered."""
+
+    name = "chomp-multi"
+    defaults = ChompConfig(restarts=True, recovery=0)
+
+
+class ChompTunedPlanner(ChompPlanner):
+    """CHOMP with our parameters: small clearance, smooth metric, whole gradient, restarts (docs/optimisers.md)."""
+
+    name = "chomp-tuned"
+    defaults = ChompConfig(clearance=0.05, ridge=0.0, stochastic=False, restarts=True, recovery=0)
+
+
+_model = lru_cache(maxsize=4)(CollisionModel)
+
+
+class _Descent:
+    """Covariant gradient descent in one scene."""
+
+    def __init__(self, problem: Problem, config: ChompConfig, rng: np.random.Generator) -> None:
+        self.config, self.rng = config, rng
+        self.model, self.world = _model(problem.robot), Obstacles.pack([problem.scene])
+        self.believer = Believer(self.model, self.world)
+
+    def recover(self, path: Float, *, deadline: float) -> Float | None:
+        """Run with recovery: a run that fails goes on from its best path; return control points [n, dof] or None."""
+        config = self.config
+        for _ in range(self.config.recovery + 1):
+            path, control = self.run(path, config, deadline=deadline)
+            if control is not None or time.perf_counter() > deadline:
+                return control
+            config = config.recovered
+        return None
+
+    def run(self, path: Float, config: ChompConfig, *, deadline: float) -> tuple[Float, Float | None]:
+        """Return the cheapest path [points, dof] of a descent, and its control points if it is believed free."""
+        path, robot = path.copy(), self.model.robot
+        dt = config.duration / (config.points - 1)
+        smooth = metric(config.points, dt, config.ridge)
+        best, least, left = path.copy(), np.inf, -1
+        for iteration in range(config.iterations):
+            if time.perf_counter() > deadline:
+                break
+            only = int(self.rng.integers(1, config.points - 1)) if config.stochastic else -1
+            obstacle, push = obstacle_functional(
+                path, self.model.double, self.world.double, clearance=config.clearance, dt=dt, only=only
+            )
+            roughness, pull = smooth.cost(path)
+            cost = config.obstacle_weight * obstacle + config.smoothness_weight * roughness
+            if cost < least:
+                best, least = path.copy(), cost
+            step = smooth.inverse @ (config.obstacle_weight * push + config.smoothness_weight * pull)
+            step *= config.learning_rate
+            path[1:-1] -= step * np.minimum(1.0, config.update_limit / np.maximum(np.abs(step).max(axis=0), 1e-12))
+            within_limits(path, robot, smooth.inverse)
+            if iteration % config.check_every == 0 and self.believer.free(control := control_points(best)):
+                return best, control
+            if left < 0 and config.obstacle_weight * obstacle < config.threshold:
+                left = config.settle
+            elif left >= 0:
+                left -= 1
+                if left < 0:
+                    return best, control_points(best)
+        control = control_points(best)
+        return best, control if self.believer.free(control) else None
+
+    def bent(self, path: Float) -> Float:
+        """Return a path [points, dof] with smooth noise of random size up to `bend` [rad] added, within the limits."""
+        noise = metric(len(path), self.config.duration / (len(path) - 1), 0.0).root
+        path = path.copy()
+        amplitude = self.rng.uniform(0.0, self.config.bend)
+        path[1:-1] += amplitude * (noise @ self.rng.standard_normal((len(path) - 2, path.shape[1])))
+        return np.clip(path, self.model.robot.lower, self.model.robot.upper)
