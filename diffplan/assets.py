@@ -21,3 +21,8 @@ def shipped_robots() -> list[str]:
 def shipped_scenes() -> list[str]:
     """Return the names of the shipped scenes."""
     return sorted(path.stem for path in asset_folder("scenes").glob("*.yaml"))
+
+
+def shipped_suites() -> dict[str, Path]:
+    """Return the shipped problem suites, by name."""
+    return {path.name.split(".")[0]: path for path in sorted(asset_folder("scenes").glob("suites/*.json.gz"))}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffplan.assets import shipped_scenes, shipped_suites
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.planners.base import Options
@@ -51,31 +52,42 @@ class Case:
         )
 
 
-def is_problem_suite(path: str) -> bool:
-    """Whether this names a problem suite (by its suffix) rather than a scene."""
-    return path.endswith((".json", ".json.gz"))
+def suite_file(name_or_path: str) -> Path | None:
+    """Return the file of a problem suite: a path that ends in .json or .json.gz, or a shipped suite's name.
+
+    A shipped name means the suite even where a folder is called the same (`./NAME` is the folder); None if it is
+    neither.
+    """
+    if name_or_path.endswith((".json", ".json.gz")):
+        return Path(name_or_path)
+    return shipped_suites().get(name_or_path)
 
 
 def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
-    """Read a suite (`.json`, `.json.gz`), a scene (file or shipped name), or every scene file of a folder.
+    """Read a suite or a scene (a file or a shipped name), or every scene file of a folder.
 
     Raises:
         InputError: for anything wrong in those files, or a folder without scene files.
     """
-    if is_problem_suite(path):
-        return _suite_cases(path, robot)
+    suite = suite_file(path)
+    if suite is not None:
+        return _suite_cases(suite, robot)
     if Path(path).is_dir():
         files = sorted(Path(path).glob("*.yaml"))
         if not files:
             raise InputError("no scene files (*.yaml) in this folder", file=path)
         return tuple(case for file in files for case in _scene_cases(str(file), robot))
+    names = sorted({*shipped_suites(), *shipped_scenes()})
+    if not Path(path).is_file() and path not in names:
+        allowed = f"a file, a folder of scenes, or what is shipped: {', '.join(names)}"
+        raise InputError(f"no such suite or scene{did_you_mean(path, names)}", value=path, allowed=allowed)
     return _scene_cases(path, robot)
 
 
-def _suite_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
+def _suite_cases(path: Path, robot_name: str | None) -> tuple[Case, ...]:
     from diffplan.formats.problems_file import load_problems
 
-    suite = load_problems(Path(path))
+    suite = load_problems(path)
     if robot_name is not None and robot_name != suite.robot.name:
         raise InputError("this suite is for another robot", file=path, value=robot_name, allowed=suite.robot.name)
     return tuple(
