@@ -16,6 +16,7 @@ PLANNERS = {
     "chomp": "CHOMP as published, with MoveIt's parameters and recovery",
     "chomp-multi": "the same, restarted from random smooth paths",
     "chomp-tuned": "CHOMP with parameters of ours, and restarts",
+    "stomp": "STOMP: smooth random changes, averaged by what they cost",
     "straight": "the straight line in joint space, as a control",
 }
 _HOME = {
@@ -24,6 +25,7 @@ _HOME = {
     "chomp": "chomp:ChompPlanner",
     "chomp-multi": "chomp:ChompMultiPlanner",
     "chomp-tuned": "chomp:ChompTunedPlanner",
+    "stomp": "stomp:StompPlanner",
     "straight": "straight:StraightPlanner",
 }
 

@@ -1,0 +1,133 @@
+"""STOMP: a path improved by averaging smooth random changes of it, the cheaper the more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from typing_extensions import Self
+
+from diffplan.errors import InputError
+from diffplan.geometry import Float
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners.base import Candidate, Options, Planner
+from diffplan.planners.options import configured, require_positive
+from diffplan.planners.waypoints import Believer, Metric, control_points, goals_in_turn, metric, quintic
+from diffplan.problem import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class StompConfig:
+    """Options of STOMP.
+
+    Each of `iterations` draws `rollouts` changes of `points` waypoints and uses the cheapest `kept` earlier ones again.
+    `noise` [rad] is their standard deviation in the middle of the path, `sensitivity` the exponent's factor h,
+    `clearance` [m] the distance at which the obstacle cost begins, `control_weight` that of squared accelerations.
+    """
+
+    points: int = 40
+    rollouts: int = 15
+    kept: int = 10
+    iterations: int = 1000
+    noise: float = 0.3
+    sensitivity: float = 10.0
+    clearance: float = 0.05
+    control_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_positive(self, "rollouts", "iterations", "noise", "sensitivity", "clearance")
+        if self.points < 5:
+            raise InputError("too few waypoints", key="points", value=self.points, allowed=">= 5")
+        for key in ("kept", "control_weight"):
+            if getattr(self, key) < 0:
+                raise InputError("must not be negative", key=key, value=getattr(self, key), allowed=">= 0")
+
+
+class StompPlanner(Planner):
+    """Stochastic trajectory optimisation; yields a path as soon as its own check calls it free.
+
+    Source: Kalakrishnan et al., "STOMP: Stochastic trajectory optimization for motion planning", ICRA 2011, table 1.
+    """
+
+    name = "stomp"
+
+    def __init__(self, config: StompConfig | None = None) -> None:
+        self.config = config or StompConfig()
+
+    @classmethod
+    def from_options(cls, options: Options) -> Self:
+        """Return the planner with options of `StompConfig`.
+
+        Raises:
+            InputError: for an unknown option or a value that makes no sense.
+        """
+        return cls(configured(StompConfig(), options, cls.name))
+
+    def prepare(self, problem: Problem) -> None:
+        """Pack the robot, invert the metric, and compile the kernel."""
+        search = _Search(problem, self.config, np.random.default_rng(0))
+        search.state_costs(quintic(problem.start, problem.goals[0], self.config.points)[None])
+
+    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+        """Yield a path to each goal, nearest first, that the planner believes in."""
+        search = _Search(problem, self.config, np.random.default_rng(seed))
+        for index in goals_in_turn(problem):
+            control = search.run(quintic(problem.start, problem.goals[index], self.config.points), deadline=deadline)
+            if control is not None:
+                yield Candidate(control=control, goal_index=index, source=self.name)
+
+
+_model = lru_cache(maxsize=4)(CollisionModel)
+
+
+class _Search:
+    """Stochastic descent in one scene."""
+
+    def __init__(self, problem: Problem, config: StompConfig, rng: np.random.Generator) -> None:
+        self.config, self.rng = config, rng
+        self.model, self.world = _model(problem.robot), Obstacles.pack([problem.scene])
+        self.believer = Believer(self.model, self.world)
+        self.metric: Metric = metric(config.points, 1.0, 0.0)
+        self.smoother = self.metric.inverse / (self.metric.inverse.max(axis=0) * (config.points - 2))
+
+    def state_costs(self, paths: Float) -> Float:
+        """Return the obstacle costs [batch, points - 2] of inner waypoints: how far each is within the clearance."""
+        reach = self.config.clearance
+        found = self.model.evaluate(
+            self.world, paths[:, 1:-1].astype(np.float32), activation=reach, self_activation=reach, gradient=False
+        )
+        return (reach - np.minimum(found.clearance, found.self_clearance)).astype(np.float64)
+
+    def run(self, path: Float, *, deadline: float) -> Float | None:
+        """Return control points [n, dof] of a path believed free, from a first path [points, dof]; None if none is."""
+        c, robot = self.config, self.model.robot
+        earlier = np.zeros((0, *path[1:-1].shape))
+        for _ in range(c.iterations):
+            if self.believer.free(control := control_points(path)):
+                return control
+            if time.perf_counter() > deadline:
+                return None
+            fresh = c.noise * (self.metric.root @ self.rng.standard_normal((c.rollouts, *path[1:-1].shape)))
+            changed = np.repeat(path[None], c.rollouts + len(earlier), axis=0)
+            changed[:, 1:-1] = np.clip(np.concatenate([path[1:-1] + fresh, earlier]), robot.lower, robot.upper)
+            states = self.state_costs(changed)
+            change = changed[:, 1:-1] - path[1:-1]
+            path = path.copy()
+            path[1:-1] += self.smoother @ (self._shares(states)[:, :, None] * change).sum(axis=0)
+            path[1:-1] = np.clip(path[1:-1], robot.lower, robot.upper)
+            total = states.sum(axis=1) + c.control_weight * self._roughness(changed)
+            earlier = changed[np.argsort(total, kind="stable")[: c.kept], 1:-1]
+        return None
+
+    def _shares(self, states: Float) -> Float:
+        """Return the weight [batch, points - 2] of each change at each waypoint, cheap ones more."""
+        low, high = states.min(axis=0), states.max(axis=0)
+        weight = np.exp(-self.config.sensitivity * (states - low) / np.maximum(high - low, 1e-12))
+        return weight / weight.sum(axis=0)
+
+    def _roughness(self, paths: Float) -> Float:
+        """Return the sums [batch] of squared second differences."""
+        return np.square(np.diff(paths, 2, axis=1)).sum(axis=(1, 2))
