@@ -6,6 +6,7 @@ least zero, and zero where there is nothing to wish for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -33,6 +34,12 @@ class Cost:
     name: str
     function: CurveCost
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise InputError("a cost needs a name", key="name", value=self.name)
+        if not 0 <= self.weight < math.inf:
+            raise InputError("not a weight", key=f"{self.name}.weight", value=self.weight, allowed="finite and >= 0")
 
     def __call__(self, q: Tensor) -> Tensor:
         """Return the unweighted costs [batch] of curves q [batch, points, dof].

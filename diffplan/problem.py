@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from diffplan.errors import InputError
 from diffplan.robot import Robot
 from diffplan.scene import Scene
 
@@ -72,6 +73,10 @@ class Problem:
             raise ValueError(f"start has shape {self.start.shape}, expected ({dof},)")
         if self.goals.ndim != 2 or self.goals.shape[1] != dof or len(self.goals) == 0:
             raise ValueError(f"goals have shape {self.goals.shape}, expected (k, {dof}) with k >= 1")
+        names = [cost.name for cost in self.costs]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise InputError("costs must have different names", key="costs", value=doubled[0])
 
 
 @dataclass(frozen=True, kw_only=True)

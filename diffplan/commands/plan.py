@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from diffplan.commands.common import add_planner_arguments, check_planner, read_options
 from diffplan.errors import InputError
+from diffplan.named_costs import COMMON, COSTS, PARAMETERS
 
 if TYPE_CHECKING:
+    from diffplan.costs import Cost
     from diffplan.problem import Plan
     from diffplan.robot import Robot
     from diffplan.scene import Goal, Query, Scene
@@ -28,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robot", metavar="NAME", help="robot, if the scene names none or another is meant")
     parser.add_argument("--start", metavar="J,J,...|NAME", help="start: joint values or a configuration's name")
     parser.add_argument("--goal", metavar="J,J,...|NAME", help="goal: joint values or a configuration's name")
+    parser.add_argument(
+        "--cost",
+        action="append",
+        default=[],
+        metavar="KIND[:KEY=VALUE]...",
+        help="a wish that is weighed against the path length, see below; repeatable",
+    )
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="wishes in a file (YAML, diffplan/costs@1)")
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _costs_help()
     add_planner_arguments(parser)
     parser.add_argument("--planner", metavar="NAME", default="diffusion", help="see `diffplan planners`")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
@@ -43,6 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw joint curves with their limits")
     parser.add_argument("--execute", action="store_true", help="follow the plan in PyBullet's dynamics and report")
     parser.add_argument("--json", action="store_true", help="print the plan document on stdout")
+
+
+def _costs_help() -> str:
+    """Return the kinds of costs and their parameters, for people."""
+    lines = ["costs, for example --cost upright --cost avoid:xyz=0.4,0.3,0.5:radius=0.2:weight=50"]
+    for kind, purpose in COSTS.items():
+        lines.append(f"  {kind}: {purpose}")
+        lines += [f"    {key}: {meaning}" for key, meaning in PARAMETERS[kind].items()]
+    return "\n".join([*lines, "  every kind:", *(f"    {key}: {meaning}" for key, meaning in COMMON.items())])
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
@@ -62,6 +83,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     scene = Scene.load(args.scene)
     robot = Robot.load(args.robot or scene.robot or "panda")
     start, goal = _ends(args, scene, robot)
+    costs = _costs(args, robot, scene)
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
     load = perf_counter() - begin
@@ -75,10 +97,12 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         timeout=args.timeout,
         fallback=not args.no_fallback,
         options=options,
+        costs=costs,
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
     _report(result)
+    _report_costs(result, costs)
     _write(result, args, out)
     return 0 if result.solved else 1
 
@@ -93,6 +117,16 @@ def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[f
         return start, goal
     query = _query(args.query, scene)
     return start if start is not None else query.start, goal if goal is not None else query.goal
+
+
+def _costs(args: argparse.Namespace, robot: Robot, scene: Scene) -> tuple[Cost, ...]:
+    """Return the costs of the command line after those of the file."""
+    if not args.cost and args.costs is None:
+        return ()
+    from diffplan.named_costs.reader import parse_cost, read_costs
+
+    in_file = read_costs(args.costs, robot, scene) if args.costs is not None else ()
+    return (*in_file, *(parse_cost(text, robot, scene) for text in args.cost))
 
 
 def _query(name: str | None, scene: Scene) -> Query:
@@ -134,6 +168,16 @@ def _report(plan: Plan) -> None:
             file=sys.stderr,
         )
     print("times: " + ", ".join(f"{name} {value:.2f} s" for name, value in plan.timing_s.items()), file=sys.stderr)
+
+
+def _report_costs(plan: Plan, costs: Sequence[Cost]) -> None:
+    """Say on stderr what the wishes came to, and whether the planner that answered weighed them."""
+    if not costs or not plan.costs:
+        return
+    values = (f"{c.name} {plan.costs[c.name]:.4g} (worth {c.weight * plan.costs[c.name]:.2f} rad)" for c in costs)
+    print("costs: " + ", ".join(values), file=sys.stderr)
+    if plan.planner != "diffusion" or plan.solved_by.startswith("fallback:"):
+        print(f"costs were not weighed: {plan.solved_by or plan.planner} does not know them", file=sys.stderr)
 
 
 def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
