@@ -49,7 +49,7 @@ class _Worker:
 
 @dataclass(kw_only=True)
 class Pool:
-    """Up to `size` worker processes running `target`, one thread each if there are several.
+    """Up to `size` worker processes running `target`, one thread each if there are several or `one_thread` says so.
 
     A planner is trusted to keep its time limit; the worker of one that does not answer after twice the limit and
     `grace` [s] (certifying and writing come on top) is killed. `warm_up_s` collects each planner's longest warm-up.
@@ -59,6 +59,7 @@ class Pool:
     size: int
     target: Work = work
     grace: float = 120.0
+    one_thread: bool = False
     warm_up_s: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -70,7 +71,7 @@ class Pool:
         """Yield a row for each job, in the order of finishing."""
         queue = deque(jobs)
         busy: list[_Worker] = []
-        with _threads_pinned(self.size > 1):
+        with _threads_pinned(self.one_thread or self.size > 1):
             try:
                 while queue and len(busy) < self.size:
                     busy.append(self._start(queue.popleft()))

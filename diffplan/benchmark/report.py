@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
-from math import floor, log10
 from pathlib import Path
 
 from rich import box
@@ -18,9 +17,8 @@ from diffplan.benchmark.ompl_log import ompl_log
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.runner import Outcome
 from diffplan.benchmark.summary import ALL, Summary, counted_time, in_time, summarise
+from diffplan.benchmark.svg import SuccessAxes, colour
 from diffplan.benchmark.worker import Settings
-
-_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#7f7f7f")
 
 _HEADINGS = (
     "planner",
@@ -102,7 +100,7 @@ def _number(value: float | None, digits: int) -> str:
 _SHORT = (0, 1, 2, 4, 5, 7, 9, 10, 12)  # the columns that fit a terminal
 
 
-def print_table(summaries: Sequence[Summary], console: Console) -> None:
+def print_summaries(summaries: Sequence[Summary], console: Console) -> None:
     """Print the most important columns."""
     table = Table(title="certified plans, plan times, paths", box=box.SIMPLE_HEAD, collapse_padding=True)
     for column in _SHORT:
@@ -120,76 +118,82 @@ def write_report(
     failures = [row for row in rows if not in_time(row, limit)]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        _html_table(_HEADINGS, [_cells(summary) for summary in summaries if summary.set == ALL]),
+        html_table(_HEADINGS, [_cells(summary) for summary in summaries if summary.set == ALL]),
         "<h2>Certified within a time</h2>",
         success_plot(rows, limit),
         "<h2>By set</h2>",
-        _html_table(_HEADINGS, [_cells(summary) for summary in summaries if summary.set != ALL]),
+        html_table(_HEADINGS, [_cells(summary) for summary in summaries if summary.set != ALL]),
         f"<h2>Not certified ({len(failures)})</h2>",
-        _html_table(
+        html_table(
             ("planner", "problem", "seed", "status", "message"),
             [[row.planner, row.problem, str(row.seed), row.status, row.message] for row in failures[:200]],
         ),
-        "<h2>How it was measured</h2><ul>",
-        *(f"<li>{escape(note)}</li>" for note in _NOTES),
-        f"<li>{escape(machine.cpu)}, {machine.cores} cores, load {machine.load_at_start} at start</li>",
-        f"<li>threads: {escape(str(machine.threads or 'not limited'))}; Python {machine.python}; "
-        f"{escape(', '.join(f'{k} {v}' for k, v in machine.versions.items()))}</li>",
-        f"<li>commit {escape(machine.commit or 'unknown')}</li><li><code>{escape(machine.command)}</code></li></ul>",
+        "<h2>How it was measured</h2>",
+        measured_how(_NOTES, machine),
     ]
-    path.write_text(_PAGE.format(title=escape(title), body="\n".join(parts)), encoding="utf-8")
+    path.write_text(page(title, parts), encoding="utf-8")
+
+
+def measured_how(notes: Sequence[str], machine: Machine) -> str:
+    """Return a list: notes, machine, threads, versions, commit, command."""
+    versions = ", ".join(f"{k} {v}" for k, v in machine.versions.items())
+    items = (
+        *map(escape, notes),
+        escape(f"{machine.cpu}, {machine.cores} cores, load {machine.load_at_start} at start"),
+        escape(f"threads: {machine.threads or 'not limited'}; Python {machine.python}; {versions}"),
+        escape(f"commit {machine.commit or 'unknown'}"),
+        f"<code>{escape(machine.command)}</code>",
+    )
+    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+
+
+def page(title: str, body: Sequence[str]) -> str:
+    """Return a whole HTML page of these parts."""
+    return _PAGE.format(title=escape(title), body="\n".join(body))
 
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>
 body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; }}
+html {{ color: #111; background: #fff; }}
 h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
 .wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-size: 13px; }}
 th, td {{ padding: .25rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2), td:last-child {{ text-align: left; }}
-svg {{ width: 100%; max-width: 44rem; height: auto; }} code {{ overflow-wrap: anywhere; }}
+svg {{ width: 100%; min-width: 32rem; max-width: 44rem; height: auto; }} code {{ overflow-wrap: anywhere; }}
+table.numbers :is(th, td):nth-child(n+2) {{ text-align: right; }}
+table.text td {{ text-align: left; white-space: normal; vertical-align: top; }}
+.steps {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .5rem; }}
+.steps figure {{ margin: 0; break-inside: avoid; }} .steps img {{ width: 100%; height: auto; }}
+@media print {{ body {{ max-width: none; }} .wide {{ overflow: visible; }} tr, svg {{ break-inside: avoid; }} }}
 </style></head><body>
 {body}
 </body></html>
 """
 
 
-def _html_table(headings: Sequence[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    """Return a table that scrolls sideways where it is too wide; lines of a cell stay apart; `kind` is a CSS class."""
+    head = "".join(f"<th>{_lines(text)}</th>" for text in headings)
+    body = "".join("<tr>" + "".join(f"<td>{_lines(text)}</td>" for text in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br/>")
 
 
 def success_plot(rows: list[Row], limit: float) -> str:
     """Return an SVG: share of runs certified within a plan time, against that time (logarithmic)."""
     good = [counted_time(row, limit) for row in rows if in_time(row, limit)]
-    low = 10 ** floor(log10(max(min(good, default=0.1), 1e-3)))
-    left, right, top, bottom = 45.0, 690.0, 10.0, 280.0
-
-    def x(time: float) -> float:
-        return left + (right - left) * log10(max(time, low) / low) / log10(limit / low)
-
-    def y(share: float) -> float:
-        return bottom - (bottom - top) * share
-
-    lines = ['<svg viewBox="0 0 720 340" font-size="12" fill="none" role="img" aria-label="success against time">']
-    for percent in (0, 25, 50, 75, 100):
-        lines.append(f'<path d="M{left} {y(percent / 100):.1f}H{right}" stroke="#ddd"/>')
-        lines.append(
-            f'<text x="{left - 6}" y="{y(percent / 100) + 4:.1f}" text-anchor="end" fill="#555">{percent} %</text>'
-        )
-    tick = low
-    while tick <= limit:
-        lines.append(f'<path d="M{x(tick):.1f} {top}V{bottom}" stroke="#eee"/>')
-        lines.append(f'<text x="{x(tick):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#555">{tick:g} s</text>')
-        tick *= 10
-    for number, planner in enumerate(dict.fromkeys(row.planner for row in rows)):
+    axes = SuccessAxes.around([max(min(good, default=0.1), 1e-3), limit])
+    curves = []
+    planners = list(dict.fromkeys(row.planner for row in rows))
+    for number, planner in enumerate(planners):
         own = [row for row in rows if row.planner == planner]
-        colour = _COLOURS[number % len(_COLOURS)]
-        path = f"M{left} {bottom}"
+        path = f"M{axes.left} {axes.bottom}"
         for count, time in enumerate(sorted(counted_time(row, limit) for row in own if in_time(row, limit)), start=1):
-            path += f"H{x(time):.1f}V{y(count / len(own)):.1f}"
-        lines.append(f'<path d="{path}H{right}" stroke="{colour}" stroke-width="2"/>')
-        lines.append(f'<text x="{left + 10 + 130 * number}" y="{bottom + 44}" fill="{colour}">{escape(planner)}</text>')
-    return "".join([*lines, "</svg>"])
+            path += f"H{axes.x(time):.1f}V{axes.y(count / len(own)):.1f}"
+        curves.append(f'<path d="{path}H{axes.right}" stroke="{colour(number)}" stroke-width="2"/>')
+    return axes.drawing(curves, planners)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from diffplan.benchmark.pool import Pool
 from diffplan.benchmark.results import Row, RowWriter, read_rows
-from diffplan.benchmark.suites import Case
+from diffplan.benchmark.suites import Case, suite_file
 from diffplan.benchmark.worker import Job, Settings, plan_path
 from diffplan.errors import InputError
 
@@ -43,7 +43,7 @@ def run(jobs: list[Job], pool: Pool, *, report: Callable[[Row | None, int], None
     folder = pool.settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     _claim(pool.settings)
-    rows = _finished(folder)
+    rows = _finished(pool.settings)
     before = {row.key for row in rows}
     todo = [job for job in jobs if job.key not in before]
     kept = len(jobs) - len(todo)
@@ -56,8 +56,9 @@ def run(jobs: list[Job], pool: Pool, *, report: Callable[[Row | None, int], None
     return Outcome(rows=rows, kept=kept, warm_up_s=pool.warm_up_s)
 
 
-def _finished(folder: Path) -> list[Row]:
-    """Return the rows of an earlier run whose plan file is there (runs without a plan need none)."""
+def _finished(settings: Settings) -> list[Row]:
+    """Return the rows of an earlier run whose plan file is there (runs that keep no plan need none)."""
+    folder = settings.folder
     results = folder / "results.csv"
     if not results.exists():
         return []
@@ -65,14 +66,15 @@ def _finished(folder: Path) -> list[Row]:
     return [
         row
         for row in rows.values()
-        if row.status in ("error", "killed")
+        if settings.variants_of is not None
+        or row.status in ("error", "killed")
         or plan_path(folder, planner=row.planner, problem=row.problem, seed=row.seed).exists()
     ]
 
 
 def _claim(settings: Settings) -> None:
     """Write what is asked beside the results, or check that the folder was begun with the same."""
-    suite = Path(settings.suite)
+    suite = suite_file(settings.suite) or Path(settings.suite)
     asked = {key: value for key, value in asdict(settings).items() if key not in ("suite", "folder")}
     asked["suite_sha256"] = hashlib.sha256(suite.read_bytes()).hexdigest() if suite.is_file() else settings.suite
     file = settings.folder / "settings.json"

@@ -23,7 +23,11 @@ _WARM_UP_SEED = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all runs of a benchmark share; `dense_check` is a joint step [rad], None for no dense check."""
+    """What all runs of a benchmark share; `dense_check` is a joint step [rad], None for no dense check.
+
+    With `variants_of`, what jobs and rows call planners are variants of this planner, which differ in their options;
+    their plans, thousands of them, are not kept.
+    """
 
     suite: str
     robot: str | None
@@ -32,6 +36,7 @@ class Settings:
     options: dict[str, Options]
     dense_check: float | None
     folder: Path
+    variants_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ def work(connection: Connection, settings: Settings) -> None:
 
 def _plan(case: Case, planner: str, seed: int, settings: Settings) -> Plan:
     return case.plan(
-        planner=planner,
+        planner=settings.variants_of or planner,
         seed=seed,
         timeout=settings.timeout,
         fallback=settings.fallback,
@@ -101,9 +106,10 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
     try:
         plan = _plan(case, job.planner, job.seed, settings)
         elapsed = perf_counter() - begin
-        path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plan.save(path)
+        if settings.variants_of is None:
+            path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            plan.save(path)
         row = replace(row_of(plan, job), total_time_s=elapsed)
         if settings.dense_check is not None and row.certified:
             row = replace(row, dense_contact=int(dense_contact(plan, settings.dense_check)))

@@ -1,4 +1,7 @@
-"""`diffplan bench`: planners on problems, in worker processes; tables, plans and a report in a folder."""
+"""`diffplan bench`: planners on problems, in worker processes; tables, plans and a report in a folder.
+
+With `--ablation`, variants of the diffusion planner instead, each one thing added to the one before.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,35 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.commands.common import add_planner_arguments, check_planner, positive, positive_number, read_options
+from diffplan.commands.common import (
+    add_planner_arguments,
+    check_planner,
+    positive,
+    positive_number,
+    print_table,
+    read_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from diffplan.benchmark.ablation_page import PictureRow
     from diffplan.benchmark.results import Row
+    from diffplan.benchmark.suites import Case
+
+_PICTURED = 3
+_BATCHES = (1, 4, 16, 64)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("suite", metavar="SUITE", help="problem suite (.json, .json.gz), scene, or folder of scenes")
-    parser.add_argument("--planners", type=_names, required=True, metavar="A,B", help="see `diffplan planners`")
+    compared = parser.add_mutually_exclusive_group(required=True)
+    compared.add_argument("--planners", type=_names, metavar="A,B", help="see `diffplan planners`")
+    about = "what each part of `diffusion` buys: variants that add one thing at a time, without fallback, one thread"
+    compared.add_argument("--ablation", action="store_true", help=about)
+    about = f"batch sizes of --ablation (default {','.join(map(str, _BATCHES))})"
+    parser.add_argument("--batches", type=_batches, default=_BATCHES, metavar="A,B", help=about)
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N problems of each set")
     parser.add_argument("--sets", type=_names, metavar="A,B", help="only these sets")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="seeds 0 to N-1 (default 1)")
@@ -52,8 +72,16 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def _batches(text: str) -> tuple[int, ...]:
+    return tuple(sorted({positive(name) for name in _names(text)}))
+
+
 def run(args: argparse.Namespace, out: TextIO) -> int:
-    """Run what is not done yet, then write summary, report and log; prints where they are."""
+    """Run what is not done yet, then write tables and pages; prints where they are."""
+    return _ablate(args, out) if args.ablation else _compare(args, out)
+
+
+def _compare(args: argparse.Namespace, out: TextIO) -> int:
     for planner in args.planners:
         check_planner(planner)
     options = read_options(args.options, args.planners) if args.options else {}
@@ -61,7 +89,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
 
     from diffplan.benchmark.machine import this_machine
     from diffplan.benchmark.pool import Pool
-    from diffplan.benchmark.report import print_table, write_all
+    from diffplan.benchmark.report import print_summaries, write_all
     from diffplan.benchmark.runner import all_jobs, run
     from diffplan.benchmark.suites import load_cases, select
     from diffplan.benchmark.worker import Settings
@@ -80,22 +108,77 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     )
     jobs = all_jobs(cases, chosen, args.planners, args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
-    try:
-        with _reporting(console, len(jobs)) as report:
-            outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report)
-    except KeyboardInterrupt:
-        print(f"{args.out} keeps what is done; the same command goes on from there", file=sys.stderr)
-        raise
+    with _reporting(console, len(jobs), args.out) as report:
+        outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report)
     summaries = write_all(outcome, settings, machine, workers=args.jobs, total_time=perf_counter() - begin)
-    print_table(summaries, console)
+    print_summaries(summaries, console)
     for name in ("results.csv", "summary.json", "report.html", "ompl.log", "plans"):
         print(args.out / name, file=out)
     return 0
 
 
+def _ablate(args: argparse.Namespace, out: TextIO) -> int:
+    from rich.console import Console
+
+    from diffplan.benchmark.ablation import ablation
+    from diffplan.benchmark.ablation_page import pictured, write_ablation
+    from diffplan.benchmark.ablation_tables import tables
+    from diffplan.benchmark.machine import this_machine
+    from diffplan.benchmark.pool import Pool
+    from diffplan.benchmark.runner import all_jobs, run
+    from diffplan.benchmark.suites import load_cases, select
+    from diffplan.benchmark.variants import PLANNER, labelled_options, variants
+    from diffplan.benchmark.worker import Settings
+
+    machine, chosen = this_machine(), variants()
+    shared = read_options(args.options, [PLANNER]).get(PLANNER, {}) if args.options else {}
+    options = labelled_options(chosen, args.batches, shared)
+    cases = load_cases(args.suite, args.robot)
+    settings = Settings(
+        suite=args.suite,
+        robot=args.robot,
+        timeout=args.timeout,
+        fallback=False,
+        options=options,
+        dense_check=args.dense_check,
+        folder=args.out,
+        variants_of=PLANNER,
+    )
+    jobs = all_jobs(cases, select(cases, sets=args.sets, limit=args.limit), list(options), args.seeds)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
+    with _reporting(console, len(jobs), args.out) as report:
+        outcome = run(jobs, Pool(settings=settings, size=args.jobs, one_thread=True), report=report)
+    asked = {job.key for job in jobs}
+    rows = [row for row in outcome.rows if row.key in asked]
+    figures = ablation(rows, chosen, args.batches, args.timeout)
+    drawn = [case for name in pictured(rows, _PICTURED) for case in cases if case.id == name]
+    pictures = [_pictures(case) for case in drawn]
+    write_ablation(figures, rows, settings, machine, pictures, workers=args.jobs, warm_up_s=outcome.warm_up_s)
+    for table in tables(figures):
+        print_table(out, table.headings, table.rows, title=table.title)
+        print(table.note, end="\n\n", file=out)
+    for name in ("results.csv", "ablation.json", "ablation.html"):
+        print(args.out / name, file=out)
+    return 0
+
+
+def _pictures(case: Case) -> PictureRow:
+    """Draw a problem's samples step by step."""
+    from diffplan.benchmark.ablation_page import Picture, PictureRow
+    from diffplan.planning import configuration, goal_configurations
+    from diffplan.problem import Problem
+    from diffplan.viewer.samples import draw_samples
+
+    start = configuration(case.robot, case.start, "start")
+    goals = goal_configurations(case.robot, case.scene, case.goal, start, seed=0)
+    problem = Problem(robot=case.robot, scene=case.scene, start=start, goals=goals, name=case.id)
+    pictures = [Picture(png=png, caption=name) for name, png in draw_samples(problem)]
+    return PictureRow(title=case.id, pictures=tuple(pictures))
+
+
 @contextmanager
-def _reporting(console: Console, total: int) -> Iterator[Callable[[Row | None, int], None]]:
-    """Show a progress bar, and a line for every run that failed by error."""
+def _reporting(console: Console, total: int, folder: Path) -> Iterator[Callable[[Row | None, int], None]]:
+    """Show a progress bar, a line for every run that failed by error, and on Ctrl-C how to go on."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -116,4 +199,8 @@ def _reporting(console: Console, total: int) -> Iterator[Callable[[Row | None, i
                 console.print(f"{row.planner} on {row.problem}, seed {row.seed}: {row.message}", markup=False)
             progress.update(task, completed=done, description=row.problem if row else "planning")
 
-        yield report
+        try:
+            yield report
+        except KeyboardInterrupt:
+            print(f"{folder} keeps what is done; the same command goes on from there", file=sys.stderr)
+            raise

@@ -1,0 +1,111 @@
+"""Statistics of comparisons: paired tests, and success of one planner at the time of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest, wilcoxon
+
+from diffplan.geometry import Float
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value that two planners succeed alike, from the problems that only one of them solved.
+
+    Under the hypothesis each such problem is a fair coin. Source: Q. McNemar, Psychometrika 12 (1947), exact form.
+    """
+    disagreeing = only_first + only_second
+    return float(binomtest(only_first, disagreeing, 0.5).pvalue) if disagreeing else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """How a quantity changes from one planner to another over `n` pairs.
+
+    `percent` compares the means, `p` is Wilcoxon's; both are None without pairs.
+    """
+
+    n: int
+    percent: float | None
+    p: float | None
+
+
+def paired_change(before: Sequence[float], after: Sequence[float]) -> Change:
+    """Return the change of the mean in percent and the two-sided p of Wilcoxon's signed rank test on the pairs.
+
+    Source: F. Wilcoxon, Biometrics Bulletin 1 (1945); pairs without difference are left out of the test.
+    """
+    a, b = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    if len(a) == 0:
+        return Change(n=0, percent=None, p=None)
+    moved = (b - a)[b != a]
+    p = float(wilcoxon(moved).pvalue) if len(moved) else 1.0
+    return Change(n=len(a), percent=float(100 * (b.mean() / a.mean() - 1)), p=p)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """Success shares [n] at planning times [n] in s, rising; between them success is linear in the log of time."""
+
+    time_s: Float
+    share: Float
+
+    @staticmethod
+    def through(points: Sequence[tuple[float, float]]) -> Curve:
+        """Return the curve through points (time [s], share) in any order; of equal times the best share counts.
+
+        Points at time 0, where nothing was planned, are left out, so a curve may be empty.
+        """
+        best: dict[float, float] = {}
+        for time, share in points:
+            if time > 0:
+                best[time] = max(share, best.get(time, 0.0))
+        times = sorted(best)
+        return Curve(time_s=np.array(times), share=np.array([best[time] for time in times]))
+
+    def at(self, time_s: float) -> float | None:
+        """Return the success share at a time [s]; None outside of the curve (nothing was measured there)."""
+        if len(self.time_s) == 0 or not self.time_s[0] <= time_s <= self.time_s[-1]:
+            return None
+        return float(np.interp(np.log(time_s), np.log(self.time_s), self.share))
+
+    def time_for(self, share: float) -> float | None:
+        """Return the least time [s] at which this share succeeds; None if the curve does not get there.
+
+        Where the first point is above the share already, its time is returned: less may do.
+        """
+        reached = np.flatnonzero(self.share >= share)
+        if len(reached) == 0:
+            return None
+        i = int(reached[0])
+        if i == 0:
+            return float(self.time_s[0])
+        part = (share - self.share[i - 1]) / (self.share[i] - self.share[i - 1])
+        low, high = np.log(self.time_s[i - 1 : i + 1])
+        return float(np.exp(low + part * (high - low)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtEqualTime:
+    """Success of two planners at one time [s]."""
+
+    time_s: float
+    before: float
+    after: float
+
+    @property
+    def points(self) -> float:
+        """The difference in percentage points."""
+        return 100 * (self.after - self.before)
+
+
+def at_equal_time(before: Curve, after: Curve) -> tuple[AtEqualTime, ...]:
+    """Return both success shares at every measured time of either that lies on both curves; none if they are apart."""
+    found = []
+    for time in sorted({*before.time_s.tolist(), *after.time_s.tolist()}):
+        a, b = before.at(time), after.at(time)
+        if a is not None and b is not None:
+            found.append(AtEqualTime(time_s=time, before=a, after=b))
+    return tuple(found)
