@@ -25,7 +25,7 @@ from diffplan.problem import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class ChompConfig:
-    """Options of CHOMP; the defaults are MoveIt's.
+    """Options of CHOMP; the defaults are the ones that MoveIt 2 ships, but for its stochastic descent.
 
     `points` waypoints over `duration` [s]; `clearance` [m] at which the obstacle potential begins; `ridge` added to the
     smoothness metric; `update_limit` [rad] a joint and iteration. Every `check_every` iterations the best path so far
@@ -47,7 +47,7 @@ class ChompConfig:
     check_every: int = 10
     threshold: float = 0.07
     settle: int = 5
-    stochastic: bool = True
+    stochastic: bool = False
     recovery: int = 5
     restarts: bool = False
     bend: float = 1.5
@@ -127,10 +127,10 @@ class ChompMultiPlanner(ChompPlanner):
 
 
 class ChompTunedPlanner(ChompPlanner):
-    """CHOMP with our parameters: small clearance, smooth metric, whole gradient, restarts (docs/optimisers.md)."""
+    """CHOMP with our parameters: a small clearance, a metric without ridge, restarts (docs/optimisers.md)."""
 
     name = "chomp-tuned"
-    defaults = ChompConfig(clearance=0.05, ridge=0.0, stochastic=False, restarts=True, recovery=0)
+    defaults = ChompConfig(clearance=0.05, ridge=0.0, restarts=True, recovery=0)
 
 
 _model = lru_cache(maxsize=4)(CollisionModel)

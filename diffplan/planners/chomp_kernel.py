@@ -157,15 +157,15 @@ def _nearest(q, robot, obstacles, reach, pose, centre, distance, normal):
             for s in range(robot.link_first[link], robot.link_first[link + 1]):
                 x, y, z = _place(pose[t, body], robot.sphere[s])
                 centre[t, s, 0], centre[t, s, 1], centre[t, s, 2] = x, y, z
-                least = reach + robot.sphere[s, 3]
+                least, found = reach + robot.sphere[s, 3], False
                 for i in range(count):
                     if _apart(x, y, z, obstacles.aabb[close[i]]) >= least:
                         continue
                     d, nx, ny, nz = _distance(x, y, z, obstacles, close[i])
                     if d < least:
-                        least = d
+                        least, found = d, True
                         normal[t, s, 0], normal[t, s, 1], normal[t, s, 2] = nx, ny, nz
-                distance[t, s] = least - robot.sphere[s, 3]
+                distance[t, s] = least - robot.sphere[s, 3] if found else reach
 
 
 def nearest(q: Float, robot: RobotArrays, obstacles: ObstacleArrays, reach: float) -> tuple[Float, Float, Float, Float]:
