@@ -41,7 +41,7 @@ def paired_change(before: Sequence[float], after: Sequence[float]) -> Change:
     if len(a) == 0:
         return Change(n=0, percent=None, p=None)
     moved = (b - a)[b != a]
-    p = float(wilcoxon(moved).pvalue) if len(moved) else 1.0
+    p = float(np.asarray(wilcoxon(moved))[1]) if len(moved) else 1.0  # statistic, p-value
     return Change(n=len(a), percent=float(100 * (b.mean() / a.mean() - 1)), p=p)
 
 
