@@ -1,4 +1,4 @@
-"""`diffplan data`: generate training data, or describe it."""
+"""`diffplan data`: generate training data, measure returns of its paths, draw problem suites, or describe data."""
 
 from __future__ import annotations
 
@@ -20,14 +20,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     generate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     generate.add_argument("--scenes", type=positive, default=10_000, metavar="N", help="scenes in all (default 10000)")
     generate.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    about = "measure how long the paths of a data set take at best, and variations of them, to train the value on"
+    returns = actions.add_parser("returns", help=about, description=about, allow_abbrev=False)
+    returns.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
+    returns.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the returns")
+    returns.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
+    returns.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    returns.add_argument("--paths", type=positive, default=12_000, metavar="N", help="paths to vary (default 12000)")
+    returns.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    about = "draw a suite of problems that the training data do not hold; a stopped run goes on with the same command"
+    problems = actions.add_parser("problems", help=about, description=about, allow_abbrev=False)
+    problems.add_argument("--kind", required=True, metavar="KIND", help="hard, seen or unseen (docs/suites.md)")
+    problems.add_argument("--count", type=positive, required=True, metavar="N", help="number of problems")
+    problems.add_argument("--seed", type=int, required=True, metavar="N", help="random seed, from 1")
+    problems.add_argument("--out", type=Path, required=True, metavar="FILE.json.gz", help="the suite")
+    problems.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
+    problems.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
     info = actions.add_parser("info", help="counts, quartiles and a picture", allow_abbrev=False)
     info.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
     info.add_argument("--picture", type=Path, metavar="FILE.png", help="draw histograms and some scenes")
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
-    """Generate or describe."""
-    return _generate(args) if args.action == "generate" else _info(args, out)
+    """Generate, measure, draw or describe."""
+    if args.action == "info":
+        return _info(args, out)
+    return {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
 
 
 def _generate(args: argparse.Namespace) -> int:
@@ -42,6 +60,39 @@ def _generate(args: argparse.Namespace) -> int:
         f"{args.out}: {done.shards} shards; {done.trajectories} new trajectories in {done.seconds / 60:.1f} min",
         file=sys.stderr,
     )
+    return 0
+
+
+def _returns(args: argparse.Namespace) -> int:
+    from diffplan.benchmark.machine import usable_cores
+    from diffplan.data.returns import ReturnsConfig, measure_returns
+
+    config = ReturnsConfig(
+        data=args.folder,
+        out=args.out,
+        robot=args.robot,
+        seed=args.seed,
+        paths=args.paths,
+        workers=args.workers or usable_cores(),
+    )
+    print(f"{args.out}: {measure_returns(config)} new returns", file=sys.stderr)
+    return 0
+
+
+def _problems(args: argparse.Namespace) -> int:
+    from diffplan.benchmark.machine import usable_cores
+    from diffplan.data.suites import SuiteConfig, make_suite
+
+    config = SuiteConfig(
+        out=args.out,
+        kind=args.kind,
+        count=args.count,
+        seed=args.seed,
+        robot=args.robot,
+        workers=args.workers or usable_cores(),
+    )
+    make_suite(config)
+    print(f"wrote {args.out}", file=sys.stderr)
     return 0
 
 

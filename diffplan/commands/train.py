@@ -1,4 +1,4 @@
-"""`diffplan train prior`: fit the prior to generated paths."""
+"""`diffplan train`: fit the prior to generated paths, or the value to their measured returns."""
 
 from __future__ import annotations
 
@@ -22,10 +22,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prior.add_argument("--hours", type=positive_number, metavar="H", help="stop after so long, to go on another time")
     prior.add_argument("--extend", action="store_true", help="go on although the settings ask for more steps or shards")
     prior.add_argument("--threads", type=positive, default=1, metavar="N", help="PyTorch's threads (default 1)")
+    about = "fit the learned value; a stopped run goes on with the same command"
+    value = actions.add_parser("value", help=about, description=about, allow_abbrev=False)
+    value.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that `data returns` filled")
+    value.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run: weights, log, curve")
+    value.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
+    value.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    value.add_argument("--steps", type=positive, metavar="N", help="length of the run (default: the settings' own)")
+    value.add_argument("--threads", type=positive, default=1, metavar="N", help="PyTorch's threads (default 1)")
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
     """Train, and print where the weights are."""
+    if args.action == "prior":
+        _prior(args)
+    else:
+        _value(args)
+    print(args.out / f"{args.action}.safetensors", file=out)
+    print(f"curve and model card are in {args.out}", file=sys.stderr)
+    return 0
+
+
+def _value(args: argparse.Namespace) -> None:
+    from diffplan.robot import Robot
+    from diffplan.training.value import ValueConfig
+    from diffplan.training.value_fit import fit_value
+
+    config = ValueConfig(seed=args.seed, **({"steps": args.steps} if args.steps else {}))
+    fit_value(Robot.load(args.robot), args.data, config, args.out, threads=args.threads)
+
+
+def _prior(args: argparse.Namespace) -> None:
     from diffplan.robot import Robot
     from diffplan.training.config import TrainConfig
     from diffplan.training.fit import fit_prior
@@ -40,6 +67,3 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         extend=args.extend,
         threads=args.threads,
     )
-    print(args.out / "prior.safetensors", file=out)
-    print(f"curve and model card are in {args.out}", file=sys.stderr)
-    return 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.geometry import Float
+from diffplan.geometry import Float, Pose
 from diffplan.problem import Plan, Trajectory
+from diffplan.robot import Robot
 from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.world import RobotBody, attach_robot, joint_indices, load_robot_body, load_scene_bodies
 
@@ -102,6 +104,24 @@ def execute(plan: Plan) -> ExecutionReport:
     )
 
 
+@contextmanager
+def tracker(robot: Robot) -> Iterator[Callable[[Trajectory], Float]]:
+    """Give a function that follows trajectories, one after the other, in an empty world with gravity.
+
+    It returns the tracking error [steps] of a trajectory: the largest over the joints [rad], after every step.
+    """
+    with connection() as client:
+        bullet.setGravity(0, 0, _GRAVITY, physicsClientId=client)
+        body = load_robot_body(client, robot, Pose())
+        _hold(client, body.body, robot.held_joints)
+
+        def follow(trajectory: Trajectory) -> Float:
+            body.place(trajectory.position[0])
+            return _follow(body, trajectory, settle=0.0, after_step=lambda step: None)
+
+        yield follow
+
+
 def _trajectory(plan: Plan) -> Trajectory:
     if plan.trajectory is None:
         raise InputError(f"the plan has no trajectory to follow ({plan.status.value})", key=plan.planner)
@@ -116,8 +136,7 @@ def _follow(robot: RobotBody, trajectory: Trajectory, *, settle: float, after_st
     end = trajectory.duration
     times = step * np.arange(1, int(np.ceil((end + settle) / step)) + 1)
     errors = np.zeros(len(times))
-    for i, moment in enumerate(np.minimum(times, end)):
-        target = _at(trajectory, float(moment))
+    for i, target in enumerate(_at(trajectory, np.minimum(times, end))):
         bullet.setJointMotorControlArray(
             robot.body,
             robot.joints,
@@ -134,9 +153,10 @@ def _follow(robot: RobotBody, trajectory: Trajectory, *, settle: float, after_st
     return errors
 
 
-def _at(trajectory: Trajectory, moment: float) -> Float:
-    """Return the position [dof] at a time since the trajectory's begin [s]."""
-    return np.array([np.interp(trajectory.time[0] + moment, trajectory.time, q) for q in trajectory.position.T])
+def _at(trajectory: Trajectory, moments: Float) -> Float:
+    """Return the positions [n, dof] at times [n] since the trajectory's begin [s]."""
+    times = trajectory.time[0] + moments
+    return np.stack([np.interp(times, trajectory.time, q) for q in trajectory.position.T], axis=1)
 
 
 def _hold(client: int, body: int, targets: dict[str, float]) -> None:

@@ -14,7 +14,7 @@ from diffplan.training.config import TrainConfig
 from diffplan.training.log import Progress, validated
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's name as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -45,7 +45,7 @@ def summary(
         "steps": lines[-1].step,
         "batch": config.batch,
         "hours": round(lines[-1].seconds / 3600, 3),
-        "machine": f"{_processor()}, {torch.get_num_threads()} thread, torch {torch.__version__}, {config.products}",
+        "machine": f"{processor()}, {torch.get_num_threads()} thread, torch {torch.__version__}, {config.products}",
         "loss_first_pass": round(last.first, 5),
         "loss_third_pass": round(last.third, 5),
         "loss_scene_not_shown": round(last.free, 5),

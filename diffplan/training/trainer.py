@@ -7,12 +7,12 @@ other processors round differently.)
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,30 +28,35 @@ from diffplan.diffusion.unet import TemporalUnet
 from diffplan.diffusion.wrappers import Features, condition_channels
 from diffplan.errors import DiffplanError, InputError
 from diffplan.training.card import model_card, summary
+from diffplan.training.checkpoint import compare_settings, pack, unpack
 from diffplan.training.config import TrainConfig
 from diffplan.training.log import Progress, draw_curve, read_log, write_log
+
+if TYPE_CHECKING:
+    from diffplan.training.value import ValueConfig
 
 CHECKPOINT = "diffplan/checkpoint@1"
 _ORDER, _STEP, _VALIDATION, _WEIGHTS = range(4)  # streams of random numbers
 
 
-def _generator(seed: int, stream: int, number: int) -> torch.Generator:
+def generator_of(seed: int, stream: int, number: int) -> torch.Generator:
+    """Return the generator of random numbers that belongs to a stream and a number of it."""
     state = np.random.SeedSequence([seed, stream, number]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
-def batch_rows(config: TrainConfig, count: int, step: int) -> Tensor:
+def batch_rows(config: TrainConfig | ValueConfig, count: int, step: int) -> Tensor:
     """Return the rows [batch] of step `step` (from 0): every epoch is a new order of all `count` paths."""
     first = step * config.batch
     rows: list[Tensor] = []
     while (missing := config.batch - sum(map(len, rows))) > 0:
         epoch, offset = divmod(first + config.batch - missing, count)
-        order = torch.randperm(count, generator=_generator(config.seed, _ORDER, epoch))
+        order = torch.randperm(count, generator=generator_of(config.seed, _ORDER, epoch))
         rows.append(order[offset : offset + missing])
     return torch.cat(rows)
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
+def learning_rate(config: TrainConfig | ValueConfig, step: int) -> float:
     """Return the learning rate of step `step` (from 0): linear rise, flat, cosine to zero at the end."""
     rise = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
     start = (1 - config.decay_share) * config.steps
@@ -75,7 +80,7 @@ class Trainer:
         shape = config.unet(dataset.robot.dof, condition_channels(dataset.robot.dof, channels))
         products = torch.bfloat16 if config.products == "bfloat16" else torch.float32
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_generator(config.seed, _WEIGHTS, 0).initial_seed())
+            torch.manual_seed(generator_of(config.seed, _WEIGHTS, 0).initial_seed())
             self.net = TemporalUnet(shape).products(products)
         self.average = TemporalUnet(shape).requires_grad_(False)
         self.average.load_state_dict(self.net.state_dict())
@@ -90,7 +95,7 @@ class Trainer:
         """Return the batch of step `step` (from 0): half of its paths run backwards, which doubles the data."""
         paths = self.dataset.train
         rows = batch_rows(self.config, len(paths), step)
-        generator = _generator(self.config.seed, _STEP, step)
+        generator = generator_of(self.config.seed, _STEP, step)
         x0 = paths.x[rows]
         back = torch.rand(len(rows), generator=generator) < 0.5
         x0 = torch.where(back[:, None, None], x0.flip(1), x0)
@@ -125,7 +130,7 @@ class Trainer:
         The same paths, levels and noise every time.
         """
         if self._validation is None:
-            paths, generator = self.dataset.validation, _generator(self.config.seed, _VALIDATION, 0)
+            paths, generator = self.dataset.validation, generator_of(self.config.seed, _VALIDATION, 0)
             first = slice(self.config.validation_paths)  # the same ones however much data is added behind them
             shares = self.config.pass_shares
             self._validation = draw(paths.x[first], paths.scene_of[first], self.schedule, shares, generator)
@@ -151,10 +156,7 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write the whole state (atomically)."""
-        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
+        tensors = pack(self.net, self.average, self.optimiser)
         header = {"format": CHECKPOINT, "done": self.done, "config": asdict(self.config), "history": self.history}
         write_tensors(tensors, {**header, "data": self.dataset.digest}, path)
 
@@ -169,14 +171,7 @@ class Trainer:
         """
         tensors, header = read_tensors(path, CHECKPOINT)
         self._compare(header, path, ("steps", "shards") if extend else ())
-        self.net.load_state_dict(_under("net.", tensors))
-        self.average.load_state_dict(_under("average.", tensors))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimiser.", tensors).items():
-            index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        unpack(tensors, self.net, self.average, self.optimiser)
         self.done = int(str(header["done"]))
         history = header["history"]
         self.history = history if isinstance(history, list) else []
@@ -189,30 +184,15 @@ class Trainer:
 
     def _compare(self, header: dict[str, object], path: Path, free: tuple[str, ...]) -> None:
         """Refuse a checkpoint of other settings (but `free` ones) or other data."""
-        own, saved = json.loads(json.dumps(asdict(self.config))), header.get("config")
-        if not isinstance(saved, dict):
-            raise InputError("a checkpoint without its config", file=path)
-        for key in sorted(own.keys() | saved.keys()):
-            if key not in free and own.get(key) != saved.get(key):
-                raise InputError(
-                    "not the setting that this run began with",
-                    file=path,
-                    key=key,
-                    value=own.get(key),
-                    allowed=f"{saved.get(key)!r}, or another folder for a new run",
-                )
-        if own["shards"] == saved["shards"] and header.get("data") != self.dataset.digest and "shards" not in free:
+        compare_settings(self.config, header, path, free)
+        if "shards" not in free and header.get("data") != self.dataset.digest:
             raise InputError(
                 "not the data that this run began with",
                 file=path,
                 key="shards",
-                value=own["shards"],
+                value=self.config.shards,
                 allowed="the same shards (`shards: N` takes the first N), or to extend the run",
             )
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def run(

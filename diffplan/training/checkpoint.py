@@ -1,0 +1,63 @@
+"""What a run must keep of its networks and its optimiser to go on as if it had never stopped; comparing settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from diffplan.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def pack(net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the state of a network, of its averaged copy and of their optimiser as named tensors."""
+    tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{k}": v for k, v in state.items()}
+    return tensors
+
+
+def unpack(tensors: dict[str, Tensor], net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Put back what `pack` returned."""
+    net.load_state_dict(_under("net.", tensors))
+    average.load_state_dict(_under("average.", tensors))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _under("optimiser.", tensors).items():
+        index, key = name.split(".")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def compare_settings(
+    config: DataclassInstance, header: dict[str, object], path: Path, free: tuple[str, ...] = ()
+) -> None:
+    """Refuse a checkpoint of other settings, but for those in `free`.
+
+    Raises:
+        InputError: if a setting is another one, or the checkpoint has none.
+    """
+    own, saved = json.loads(json.dumps(asdict(config))), header.get("config")
+    if not isinstance(saved, dict):
+        raise InputError("a checkpoint without its config", file=path)
+    for key in sorted(own.keys() | saved.keys()):
+        if key not in free and own.get(key) != saved.get(key):
+            raise InputError(
+                "not the setting that this run began with",
+                file=path,
+                key=key,
+                value=own.get(key),
+                allowed=f"{saved.get(key)!r}, or another folder for a new run",
+            )
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
