@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
 
 import numpy as np
 from typing_extensions import Self
@@ -23,15 +24,16 @@ from diffplan.problem import Problem
 class StompConfig:
     """Options of STOMP.
 
-    Each of `iterations` draws `rollouts` changes of `points` waypoints and uses the cheapest `kept` earlier ones again.
-    `noise` [rad] is their standard deviation in the middle of the path, `sensitivity` the exponent's factor h,
-    `clearance` [m] the distance at which the obstacle cost begins, `control_weight` that of squared accelerations.
+    Each of `iterations`, after which the search begins anew, draws `rollouts` changes of `points` waypoints and uses
+    the cheapest `kept` earlier ones again. `noise` [rad] is their standard deviation in the middle of the path,
+    `sensitivity` the exponent's factor h, `clearance` [m] the distance at which the obstacle cost begins,
+    `control_weight` that of squared accelerations.
     """
 
     points: int = 40
     rollouts: int = 15
     kept: int = 10
-    iterations: int = 1000
+    iterations: int = 200
     noise: float = 0.3
     sensitivity: float = 10.0
     clearance: float = 0.05
@@ -47,7 +49,7 @@ class StompConfig:
 
 
 class StompPlanner(Planner):
-    """Stochastic trajectory optimisation; yields a path as soon as its own check calls it free.
+    """Stochastic trajectory optimisation, again and again; yields a path as soon as its own check calls it free.
 
     Source: Kalakrishnan et al., "STOMP: Stochastic trajectory optimization for motion planning", ICRA 2011, table 1.
     """
@@ -72,9 +74,11 @@ class StompPlanner(Planner):
         search.state_costs(quintic(problem.start, problem.goals[0], self.config.points)[None])
 
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
-        """Yield a path to each goal, nearest first, that the planner believes in."""
+        """Yield paths that the planner believes in, to the goals in turn, nearest first, until the deadline."""
         search = _Search(problem, self.config, np.random.default_rng(seed))
-        for index in goals_in_turn(problem):
+        for index in cycle(goals_in_turn(problem)):
+            if time.perf_counter() > deadline:
+                return
             control = search.run(quintic(problem.start, problem.goals[index], self.config.points), deadline=deadline)
             if control is not None:
                 yield Candidate(control=control, goal_index=index, source=self.name)

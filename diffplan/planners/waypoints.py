@@ -15,6 +15,7 @@ from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
 
+_MARGIN = 0.005  # [m] the spheres leave up to 8 mm of the links uncovered; the diffusion planner asks as much first
 _CONTROL_SHARE = 0.4  # control points a waypoint: enough to follow every bend that the waypoints can be trusted with
 
 
@@ -84,11 +85,11 @@ def within_limits(path: Float, robot: Robot, inverse: Float, *, passes: int = 10
 class Believer:
     """An optimiser's own check of its path, in the sphere model: obstacles and self, between the waypoints too.
 
-    Ends that the spheres put into contact excuse as much near by (see `RefineConfig`).
+    Ends with less room than the margin excuse as much near by (see `RefineConfig`).
     """
 
     def __init__(self, model: CollisionModel, world: Obstacles) -> None:
-        self._refiner = Refiner(model, world, RefineConfig())
+        self._refiner = Refiner(model, world, RefineConfig(clearance=_MARGIN))
 
     def free(self, control: Float) -> bool:
         """Whether the curve of control points [n, dof] is free."""

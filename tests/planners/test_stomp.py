@@ -23,10 +23,12 @@ def behind_a_post() -> Problem:
     return Problem(robot=robot, scene=dp.Scene(obstacles=(post,)), start=start, goals=goal[None])
 
 
-def _take(problem: Problem, seed: int = 0, config: StompConfig | None = None) -> np.ndarray | None:
+def _take(
+    problem: Problem, seed: int = 0, config: StompConfig | None = None, seconds: float = 60.0
+) -> np.ndarray | None:
     planner = StompPlanner(config)
     planner.prepare(problem)
-    found = next(planner.candidates(problem, seed=seed, deadline=time.perf_counter() + 60.0), None)
+    found = next(planner.candidates(problem, seed=seed, deadline=time.perf_counter() + seconds), None)
     return None if found is None else found.control
 
 
@@ -50,7 +52,7 @@ def test_one_seed_gives_one_path(behind_a_post: Problem) -> None:
 
 
 def test_too_few_iterations_end_in_an_honest_failure(behind_a_post: Problem) -> None:
-    assert _take(behind_a_post, config=StompConfig(iterations=1)) is None
+    assert _take(behind_a_post, config=StompConfig(iterations=1), seconds=1.0) is None
 
 
 def test_the_deadline_ends_the_search(behind_a_post: Problem) -> None:
