@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from diffplan.costs import Cost
     from diffplan.formats.plan_file import PlanFile
 
+EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
 GoalLike: TypeAlias = "str | PoseGoal | Sequence[float] | Sequence[Sequence[float]] | Float"
 
 
@@ -49,7 +51,7 @@ def plan(
     fallback: bool = True,
     options: Options | None = None,
     costs: Sequence[Cost] = (),
-    warm_start: Plan | PlanFile | None = None,
+    warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
 ) -> Plan:
     """Plan a motion and certify it.
@@ -65,9 +67,9 @@ def plan(
         fallback: whether RRT-Connect may help when `diffusion` finds nothing.
         options: options of the planner.
         costs: your own differentiable wishes (see `diffplan.Cost`); `diffusion` weighs them against the path length.
-        warm_start: an earlier plan, or its file as `formats.plan_file.load_plan` reads it, for the same joints: where
-            an obstacle, the start or the goal has moved a little, `diffusion` adapts it before it searches anew.
-        alternatives: how many further ways are wanted (see `diffplan.planners.ways.Ways` for when two ways are two); the plan
+        warm_start: an earlier plan for the same joints, or its file: where an obstacle, the start or the goal has moved
+            a little, `diffusion` adapts it before it searches anew.
+        alternatives: how many further ways are wanted (`diffplan.planners.ways` says when two ways are two); the plan
             is the one of shortest duration, `plan.alternatives` are the others in that order.
 
     Returns:
@@ -110,7 +112,7 @@ def solve(
     timeout: float = 10.0,
     fallback: bool = True,
     options: Options | None = None,
-    warm_start: Plan | PlanFile | None = None,
+    warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
 ) -> Plan:
     """Solve a problem: the planner's candidates are timed and certified, best first, until enough ways pass.
@@ -181,12 +183,16 @@ def _unsolved(
     )
 
 
-def _previous(warm_start: Plan | PlanFile | None, robot: Robot, planner: str) -> Trajectory | None:
+def _previous(warm_start: EarlierPlan | None, robot: Robot, planner: str) -> Trajectory | None:
     """Return the motion of an earlier plan, if one is given."""
     if warm_start is None:
         return None
     if planner != "diffusion":
         raise InputError("this planner cannot start from a plan", key="warm_start", value=planner, allowed="diffusion")
+    if isinstance(warm_start, (str, Path)):
+        from diffplan.formats.plan_file import load_plan
+
+        warm_start = load_plan(warm_start)
     names = warm_start.robot.joint_names if isinstance(warm_start, Plan) else warm_start.joint_names
     if names != robot.joint_names:
         allowed = f"plans for {', '.join(robot.joint_names)}"

@@ -20,6 +20,7 @@ from diffplan.simulation.certificate import Certifier
 
 FURTHER_ROUNDS = 4
 """How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
+_DEEPEST = -0.01  # [m] more than the spheres stick out
 
 Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
 
@@ -53,9 +54,14 @@ class Search:
         return len(self.ways) > self.problem.alternatives
 
     def reuse(self) -> None:
-        """Certify the previous motion as it is, if it leads from start to a goal; the user's costs want it anew."""
+        """Certify the previous motion as it is, if it leads from start to a goal; the user's costs want it anew.
+
+        The sphere model, which is quick, must not see it deep in collision.
+        """
         previous = self.problem.previous
         if previous is None or self.problem.costs or not np.array_equal(previous.position[0], self.problem.start):
+            return
+        if self._compared.room(previous.position) < _DEEPEST:
             return
         for index in np.flatnonzero((self.problem.goals == previous.position[-1]).all(axis=1))[:1]:
             self._judge(previous, Candidate(control=previous.position, goal_index=int(index), source=WARM_START))

@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _costs_help()
     add_planner_arguments(parser)
     parser.add_argument("--planner", metavar="NAME", default="diffusion", help="see `diffplan planners`")
+    parser.add_argument(
+        "--warm-start", type=Path, metavar="PLAN.json", help="start from an earlier plan; something has moved a little"
+    )
+    parser.add_argument(
+        "--alternatives", type=int, default=0, metavar="K", help="up to K further ways, shortest motion first"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
     parser.add_argument(
@@ -98,6 +104,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         fallback=not args.no_fallback,
         options=options,
         costs=costs,
+        warm_start=args.warm_start,
+        alternatives=args.alternatives,
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
@@ -167,6 +175,9 @@ def _report(plan: Plan) -> None:
             f"{path}, motion {plan.metrics.duration_s:.2f} s{where}",
             file=sys.stderr,
         )
+        for number, way in enumerate(plan.alternatives, start=1):
+            size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
+            print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
     print("times: " + ", ".join(f"{name} {value:.2f} s" for name, value in plan.timing_s.items()), file=sys.stderr)
 
 

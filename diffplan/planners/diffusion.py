@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +16,7 @@ from diffplan import spline
 from diffplan.diffusion.feedback import Feedback
 from diffplan.diffusion.guidance import GuidanceConfig, Guided
 from diffplan.diffusion.prior import Prior, load_prior, prior_file
+from diffplan.diffusion.repair import colliding_stretch, renoised
 from diffplan.diffusion.samplers import ddim
 from diffplan.diffusion.unet import fastest_products
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
@@ -25,10 +24,11 @@ from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.base import Candidate, Options, Planner
-from diffplan.planners.reuse import WARM_START, adapted
-from diffplan.planners.ways import Ways
+from diffplan.planners.picking import nearly_clear, tight
+from diffplan.planners.reuse import WARM_START, adapted, bent
+from diffplan.planners.threads import threads
 from diffplan.problem import Problem, Trajectory
-from diffplan.refine import RefineConfig, Refined, Refiner, metric_inverse
+from diffplan.refine import RefineConfig, Refined, Refiner
 from diffplan.robot import Robot
 from diffplan.scene import Scene, Sphere
 
@@ -41,6 +41,9 @@ class DiffusionConfig:
     clear, and offers the shortest. `seeds`: `prior` samples the trained prior under guidance, `unconditioned` the same
     prior blind to the scene, `random` takes smooth random curves instead (the control without learning). `threads` are
     those of torch and the kernel: batches are small, and a second thread waits long beside any busy process.
+    `repair` has the best failures of a round tried again before the next: the stretch that collides is bent by smooth
+    noise, the rest kept. `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and
+    denoises it.
     """
 
     seeds: str = "prior"
@@ -54,6 +57,8 @@ class DiffusionConfig:
     guidance_steps: int = 1
     tighten_best: int = 4
     threads: int = 1
+    repair: bool = True
+    repair_level: float = 0.0
 
     def __post_init__(self) -> None:
         if self.seeds not in _SEEDS:
@@ -61,6 +66,8 @@ class DiffusionConfig:
         for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best", "threads"):
             if getattr(self, key) < 1:
                 raise InputError("must be positive", key=key, value=getattr(self, key), allowed=">= 1")
+        if not 0 <= self.repair_level <= 1:
+            raise InputError("not a level", key="repair_level", value=self.repair_level, allowed="0..1")
         if self.horizon < spline.DEGREE + 1:
             raise InputError("too few control points", key="horizon", value=self.horizon, allowed=">= 4")
 
@@ -71,15 +78,13 @@ _DEMANDS = tuple(
     for clearance, excused in ((0.005, (0.03, 0.12)), (0.002, (0.03, 0.12)), (0.008, (0.02, 0.06)), (0.0, (0.1, 0.3)))
 )
 """What successive rounds ask of a path: spheres leave up to 8 mm of the links uncovered, but some places are narrow."""
-_FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
-"""How the best of a round are looked at again: three times as many configurations, until all are clear."""
-_ALMOST = -0.004
 _RANDOM_AMPLITUDE = 1.5  # rad
 _BEND = 0.5
 """By how much more [rad] each further round bends its samples: where the prior is sure and wrong, variety helps."""
 _ALTERNATIVES_SHARE = 0.75
-_WARM_BATCH = 8
-_WARM_AMPLITUDE = 1.0  # rad
+_REPAIRED, _REPAIR_COPIES = 2, 4
+_REPAIR_WIDEN = 2  # control points
+_REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
 
 
 class DiffusionPlanner(Planner):
@@ -130,14 +135,18 @@ class DiffusionPlanner(Planner):
                 return
             refiner = self._refiner(problem, world, number)
             goal_of = self.share_out(problem, batch)
-            with _threads(c.threads):
+            with threads(c.threads):
                 control = self.sample(problem, refiner, problem.goals[goal_of], generator)
                 if number > 0:
-                    control = _bent(control, problem.robot, generator, min(number * _BEND, _RANDOM_AMPLITUDE))
+                    amplitude = min(number * _BEND, _RANDOM_AMPLITUDE)
+                    control = bent(control, problem.robot, generator, (0.0, amplitude))
                 pushed = refiner.push(control)
-                found = self._best(problem, refiner, pushed, goal_of)
-            for candidate in found:
-                yield replace(candidate, round=number + 1)
+                found = self._tight(problem, refiner, pushed, goal_of, self._source)
+                found += nearly_clear(pushed, goal_of, source=self._source)
+            yield from (replace(candidate, round=number + 1) for candidate in found)
+            if c.repair:
+                found = self._repaired(problem, refiner, pushed, goal_of, generator)
+                yield from (replace(candidate, round=number + 1) for candidate in found)
             batch = min(2 * batch, c.largest_batch)
 
     def _refiner(self, problem: Problem, world: Obstacles, number: int) -> Refiner:
@@ -150,16 +159,41 @@ class DiffusionPlanner(Planner):
     def _warm(
         self, problem: Problem, previous: Trajectory, refiner: Refiner, generator: torch.Generator
     ) -> Iterator[Candidate]:
-        """Yield an earlier motion adapted to the new ends and refined; then others that begin from it."""
+        """Yield an earlier motion adapted to the new ends and refined; then repaired where it still collides."""
         control, goal = adapted(previous, problem, self.config.horizon)
-        with _threads(self.config.threads):
-            found = self._best(problem, refiner, refiner.push(control[None]), np.array([goal]), WARM_START)
+        goal_of = np.array([goal])
+        with threads(self.config.threads):
+            pushed = refiner.push(control[None])
+            found = self._tight(problem, refiner, pushed, goal_of, WARM_START)
         yield from found
-        with _threads(self.config.threads):
-            bent = _bent(np.repeat(control[None], _WARM_BATCH, axis=0), problem.robot, generator, _WARM_AMPLITUDE)
-            goal_of = np.full(_WARM_BATCH, goal)
-            found = self._best(problem, refiner, refiner.push(bent), goal_of, WARM_START)
-        yield from found
+        yield from self._repaired(problem, refiner, pushed, goal_of, generator)
+
+    def _repaired(
+        self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, generator: torch.Generator
+    ) -> list[Candidate]:
+        """Return candidates from the paths nearest to clear: the stretch that collides is noised, the rest is kept."""
+        bad, level = np.flatnonzero(~pushed.clear), self.config.repair_level
+        if len(bad) == 0:
+            return []
+        nearest = bad[np.argsort(-pushed.slack[bad], kind="stable")][:_REPAIRED]
+        chosen = np.resize(nearest, _REPAIRED * _REPAIR_COPIES)
+        control, goals = pushed.control[chosen], problem.goals[goal_of[chosen]]
+        stretch = colliding_stretch(refiner, control, _REPAIR_WIDEN)
+        with threads(self.config.threads):
+            if level > 0:
+                known = torch.from_numpy(problem.robot.normalise(control)).float()
+                denoiser, keep = self._denoiser(problem, refiner, goals, estimate=known), torch.from_numpy(~stretch)
+                schedule = _prior(problem.robot.name).schedule
+                x0 = renoised(denoiser, known, keep, schedule, level=level, eta=self.config.eta, generator=generator)
+                control = _control(x0, problem, goals)
+            else:
+                control = bent(control, problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
+            return self._tight(problem, refiner, refiner.push(control), goal_of[chosen], "repair")
+
+    def _tight(
+        self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str
+    ) -> list[Candidate]:
+        return tight(problem, refiner, pushed, goal_of, most=self.config.tighten_best, source=source)
 
     def share_out(self, problem: Problem, batch: int) -> np.ndarray:
         """Return which goal each sample of the batch aims at: all in turn, nearest first."""
@@ -181,7 +215,7 @@ class DiffusionPlanner(Planner):
         """
         c, robot = self.config, problem.robot
         if c.seeds == "random":
-            return _bent(spline.straight(problem.start, goals, c.horizon), robot, generator, _RANDOM_AMPLITUDE)
+            return bent(spline.straight(problem.start, goals, c.horizon), robot, generator, (0.0, _RANDOM_AMPLITUDE))
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
         schedule = _prior(robot.name).schedule
         denoiser = self._denoiser(problem, refiner, goals)
@@ -205,37 +239,6 @@ class DiffusionPlanner(Planner):
         guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=c.guidance_steps), denoiser)
         return Inpainted(guided, start, goal)
 
-    def _best(
-        self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str = ""
-    ) -> list[Candidate]:
-        """Return the best clear paths drawn tight, shortest first, then the best of those that are almost clear."""
-        candidates, source = [], source or self._source
-        best = self._chosen(problem, pushed)
-        if len(best):
-            fine = Refiner(refiner.model, refiner.world, replace(refiner.config, **_FINE), costs=refiner.costs)
-            found = fine.push(pushed.control[best])
-            best = best[found.clear]
-            tight = fine.tighten(found.control[found.clear])
-            for i in np.argsort(tight.length, kind="stable"):
-                candidates.append(Candidate(control=tight.control[i], goal_index=int(goal_of[best[i]]), source=source))
-        almost = np.flatnonzero(~pushed.clear & (pushed.slack > _ALMOST))
-        for i in almost[np.argsort(-pushed.slack[almost], kind="stable")][:1]:
-            candidates.append(Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=source))
-        return candidates
-
-    def _chosen(self, problem: Problem, pushed: Refined) -> np.ndarray:
-        """Return the indices of the shortest clear paths; where alternatives are wanted, of different ways first."""
-        clear = np.flatnonzero(pushed.clear)
-        clear = clear[np.argsort(pushed.length[clear], kind="stable")]
-        if not problem.alternatives:
-            return clear[: self.config.tighten_best]
-        ways, different = Ways(problem.robot, problem.scene), []
-        for i in clear:
-            if not any(ways.same(pushed.control[i], pushed.control[j]) for j in different):
-                different.append(i)
-        rest = [i for i in clear if i not in different]
-        return np.array([*different, *rest], dtype=int)[: max(self.config.tighten_best, len(different))]
-
     @property
     def _source(self) -> str:
         return "random-seeds" if self.config.seeds == "random" else self.name
@@ -246,30 +249,6 @@ def _control(x0: Tensor, problem: Problem, goals: Float) -> Float:
     control = problem.robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
     control[:, 0], control[:, -1] = problem.start, goals
     return control
-
-
-def _bent(control: Float, robot: Robot, generator: torch.Generator, amplitude: float) -> Float:
-    """Return paths [batch, K, dof] bent by smooth Gaussian noise, from none to `amplitude` [rad] over the batch."""
-    batch, n, dof = control.shape
-    noise = torch.randn((batch, n - 2, dof), generator=generator, dtype=torch.float64).numpy()
-    root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
-    bent = control.copy()
-    bent[:, 1:-1] += np.linspace(0.0, amplitude, batch)[:, None, None] * (root @ noise)
-    bent[:, 1:-1] = np.clip(bent[:, 1:-1], robot.lower, robot.upper)
-    return bent
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Let torch and the compiled kernel use so many threads for a while."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(number)
-    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        numba.set_num_threads(before[1])
 
 
 @lru_cache(maxsize=4)

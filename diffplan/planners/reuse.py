@@ -1,13 +1,16 @@
-"""Re-use of an earlier motion: bent smoothly so that it joins the new start and goal."""
+"""Paths made from paths: an earlier motion fitted to new ends, and smooth random bends."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from diffplan import spline
 from diffplan.geometry import Float
 from diffplan.planners.polyline import resample
 from diffplan.problem import Problem, Trajectory
+from diffplan.refine import metric_inverse
+from diffplan.robot import Robot
 
 WARM_START = "warm-start"
 """Source of a candidate that an earlier motion led to."""
@@ -28,3 +31,26 @@ def adapted(previous: Trajectory, problem: Problem, n: int) -> tuple[Float, int]
     control = np.clip(control, problem.robot.lower, problem.robot.upper)
     control[0], control[-1] = ends
     return control, goal
+
+
+def bent(
+    control: Float,
+    robot: Robot,
+    generator: torch.Generator,
+    amplitudes: tuple[float, float],
+    where: np.ndarray | None = None,
+) -> Float:
+    """Return paths [batch, K, dof] bent by smooth Gaussian noise, its size [rad] growing over the batch.
+
+    The noise has the smoothness metric's covariance, is unit-sized in the middle of the path and goes from the first
+    to the second of `amplitudes`; where `where` [batch, K] is false control points stay, as the ends always do.
+    """
+    batch, n, dof = control.shape
+    noise = torch.randn((batch, n - 2, dof), generator=generator, dtype=torch.float64).numpy()
+    root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
+    move = np.linspace(*amplitudes, batch)[:, None, None] * (root @ noise)
+    if where is not None:
+        move *= where[:, 1:-1, None]
+    result = control.copy()
+    result[:, 1:-1] = np.clip(control[:, 1:-1] + move, robot.lower, robot.upper)
+    return result

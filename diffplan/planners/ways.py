@@ -46,6 +46,10 @@ class Ways:
             return True
         return _crossable(self._free(np.repeat(a, _PLACES, axis=0), np.tile(b, (_PLACES, 1))).reshape(_PLACES, _PLACES))
 
+    def room(self, q: Float) -> float:
+        """Return the least clearance [m] of the sphere model over configurations q [n, dof], at most 0.15 m."""
+        return float(min(part.min() for part in self.model.clearance(self.world, q)))
+
     def _free(self, one: Float, other: Float) -> np.ndarray:
         """Return whether each of n leashes is free that join configurations one [n, dof] and other [n, dof]."""
         share = np.linspace(0.0, 1.0, _BETWEEN + 2)[1:-1, None]

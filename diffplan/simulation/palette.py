@@ -12,6 +12,7 @@ FLOOR: Rgba = (0.90, 0.91, 0.92, 1.0)
 FURNITURE: Rgba = (0.80, 0.69, 0.55, 1.0)
 PATH: Rgba = (0.86, 0.20, 0.42, 1.0)
 START: Rgba = (0.20, 0.65, 0.32, 1.0)
+OTHER_PATH: Rgba = (0.55, 0.57, 0.62, 1.0)
 GOAL: Rgba = (0.86, 0.20, 0.42, 1.0)
 
 _OBSTACLES: tuple[Rgba, ...] = (

@@ -13,6 +13,7 @@ from diffplan.geometry import Float
 from diffplan.problem import Plan, Trajectory
 from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.camera import Camera, find_camera
+from diffplan.simulation.palette import OTHER_PATH
 from diffplan.simulation.stage_set import REACH, add_floor, add_tool_path, load_coloured, tool_path
 from diffplan.simulation.world import RobotBody, load_robot_body
 
@@ -28,6 +29,8 @@ _INK = (60, 64, 72)
 
 def render(plan: Plan, file: str | Path) -> None:
     """Draw a plan: `.png` a strip of poses from start to end, `.gif` or `.mp4` a film; the tool's path as a tube.
+
+    The tool's paths of the alternatives are drawn too, in grey.
 
     Raises:
         InputError: if the plan has no trajectory, or the file's kind is another.
@@ -105,13 +108,16 @@ def _set_up(client: int, plan: Plan, trajectory: Trajectory, aspect: float) -> C
     frames = base.matrix @ robot.body_poses(poses).reshape(-1, 4, 4)
     arm = frames[:, :3, 3]
     tips = tool_path(robot, base, trajectory.position)
+    others = [tool_path(robot, base, other.trajectory.position) for other in plan.alternatives]
     flesh = _FLESH * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-    body = (np.concatenate([[base.xyz], arm, tips])[:, None] + flesh).reshape(-1, 3)
+    body = (np.concatenate([[base.xyz], arm, tips, *others])[:, None] + flesh).reshape(-1, 3)
     around = np.concatenate([body, np.array(corners).reshape(-1, 3).clip(low, high)])
     motion = np.concatenate([tips[:: max(1, len(tips) // 24)], arm[robot.dof :: robot.dof + 1]])
     yaw = float(np.arctan2(base.matrix[1, 0], base.matrix[0, 0]))
     camera = find_camera(client, motion=motion, frame=around, base_yaw=yaw, aspect=aspect)
     add_floor(client, base, min([base.xyz[2], *np.array(corners).reshape(-1, 3).clip(low, high)[:, 2]]))
+    for other in others:
+        add_tool_path(client, other, OTHER_PATH)
     add_tool_path(client, tips)
     return camera
 

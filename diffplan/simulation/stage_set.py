@@ -67,7 +67,7 @@ def tool_path(robot: Robot, base: Pose, path: Float) -> Float:
     return np.asarray(tips)
 
 
-def add_tool_path(client: int, points: Float) -> None:
+def add_tool_path(client: int, points: Float, colour: Rgba = PATH) -> None:
     """Draw the way [n, 3] as a tube, with a ball at either end."""
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     if steps[-1] > 1e-3:
@@ -76,13 +76,13 @@ def add_tool_path(client: int, points: Float) -> None:
         _show(
             client,
             (0.0, 0.0, 0.0),
-            PATH,
+            colour,
             shapeType=bullet.GEOM_MESH,
             vertices=corners.tolist(),
             indices=triangles.ravel().tolist(),
         )
-    for point, colour in ((points[0], START), (points[-1], GOAL)):
-        _show(client, point.tolist(), colour, shapeType=bullet.GEOM_SPHERE, radius=2.2 * _TUBE_RADIUS)
+    for point, end in ((points[0], START), (points[-1], GOAL)):
+        _show(client, point.tolist(), end, shapeType=bullet.GEOM_SPHERE, radius=2.2 * _TUBE_RADIUS)
 
 
 def tube(points: Float) -> tuple[Float, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffplan.errors import InputError
+from diffplan.geometry import Float
 from diffplan.problem import Plan, Trajectory
 from diffplan.robot import Robot
 
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 _KINDS = (".png", ".svg", ".pdf")
 _CURVE = "#2f6f9f"
 _LIMIT = "#c0392b"
+_OTHER = "#b8bec6"
 
 
 def plot_joints(plan: Plan, file: str | Path) -> None:
     """Draw a row of three curves for each joint: position, velocity, acceleration over time; limits dashed.
+
+    Alternatives are thin grey curves behind.
 
     Raises:
         InputError: if the plan has no trajectory, or the file's kind is another.
@@ -39,10 +43,17 @@ def plot_joints(plan: Plan, file: str | Path) -> None:
     grid = figure.subplots(robot.dof, 3, sharex=True, squeeze=False)
     for joint in range(robot.dof):
         _draw_joint(list(grid[joint]), robot, trajectory, joint)
+        for other in plan.alternatives:
+            for axes, values in zip(grid[joint], _curves(other.trajectory), strict=True):
+                axes.plot(other.trajectory.time, values[:, joint], color=_OTHER, linewidth=0.9, zorder=1)
     for axes in grid[-1]:
         axes.set_xlabel("time [s]")
     figure.suptitle(f"{robot.name} in {plan.scene.name}: {plan.status.value}, {trajectory.duration:.2f} s")
     figure.savefig(file, dpi=110)
+
+
+def _curves(trajectory: Trajectory) -> tuple[Float, Float, Float]:
+    return trajectory.position, trajectory.velocity, trajectory.acceleration
 
 
 def _draw_joint(row: list[Axes], robot: Robot, trajectory: Trajectory, joint: int) -> None:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import diffplan as dp
+from diffplan import spline
 from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planners import diffusion
 from diffplan.planners.base import Candidate
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.problem import Problem
@@ -78,7 +80,7 @@ def test_the_prior_sees_the_scene_and_the_unconditioned_one_without_guidance_doe
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_candidates_of_a_round_are_clear_and_the_shortest_comes_first(problem: Problem, kind: str) -> None:
-    planner = _planner(problem, seeds=kind, rounds=1, batch=16)
+    planner = _planner(problem, seeds=kind, rounds=1, batch=16, repair=False)
     candidates = list(planner.candidates(problem, seed=0, deadline=np.inf))
     assert candidates
     assert {c.source for c in candidates} == {"random-seeds" if kind == "random" else "diffusion"}
@@ -97,6 +99,23 @@ def test_candidates_of_a_round_are_clear_and_the_shortest_comes_first(problem: P
 def _length(candidate: Candidate) -> float:
     curve = basis(len(candidate.control), 64) @ candidate.control
     return round(float(np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()), 4)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch, level: float
+) -> None:
+    """All samples are the straight line through the wall, and a few steps do not push them out."""
+    planners = [_planner(problem, rounds=1, repair=repair, repair_level=level) for repair in (False, True)]
+    through = spline.straight(problem.start, problem.goals[[1] * 8], 16)
+    monkeypatch.setattr(DiffusionPlanner, "sample", lambda self, problem, refiner, goals, generator: through)
+    monkeypatch.setattr(diffusion, "_DEMANDS", tuple(replace(demand, steps=8) for demand in diffusion._DEMANDS))
+    without, mended, again = (
+        list(planner.candidates(problem, seed=0, deadline=np.inf)) for planner in (*planners, planners[1])
+    )
+    assert without == []
+    assert {candidate.source for candidate in mended} == {"repair"}
+    assert [c.control.tolist() for c in mended] == [c.control.tolist() for c in again]
 
 
 def test_goals_are_shared_out_in_turn_nearest_first(problem: Problem) -> None:
@@ -136,6 +155,8 @@ def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
         ({"batch": 1.5}, "wrong type"),
         ({"seeds": "prior2"}, "prior, unconditioned, random"),
         ({"horizon": 3}, "horizon"),
+        ({"repair": 1}, "wrong type"),
+        ({"repair_level": 1.5}, "repair_level: not a level"),
         ({"horizon": 18}, "multiples of"),
         ({"steps": 100_000}, "sampling steps"),
     ],

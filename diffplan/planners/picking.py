@@ -1,0 +1,54 @@
+"""From a refined batch to candidates: the best clear paths drawn tight, and the one that is nearly clear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from diffplan.planners.base import Candidate
+from diffplan.planners.ways import Ways
+from diffplan.problem import Problem
+from diffplan.refine import Refined, Refiner
+
+_FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
+"""How the best of a round are looked at again: three times as many configurations, until all are clear."""
+_ALMOST = -0.004
+
+
+def tight(
+    problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, *, most: int, source: str
+) -> list[Candidate]:
+    """Return the best `most` clear paths of a batch drawn tight, shortest first; sample i aims at goal `goal_of[i]`."""
+    best = _chosen(problem, pushed, most)
+    if len(best) == 0:
+        return []
+    fine = Refiner(refiner.model, refiner.world, replace(refiner.config, **_FINE), costs=refiner.costs)
+    found = fine.push(pushed.control[best])
+    best = best[found.clear]
+    drawn = fine.tighten(found.control[found.clear])
+    return [
+        Candidate(control=drawn.control[i], goal_index=int(goal_of[best[i]]), source=source)
+        for i in np.argsort(drawn.length, kind="stable")
+    ]
+
+
+def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str) -> list[Candidate]:
+    """Return the path nearest to clear of those that are not, if it lacks little: the spheres are not the robot."""
+    almost = np.flatnonzero(~pushed.clear & (pushed.slack > _ALMOST))
+    best = almost[np.argsort(-pushed.slack[almost], kind="stable")][:1]
+    return [Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=source) for i in best]
+
+
+def _chosen(problem: Problem, pushed: Refined, most: int) -> np.ndarray:
+    """Return the indices of the shortest clear paths; where alternatives are wanted, of different ways first."""
+    clear = np.flatnonzero(pushed.clear)
+    clear = clear[np.argsort(pushed.length[clear], kind="stable")]
+    if not problem.alternatives:
+        return clear[:most]
+    ways, different = Ways(problem.robot, problem.scene), []
+    for i in clear:
+        if not any(ways.same(pushed.control[i], pushed.control[j]) for j in different):
+            different.append(i)
+    rest = [i for i in clear if i not in different]
+    return np.array([*different, *rest], dtype=int)[: max(most, len(different))]
