@@ -39,6 +39,8 @@ class RefineConfig:
     pull: float = 1.0
     tighten_steps: int = 10
     tighten_pushes: int = 2
+    weigh_steps: int = 30
+    weigh_pushes: int = 6
     points_per_control: int = 4
 
 
@@ -46,7 +48,7 @@ class RefineConfig:
 class Refined:
     """A refined batch: `control` [batch, n, dof], whether each is `clear`, its least slack [m] and length [rad].
 
-    Slack is clearance less what is wanted; negative where a path is not clear.
+    Slack is clearance less what is wanted; negative where a path is not clear. The user's costs count as length.
     """
 
     control: Float
@@ -150,37 +152,84 @@ class Refiner:
         """Return the user's weighted costs [batch] of paths, and a capped covariant step [batch, n - 2, dof] down."""
         if not self.costs:
             return np.zeros(len(control)), np.zeros_like(control[:, 1:-1])
-        matrix = self._basis(control)
-        value, gradient = weighted_sum(self.costs, matrix @ control)
-        return value, covariant_step(value, matrix[:, 1:-1].T @ gradient, self.config.max_step)
+        value, slope = self._weighted(control)
+        return value, covariant_step(value, slope, self.config.max_step)
 
     def tighten(self, control: Float) -> Refined:
         """Draw clear paths [batch, n, dof] tight: pull towards the straight line, push out again, keep what is clear.
 
-        The user's costs pull too, and count by their weight against the length.
-
-        Each path keeps its own pull, halved whenever the pulled path cannot be cleared.
+        Each path keeps its own pull, halved whenever the pulled path cannot be cleared. Where the user has costs,
+        paths go down the slope of length and costs instead (`_weigh`).
         """
+        if self.costs:
+            return self._weigh(control)
         c, robot = self.config, self.model.robot
         straight = spline.straight(control[:, 0], control[:, -1], control.shape[1])
         best = control.copy()
         *_, least = self.evaluate(best, gradient=False)
         pull = np.full((len(control), 1, 1), c.pull)
-        value, wish = self.wishes(best)
         for _ in range(c.tighten_steps):
             trial = best.copy()
-            trial[:, 1:-1] += pull * (straight - best)[:, 1:-1] - pull / c.pull * wish
+            trial[:, 1:-1] += pull * (straight - best)[:, 1:-1]
             for _ in range(c.tighten_pushes):
                 cost, slope, slack = self.evaluate(trial)
                 step = covariant_step(cost, slope, c.max_step) * (slack < 0)[:, None, None]
                 trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
             *_, slack = self.evaluate(trial, gradient=False)
-            trial_value, trial_wish = self.wishes(trial)
-            better = (slack >= 0) & (_lengths(trial) + trial_value < _lengths(best) + value)
+            better = (slack >= 0) & (_lengths(trial) < _lengths(best))
             best[better], least[better] = trial[better], slack[better]
-            value, wish = np.where(better, trial_value, value), np.where(better[:, None, None], trial_wish, wish)
             pull[~better] /= 2
         return self._result(best, least)
+
+    def _weigh(self, control: Float) -> Refined:
+        """Lead clear paths [batch, n, dof] down the covariant slope of length plus costs, keeping what is clear.
+
+        Each path keeps its own stride: the farthest that a joint of a control point moves in a step, longer after a
+        step that served and half as long after one that did not.
+        """
+        c, robot = self.config, self.model.robot
+        best = control.copy()
+        *_, least = self.evaluate(best, gradient=False)
+        total, slope = self._objective(best)
+        stride = np.full((len(best), 1, 1), c.max_step)
+        for _ in range(c.weigh_steps):
+            direction = metric_inverse(best.shape[1]) @ slope
+            trial = best.copy()
+            trial[:, 1:-1] -= stride * direction / (np.abs(direction).max(axis=(1, 2), keepdims=True) + 1e-12)
+            trial[:, 1:-1] = np.clip(trial[:, 1:-1], robot.lower, robot.upper)
+            for _ in range(c.weigh_pushes):
+                cost, away, slack = self.evaluate(trial)
+                if (slack >= 0).all():
+                    break
+                step = covariant_step(cost, away, c.max_step) * (slack < 0)[:, None, None]
+                trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
+            else:
+                *_, slack = self.evaluate(trial, gradient=False)
+            trial_total, trial_slope = self._objective(trial)
+            better = (slack >= 0) & (trial_total < total)
+            best[better], least[better] = trial[better], slack[better]
+            total[better], slope[better] = trial_total[better], trial_slope[better]
+            stride *= np.where(better, 1.5, 0.5)[:, None, None]
+        return self._result(best, least)
+
+    def _objective(self, control: Float) -> tuple[Float, Float]:
+        """Return length plus weighted costs [batch] in rad, and the gradient on the inner control points."""
+        value, slope = self._weighted(control)
+        n = control.shape[1]
+        edges = np.diff(spline.basis(n, 4 * n), axis=0)
+        steps = edges @ control
+        lengths = np.linalg.norm(steps, axis=2, keepdims=True)
+        return lengths.sum(axis=(1, 2)) + value, edges[:, 1:-1].T @ (steps / (lengths + 1e-12)) + slope
+
+    def _weighted(self, control: Float) -> tuple[Float, Float]:
+        """Return the user's weighted costs [batch] and their gradient on the inner control points.
+
+        Costs are smooth: as many places as `push` looks at are enough for them, however finely collisions are sought.
+        """
+        n = control.shape[1]
+        matrix = spline.basis(n, RefineConfig.points_per_control * (n - 1) + 1)
+        value, gradient = weighted_sum(self.costs, matrix @ control)
+        return value, matrix[:, 1:-1].T @ gradient
 
     def _slack(self, result: Evaluation) -> Float:
         """Return by how much the clearances [batch, points] exceed what is wanted, ends with less room excused."""
@@ -194,4 +243,5 @@ class Refiner:
         return spline.basis(n, self.config.points_per_control * (n - 1) + 1)
 
     def _result(self, control: Float, least: Float) -> Refined:
-        return Refined(control=control, clear=least >= 0, slack=least, length=_lengths(control))
+        length = self._objective(control)[0] if self.costs else _lengths(control)
+        return Refined(control=control, clear=least >= 0, slack=least, length=length)
