@@ -1,0 +1,184 @@
+"""Suites: whole or absent, resumable, the same whoever makes them; and what is promised of the shipped ones."""
+
+import gzip
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffplan.assets import shipped_suites
+from diffplan.benchmark.suites import load_cases
+from diffplan.data.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
+from diffplan.data.layout import obstacle_record
+from diffplan.data.problems import KINDS, DrawnProblem, draw_problem
+from diffplan.data.suites import RECIPES, SuiteConfig, SuiteMaker, beyond_random_seeds, make_suite, solvable
+from diffplan.errors import InputError
+from diffplan.formats.problems_file import load_problems
+from diffplan.geometry import Pose
+from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.planning import outside_limits
+from diffplan.problem import Problem
+from diffplan.robot import Robot
+from diffplan.scene import Box, Scene
+from diffplan.simulation.certificate import Certifier
+
+LEAST = {"hard": 300, "seen": 200, "unseen": 200}
+
+
+def small(folder: Path, **changes: object) -> SuiteConfig:
+    config = SuiteConfig(out=folder / "some.json.gz", kind="unseen", count=3, seed=5, workers=2)
+    return replace(config, **changes)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three problems made by two workers, beside which another run was killed while writing the second."""
+    config = small(tmp_path_factory.mktemp("suite"))
+    config.parts.mkdir()
+    (config.parts / "00001.json.partial").write_bytes(b"half a pro")
+    make_suite(config, show=False)
+    return config.out
+
+
+@pytest.fixture(scope="module")
+def model() -> CollisionModel:
+    return CollisionModel(Robot.load("panda"))
+
+
+def test_a_run_leaves_the_suite_and_nothing_else(made: Path) -> None:
+    assert [file.name for file in made.parent.iterdir()] == ["some.json.gz"]
+    suite = load_problems(made)
+    assert [entry.id for entry in suite.entries] == ["drawers/0", "window/1", "drawers/2"]
+    assert "--kind unseen --count 3 --seed 5" in json.loads(gzip.decompress(made.read_bytes()))["description"]
+
+
+def test_a_problem_depends_on_seed_and_index_only(made: Path, tmp_path: Path) -> None:
+    stored = json.loads(gzip.decompress(made.read_bytes()))["problems"]
+    maker = SuiteMaker(small(tmp_path, workers=1))
+    for index in (2, 0):
+        assert [found for found in maker.attempts(index) if found is not None] == [stored[index]]
+    other = SuiteMaker(small(tmp_path, seed=6))
+    assert [found for found in other.attempts(0) if found is not None] != [stored[0]]
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    config = small(tmp_path, workers=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("diffplan.data.suites._assemble", lambda config: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            make_suite(replace(config, count=2), show=False)
+    kept = config.part(0)
+    problem = json.loads(kept.read_text())
+    kept.write_text(json.dumps(problem | {"id": "drawers/kept"}))
+    with pytest.raises(InputError, match=r"made\.json: seed: made in another way \(found 5\)"):
+        make_suite(replace(config, seed=6), show=False)
+    make_suite(config, show=False)
+    assert load_problems(config.out).entries[0].id == "drawers/kept"
+    assert gzip.decompress(config.out.read_bytes()).replace(b"drawers/kept", b"drawers/0") == gzip.decompress(
+        made.read_bytes()
+    )
+    assert not config.parts.exists()
+
+
+def test_a_suite_that_is_there_is_not_overwritten(made: Path) -> None:
+    with pytest.raises(InputError, match="there already"):
+        make_suite(small(made.parent), show=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("seed", 0), ("count", 0), ("workers", 0), ("kind", "harder"), ("out", Path("suite.yaml"))]
+)
+def test_settings_that_make_no_suite_are_refused_by_name(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(InputError, match=key):
+        small(tmp_path, **{key: value})
+
+
+def swing(model: CollisionModel, *boxes: Box) -> tuple[Obstacles, Problem]:
+    """A swing of the arm about its base, and what stands in its way."""
+    start, goal = model.robot.configuration("home").copy(), model.robot.configuration("home").copy()
+    start[0], goal[0] = 0.9, -0.9
+    start[1] = goal[1] = 0.1
+    scene = Scene(obstacles=boxes)
+    return Obstacles.pack([scene]), Problem(robot=model.robot, scene=scene, start=start, goals=goal[None])
+
+
+def test_a_swing_past_a_post_is_not_beyond_random_seeds_but_one_through_walls_is(model: CollisionModel) -> None:
+    world, easy = swing(model, Box(name="post", size=(0.05, 0.05, 0.5), pose=Pose(xyz=(0.6, 0.0, 0.3))))
+    assert not beyond_random_seeds(model, world, easy, number=16, seed=0)
+    assert solvable(model, world, easy, seed=0)
+    walls = [Box(name=f"wall{x}", size=(3.0, 0.04, 3.0), pose=Pose(xyz=(x, 0.0, 0.5))) for x in (1.6, -1.6)]
+    world, closed = swing(model, *walls)
+    assert beyond_random_seeds(model, world, closed, number=16, seed=0)
+    assert beyond_random_seeds(model, world, easy, number=0, seed=0)
+
+
+def test_hard_problems_pass_every_test_and_families_take_their_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    pairs: list[DrawnProblem | None] = []
+    monkeypatch.setattr("diffplan.data.suites.draw_problem", lambda *a: pairs.append(draw_problem(*a)) or pairs[-1])
+    monkeypatch.setattr("diffplan.data.suites.beyond_random_seeds", lambda *_, number, seed: not asked.append(number))
+    monkeypatch.setattr("diffplan.data.suites.solvable", lambda *_, seed: len(asked) >= 2)
+    maker = SuiteMaker(small(tmp_path, kind="hard"))
+    found = [problem for problem in maker.attempts(1) if problem is not None]
+    assert len(found) == 1
+    assert asked == [16, 16]
+    assert found[0]["id"] == "bin_in_shelf/1"
+    assert pairs[-1] is not None
+    assert KINDS[pairs[-1].kind] == "place-place"
+    assert found[0]["start"] == pairs[-1].start.round(4).tolist()
+    turns = Counter(RECIPES["hard"].families)
+    assert set(turns) == set(FAMILIES)
+    assert sum(turns[name] for name in TIGHT) > turns.total() / 2
+
+
+def test_every_kind_of_suite_is_shipped_with_the_promised_number_of_problems() -> None:
+    assert set(shipped_suites()) == set(RECIPES) == set(LEAST)
+    for kind, file in shipped_suites().items():
+        suite = load_problems(file)
+        assert suite.name == kind
+        assert len({entry.id for entry in suite.entries}) == len(suite.entries) >= LEAST[kind]
+        families = [RECIPES[kind].families[i % len(RECIPES[kind].families)] for i in range(len(suite.entries))]
+        assert [entry.id for entry in suite.entries] == [f"{family}/{i}" for i, family in enumerate(families)]
+        assert file.stat().st_size < 200_000
+
+
+def test_shipped_suites_go_by_name_and_a_folder_of_that_name_does_not_hide_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unseen").mkdir()
+    assert {case.set for case in load_cases("unseen")} == set(HELD_OUT)
+    with pytest.raises(InputError, match="no scene files"):
+        load_cases("./unseen")
+    with pytest.raises(InputError, match=r"no such suite or scene \(did you mean 'unseen'\?\).*bookshelf.*hard"):
+        load_cases("unsen")
+
+
+def test_no_shipped_problem_lies_in_a_scene_of_the_training_data() -> None:
+    numbers = range(300)
+    families = list(FAMILIES)
+    drawn = [draw_scene(families[i % len(families)], np.random.default_rng([0, i])) for i in numbers]
+    trained = {json.dumps([obstacle_record(obstacle) for obstacle in scene.obstacles]) for scene in drawn}
+    for file in shipped_suites().values():
+        problems = json.loads(gzip.decompress(file.read_bytes()))["problems"]
+        scenes = {json.dumps(problem["obstacles"]) for problem in problems}
+        assert len(scenes) == len(problems)
+        assert not scenes & trained
+    assert not set(HELD_OUT) & set(FAMILIES)
+
+
+@pytest.mark.parametrize("kind", sorted(LEAST))
+def test_shipped_problems_start_and_end_free_and_the_straight_line_is_blocked(kind: str, model: CollisionModel) -> None:
+    entries = load_problems(shipped_suites()[kind]).entries
+    for entry in entries[::15]:
+        with Certifier(model.robot, entry.scene) as certifier:
+            for q in (entry.start, *entry.goals):
+                assert outside_limits(model.robot, q) == ""
+                assert certifier.check(q).free
+    for entry in entries:
+        assert not model.edge_free(Obstacles.pack([entry.scene]), entry.start, entry.goals[0])
