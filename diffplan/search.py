@@ -70,11 +70,9 @@ class Search:
         """Try a planner's candidates until there are enough ways or the time is up; return whether there is one."""
         if self.complete:
             return True
-        clock, last_round = perf_counter(), np.inf
+        clock, last_round = perf_counter(), FURTHER_ROUNDS if self.ways else np.inf
         candidates: Iterator[Candidate] = planner.candidates(self.problem, seed=self.seed, deadline=deadline)
         for candidate in candidates:
-            if self.ways:
-                last_round = min(last_round, candidate.round + FURTHER_ROUNDS)
             if candidate.round > last_round:
                 break
             trajectory = None if self._known(candidate) else self.retime(candidate.control, self.problem.robot)
@@ -82,6 +80,8 @@ class Search:
             self.plan_time += now - clock
             if trajectory is not None:
                 self._judge(trajectory, replace(candidate, source=prefix + candidate.source))
+            if self.ways:
+                last_round = min(last_round, candidate.round + FURTHER_ROUNDS)
             clock = perf_counter()
             if self.complete or clock > deadline:
                 break

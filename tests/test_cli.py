@@ -200,3 +200,17 @@ def test_the_package_offers_its_names_and_no_others():
     assert {"Robot", "Scene", "Plan", "plan", "solve", "PoseGoal"} <= set(dir(diffplan))
     with pytest.raises(AttributeError, match="no attribute 'Bocks'"):
         diffplan.__getattr__("Bocks")
+
+
+def test_a_plan_file_is_a_warm_start_and_alternatives_are_counted(scene, tmp_path, capfd):
+    file = tmp_path / "plan.json"
+    query = ["plan", scene(), "--query", "free", "--no-fallback"]
+    assert main([*query, "--out", str(file)]) == 0
+    capfd.readouterr()
+    assert main([*query, "--warm-start", str(file), "--alternatives", "1", "--json"]) == 0
+    out, err = capfd.readouterr()
+    printed = json.loads(out)
+    assert printed["position"] == json.loads(file.read_text())["position"] or printed["alternatives"]
+    assert err.count("alternative ") == len(printed["alternatives"])
+    assert "no such file" in _refused(capfd, *query, "--warm-start", str(tmp_path / "none.json"))
+    assert "alternatives" in _refused(capfd, *query, "--alternatives", "-1")
