@@ -29,28 +29,31 @@ from diffplan.robot import Robot
 FORMAT = "diffplan/value@1"
 POINTS = 32
 """How many points of the curve the network looks at."""
+_ROUND = 0.05
+"""Where the network's view of a derivative is rounded off about zero [s], so that the gradient stays finite."""
 
 
 class ValueNet(nn.Module):
     """One number for each x_t [b, K, dof] at t [b]: the down half of the U-Net over points of the curve, flattened.
 
-    It sees the derivative of the curve by its parameter, and its magnitude, at `POINTS` even parameters, in units of
-    the joints' velocity limits: the traversal time depends on nothing else, and any number of control points gives as
-    many inputs. So the last layers may tell the curve's parts apart (flattened, as in Diffuser) and yet the horizon can
-    change after training.
+    It sees the first two derivatives of the curve by its parameter at `POINTS` even parameters, in units of the joints'
+    velocity and acceleration limits: the traversal time depends on nothing else, and any number of control points gives
+    as many inputs. So the last layers may tell the curve's parts apart (flattened, as in Diffuser) and yet the horizon
+    can change after training.
 
     Args:
         config: the shape; `condition` must be 0.
-        pace: the time [dof] in s that each joint needs for one normalised unit at its velocity limit.
+        limits: the joints' velocity and acceleration limits [2, dof] in normalised units per s and s^2.
     """
 
-    def __init__(self, config: UnetConfig, pace: Tensor) -> None:
+    def __init__(self, config: UnetConfig, limits: Tensor) -> None:
         super().__init__()
         self.config = config
-        self.pace: Tensor
-        self.register_buffer("pace", pace.float())
+        self.limits: Tensor
+        self.register_buffer("limits", limits.float())
         widths = [config.dim * m for m in config.mults]
-        inputs = [2 * config.dof, *widths[1:]]
+        channels = 4 * config.dof + 2
+        inputs = [channels, *widths[1:]]
         self.levels = nn.ModuleList(Level(a, b, config.blocks, config) for a, b in zip(inputs, widths, strict=True))
         self.shrink = nn.ModuleList(nn.Linear(2 * a, b) for a, b in pairwise(widths))
         self.widths = [width for level in self.levels for width in level.widths]  # pyright: ignore
@@ -63,12 +66,12 @@ class ValueNet(nn.Module):
         self.shifts = nn.Linear(config.dim, sum(self.widths))
         flat = widths[-1] * (POINTS // config.multiple)
         hidden = 4 * config.dim
-        self.out = nn.Sequential(nn.Linear(flat + config.dim, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.out = nn.Sequential(nn.Linear(flat + channels + config.dim, hidden), nn.SiLU(), nn.Linear(hidden, 1))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Return one number [b] for x_t [b, K, dof] (normalised, ends without noise) at steps t [b]."""
-        needed = (_derivative(x_t.shape[1]).to(x_t) @ x_t) * self.pace
-        x = torch.cat((needed, needed.abs()), dim=2)
+        x = torch.cat(self._seen(x_t), dim=2)
+        mean = x.mean(dim=1)  # past the group norms, which take the size of things away
         angle = t.to(x.dtype)[:, None] * self.frequency
         time = self.time(torch.cat((angle.sin(), angle.cos()), dim=1))
         shifts = iter(self.shifts(time).split(self.widths, dim=1))
@@ -77,13 +80,33 @@ class ValueNet(nn.Module):
             if number:
                 x = self.shrink[number - 1](x.reshape(batch, x.shape[1] // 2, -1))
             x = level(x, shifts)
-        return self.out(torch.cat((x.reshape(batch, -1), time), dim=1))[:, 0]
+        return self.out(torch.cat((x.reshape(batch, -1), mean, time), dim=1))[:, 0]
+
+    def _seen(self, x_t: Tensor) -> tuple[Tensor, ...]:
+        """Return what the first level sees of paths: everything in s, each [b, POINTS, channels].
+
+        The times that the joints' velocity and acceleration limits ask for at each point, the largest of each, whether
+        a joint speeds up or slows down along the curve, and its direction (noise averages out only with its sign).
+        """
+        first, second = (matrix.to(x_t) for matrix in _derivatives(x_t.shape[1]))
+        velocity, acceleration = (first @ x_t) / self.limits[0], (second @ x_t) / self.limits[1]
+        at_speed = (velocity.square() + _ROUND**2).sqrt()
+        at_force = (acceleration.square() + _ROUND**4).sqrt().sqrt()
+        sense = velocity / at_speed * acceleration / at_force
+        return velocity, at_speed, at_force, sense, at_speed.amax(2, keepdim=True), at_force.amax(2, keepdim=True)
 
 
 @lru_cache(maxsize=16)
-def _derivative(horizon: int) -> Tensor:
-    """Return the matrix [POINTS, horizon] from control points to the curve's derivative."""
-    return torch.from_numpy(spline.basis(horizon, POINTS, 1).copy())
+def _derivatives(horizon: int) -> tuple[Tensor, Tensor]:
+    """Return the matrices [POINTS, horizon] from control points to the curve's first and second derivative."""
+    first, second = (torch.from_numpy(spline.basis(horizon, POINTS, order).copy()) for order in (1, 2))
+    return first, second
+
+
+def normalised_limits(robot: Robot) -> Tensor:
+    """Return a robot's velocity and acceleration limits [2, dof] for normalised joint positions."""
+    half_range = (robot.upper - robot.lower) / 2
+    return torch.from_numpy(np.stack([robot.velocity, robot.acceleration]) / half_range)
 
 
 def straight_time(way: Float, velocity: Float, acceleration: Float) -> Float:
@@ -208,7 +231,7 @@ def load_value(path: Path) -> Value:
         if not (isinstance(unet, dict) and isinstance(schedule, dict) and isinstance(training, dict)):
             raise TypeError("unet, schedule and training must be mappings")
         config = UnetConfig(**{**unet, "mults": tuple(unet["mults"])})
-        net = ValueNet(config, torch.zeros(config.dof))
+        net = ValueNet(config, torch.ones(2, config.dof))
         net.load_state_dict({key: value.float() for key, value in tensors.items()})
         return Value(
             net=net.eval().requires_grad_(False),

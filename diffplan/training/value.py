@@ -22,7 +22,7 @@ from diffplan.data.returns import Returns
 from diffplan.diffusion.prior import read_tensors, write_tensors
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
-from diffplan.diffusion.value import Value, ValueNet, straight_time
+from diffplan.diffusion.value import Value, ValueNet, normalised_limits, straight_time
 from diffplan.errors import DiffplanError, InputError
 from diffplan.geometry import Float
 from diffplan.robot import Robot
@@ -188,11 +188,11 @@ class ValueTrainer:
         self.tracking = returns.tracking[~np.isnan(returns.tracking)]
         self.mean, self.std = float(self.train.excess.mean()), float(self.train.excess.std())
         shape = UnetConfig(dof=robot.dof, dim=config.dim, mults=config.mults, blocks=config.blocks)
-        pace = torch.from_numpy((robot.upper - robot.lower) / 2 / robot.velocity)
+        limits = normalised_limits(robot)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator_of(config.seed, _WEIGHTS, 0).initial_seed())
-            self.net = ValueNet(shape, pace)
-        self.average = ValueNet(shape, pace).requires_grad_(False)
+            self.net = ValueNet(shape, limits)
+        self.average = ValueNet(shape, limits).requires_grad_(False)
         self.average.load_state_dict(self.net.state_dict())
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
         self.done = 0
@@ -200,7 +200,7 @@ class ValueTrainer:
     def step(self) -> float:
         """Do one step and return its loss.
 
-        Time backwards, and any joint mirrored, a path takes as long: both are drawn for each group.
+        Backwards a path takes as long: the direction is drawn for each group.
 
         Raises:
             FloatingPointError: if the loss is not finite; nothing was changed.
@@ -212,8 +212,7 @@ class ValueTrainer:
         generator = generator_of(c.seed, _STEP, self.done)
         x = self.train.x[rows]
         back = torch.rand((len(x), 1, 1, 1), generator=generator) < 0.5
-        mirrored = torch.rand((len(x), 1, 1, x.shape[3]), generator=generator) < 0.5
-        x = torch.where(mirrored, -1.0, 1.0) * torch.where(back, x.flip(2), x)
+        x = torch.where(back, x.flip(2), x)
         t = torch.randint(1, c.noise_steps + 1, (len(x),), generator=generator)
         t = torch.where(torch.rand(len(x), generator=generator) < c.clean, 0, t)
         error = self._predict(self.net, x, t, generator) - (self.train.excess[rows] - self.mean) / self.std

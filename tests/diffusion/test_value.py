@@ -9,7 +9,7 @@ import torch
 from diffplan import spline
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
-from diffplan.diffusion.value import Value, ValueNet, load_value, save_value, straight_time
+from diffplan.diffusion.value import Value, ValueNet, load_value, normalised_limits, save_value, straight_time
 from diffplan.errors import InputError
 from diffplan.retime import retime
 from diffplan.robot import Robot
@@ -20,10 +20,9 @@ PANDA = Robot.load("panda")
 @pytest.fixture(scope="module")
 def value() -> Value:
     torch.manual_seed(0)
-    pace = torch.from_numpy((PANDA.upper - PANDA.lower) / 2 / PANDA.velocity)
     limits = {key: tuple(map(float, getattr(PANDA, key))) for key in ("lower", "upper", "velocity", "acceleration")}
     return Value(
-        net=ValueNet(UnetConfig(dof=7, dim=16, mults=(1, 2)), pace).requires_grad_(False),
+        net=ValueNet(UnetConfig(dof=7, dim=16, mults=(1, 2)), normalised_limits(PANDA)).requires_grad_(False),
         schedule=Schedule(),
         joint_names=PANDA.joint_names,
         mean=0.3,
