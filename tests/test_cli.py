@@ -212,5 +212,5 @@ def test_a_plan_file_is_a_warm_start_and_alternatives_are_counted(scene, tmp_pat
     printed = json.loads(out)
     assert printed["position"] == json.loads(file.read_text())["position"] or printed["alternatives"]
     assert err.count("alternative ") == len(printed["alternatives"])
-    assert "no such file" in _refused(capfd, *query, "--warm-start", str(tmp_path / "none.json"))
+    assert "No such file" in _refused(capfd, *query, "--warm-start", str(tmp_path / "none.json"))
     assert "alternatives" in _refused(capfd, *query, "--alternatives", "-1")
