@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 PLANNERS = {
     "diffusion": "samples of the trained prior, guided and refined by collision costs",
-    "rrtconnect": "RRT-Connect with path simplification (OMPL)",
+    "rrtconnect": "RRT-Connect by OMPL, first path, simplified (Kuffner and LaValle, ICRA 2000)",
+    "rrtstar": "RRT* by OMPL (Karaman and Frazzoli, IJRR 2011)",
+    "bitstar": "BIT*, batch informed trees, by OMPL (Gammell et al., ICRA 2015)",
+    "aorrtc": "AORRTC, RRT-Connect for ever lower cost, by OMPL (Wilson et al., RA-L 2025)",
+    "prmstar": "PRM* roadmap by OMPL (Karaman and Frazzoli, IJRR 2011)",
     "chomp": "CHOMP as published, with MoveIt's parameters and recovery",
     "chomp-multi": "the same, restarted from random smooth paths",
     "chomp-tuned": "CHOMP with parameters of ours, and restarts",
@@ -22,6 +26,10 @@ PLANNERS = {
 _HOME = {
     "diffusion": "diffusion:DiffusionPlanner",
     "rrtconnect": "sampling:RRTConnectPlanner",
+    "rrtstar": "sampling:RRTStarPlanner",
+    "bitstar": "sampling:BITStarPlanner",
+    "aorrtc": "sampling:AORRTCPlanner",
+    "prmstar": "sampling:PRMStarPlanner",
     "chomp": "chomp:ChompPlanner",
     "chomp-multi": "chomp:ChompMultiPlanner",
     "chomp-tuned": "chomp:ChompTunedPlanner",

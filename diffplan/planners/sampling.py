@@ -1,28 +1,65 @@
-"""The sampling planner: RRT-Connect, shortcuts, and a B-spline that stays where the path is free."""
+"""The sampling planners: OMPL's search on our compiled checks, shortcuts, a B-spline that stays where it is free."""
 
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
+from ompl import geometric as og
+from typing_extensions import Self
 
 from diffplan import spline
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.planners.base import Candidate, Planner
+from diffplan.planners.base import Candidate, Options, Planner
+from diffplan.planners.optimal import (
+    AORRTCConfig,
+    BITStarConfig,
+    OptimisingConfig,
+    RRTStarConfig,
+    aorrtc,
+    bit_star,
+    rrt_star,
+)
+from diffplan.planners.options import configured, require_positive
 from diffplan.planners.polyline import length, rounded, shortcut
-from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
+from diffplan.planners.roadmap import PRMStarConfig, prm_star
+from diffplan.planners.trees import Checker, Query, connect
 from diffplan.problem import Problem
 
-# (margin beyond the ends' own [m], iterations): the certificate wants some distance, narrow places allow none.
-_ATTEMPTS = ((0.005, 2_000), (0.0, 4_000), (0.01, 2_000), (0.0, 20_000), (0.005, 10_000))
+# (margin beyond the ends' own [m], share of the iterations): the certificate wants some distance, narrow places allow
+# none. Attempts go through them in turn, and the n-th takes n times as many iterations.
+_ATTEMPTS = ((0.005, 1), (0.0, 2), (0.01, 1), (0.0, 10), (0.005, 5))
+_SHORTCUTS = 60  # attempts after OMPL's simplification
+_SIMPLIFY = 2_000  # turns of OMPL's simplification at most
 _SPACINGS = (0.6, 0.3, 0.15, 0.08, 0.04)  # [rad] between control points, the smoothest curve first
 _SLACK = 0.001  # [m] the ends may touch the margin
 _DEEPEST = -0.02  # [m] more than the spheres stick out: an end deeper than this is in collision
 _SAMPLING = 0.02  # [rad] between checks on the curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class RRTConnectConfig:
+    """Options of RRT-Connect: longest tree edge `range` [rad].
+
+    An attempt gives up after `iterations` turns of OMPL's loop (later attempts take more). `simplify`: OMPL's path
+    simplification, and a few shortcuts.
+    """
+
+    iterations: int = 2_000
+    range: float = 1.0
+    simplify: bool = True
+
+    def __post_init__(self) -> None:
+        require_positive(self, "iterations", "range")
+
+
+Config = TypeVar("Config", bound="RRTConnectConfig | OptimisingConfig")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,14 +73,30 @@ class _Ends:
     self_margin: float
 
 
-class RRTConnectPlanner(Planner):
-    """OMPL's RRT-Connect with simplification, shortcuts and rounding; new seeds and margins until the deadline.
+class SamplingPlanner(Planner, Generic[Config]):
+    """A planner of OMPL with new seeds and margins until the deadline, simplification, shortcuts and rounding.
 
     The sphere model is a little larger than the robot, so an end may seem to touch; the allowed depth is what the ends
     need. Attempts with a larger margin first leave such ends along the collision gradient.
     """
 
-    name = "rrtconnect"
+    defaults: Config
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config: Config = self.defaults if config is None else config
+
+    @classmethod
+    def from_options(cls, options: Options) -> Self:
+        """Return the planner with some of its options changed.
+
+        Raises:
+            InputError: for an unknown option, or a value that makes no sense.
+        """
+        return cls(configured(cls.defaults, options, cls.name))
+
+    @abstractmethod
+    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+        """Return OMPL's best path, None if none is found in so many iterations."""
 
     def prepare(self, problem: Problem) -> None:
         """Pack the robot and compile the kernel."""
@@ -61,19 +114,100 @@ class RRTConnectPlanner(Planner):
         rng = np.random.default_rng(seed)
         attempt = 0
         while time.perf_counter() < deadline:
-            extra, iterations = _ATTEMPTS[attempt % len(_ATTEMPTS)]
+            extra, share = _ATTEMPTS[attempt % len(_ATTEMPTS)]
             attempt += 1
             checker = Checker(
                 model=model, world=world, margin=ends.margin + extra, self_margin=min(ends.self_margin + extra, 0.005)
             )
-            tree = TreeConfig(iterations=iterations * attempt)
-            path = _path(checker, ends, rng, config=tree, deadline=deadline)
+            path = self._path(
+                checker, ends, rng, iterations=self.config.iterations * share * attempt, deadline=deadline
+            )
             control = None if path is None else _curve(checker, ends, path)
             if control is None:
                 continue
             goal = int(np.argmin(np.linalg.norm(ends.goals - control[-1], axis=1)))
             control[-1] = ends.goals[goal]
             yield Candidate(control=control, goal_index=int(ends.index[goal]), source=self.name, round=attempt)
+
+    def _path(
+        self, checker: Checker, ends: _Ends, rng: np.random.Generator, *, iterations: int, deadline: float
+    ) -> Float | None:
+        """Return a polyline [m, dof] that keeps the checker's margins but for the ways out of the ends."""
+        loose = replace(checker, margin=ends.margin, self_margin=ends.self_margin)
+        start = retreat(checker, loose, ends.start)
+        goals = [retreat(checker, loose, goal) for goal in ends.goals]
+        kept = [i for i, goal in enumerate(goals) if goal is not None]
+        if start is None or not kept:
+            return None
+        targets = np.array([goals[i] for i in kept])
+        query = Query(checker, start, targets, seed=int(rng.integers(2**31 - 2)), deadline=deadline)
+        found = self.search(query, iterations)
+        if found is None:
+            return None
+        path = query.polyline(found, simplify=_SIMPLIFY if self.config.simplify else 0)
+        if self.config.simplify:
+            path = shortcut(path, checker.edge_free, rng, attempts=_SHORTCUTS)
+        if not np.array_equal(path[0], start):
+            return None
+        goal = ends.goals[kept[int(np.argmin(np.linalg.norm(targets - path[-1], axis=1)))]]
+        head = [] if np.array_equal(start, ends.start) else [ends.start]
+        tail = [] if np.allclose(path[-1], goal, rtol=0.0, atol=1e-9) else [goal]
+        return np.vstack([*head, path, *tail])
+
+
+class RRTConnectPlanner(SamplingPlanner[RRTConnectConfig]):
+    """RRT-Connect (Kuffner and LaValle, ICRA 2000); it stops at its first path."""
+
+    name = "rrtconnect"
+    defaults = RRTConnectConfig()
+
+    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+        """Return the first path."""
+        return connect(query, reach=self.config.range, iterations=iterations)
+
+
+class RRTStarPlanner(SamplingPlanner[RRTStarConfig]):
+    """RRT* (Karaman and Frazzoli, IJRR 2011)."""
+
+    name = "rrtstar"
+    defaults = RRTStarConfig()
+
+    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+        """Return the path when improving it ends."""
+        return rrt_star(query, self.config, iterations)
+
+
+class BITStarPlanner(SamplingPlanner[BITStarConfig]):
+    """BIT* (Gammell, Srinivasa and Barfoot, ICRA 2015)."""
+
+    name = "bitstar"
+    defaults = BITStarConfig()
+
+    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+        """Return the path when improving it ends."""
+        return bit_star(query, self.config, iterations)
+
+
+class AORRTCPlanner(SamplingPlanner[AORRTCConfig]):
+    """AORRTC (Wilson et al., RA-L 2025)."""
+
+    name = "aorrtc"
+    defaults = AORRTCConfig()
+
+    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+        """Return the path when improving it ends."""
+        return aorrtc(query, self.config, iterations)
+
+
+class PRMStarPlanner(SamplingPlanner[PRMStarConfig]):
+    """PRM* (Karaman and Frazzoli, IJRR 2011)."""
+
+    name = "prmstar"
+    defaults = PRMStarConfig()
+
+    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+        """Return the path when improving it ends."""
+        return prm_star(query, self.config, iterations)
 
 
 _model = lru_cache(maxsize=4)(CollisionModel)
@@ -96,28 +230,6 @@ def _ends(model: CollisionModel, world: Obstacles, problem: Problem) -> _Ends | 
         margin=float(obstacle[chosen].min()) - _SLACK,
         self_margin=float(own[chosen].min()) - _SLACK,
     )
-
-
-def _path(
-    checker: Checker, ends: _Ends, rng: np.random.Generator, *, config: TreeConfig, deadline: float
-) -> Float | None:
-    """Return a polyline [m, dof] that keeps the checker's margins but for the ways out of the ends."""
-    loose = replace(checker, margin=ends.margin, self_margin=ends.self_margin)
-    start = retreat(checker, loose, ends.start)
-    goals = [retreat(checker, loose, goal) for goal in ends.goals]
-    kept = [i for i, goal in enumerate(goals) if goal is not None]
-    if start is None or not kept:
-        return None
-    targets = np.array([goals[i] for i in kept])
-    seed = int(rng.integers(2**31 - 2))
-    path = rrt_connect(checker, start, targets, seed=seed, config=config, deadline=deadline)
-    if path is None:
-        return None
-    path = shortcut(path, checker.edge_free, rng, attempts=200)
-    goal = ends.goals[kept[int(np.argmin(np.linalg.norm(targets - path[-1], axis=1)))]]
-    head = [] if np.array_equal(start, ends.start) else [ends.start]
-    tail = [] if np.allclose(path[-1], goal, rtol=0.0, atol=1e-9) else [goal]
-    return np.vstack([*head, path, *tail])
 
 
 def retreat(checker: Checker, loose: Checker, q: Float, *, steps: int = 40) -> Float | None:
@@ -151,10 +263,11 @@ def _curve(checker: Checker, ends: _Ends, path: Float) -> Float | None:
     if total < 1e-6:
         return np.repeat(path[:1], 8, axis=0)
     points = int(np.ceil(total / _SAMPLING)) + 2
+    cap = max(checker.margin, checker.self_margin, 0.0) + 0.01  # more need not be known
     for spacing in _SPACINGS:
         control = rounded(path, spacing)
         curve = spline.basis(len(control), points) @ control
-        obstacle, own = checker.model.clearance(checker.world, curve, checker.scene)
+        obstacle, own = checker.model.clearance(checker.world, curve, checker.scene, cap=cap)
         away = np.minimum(np.abs(curve - path[0]).max(axis=1), np.abs(curve - path[-1]).max(axis=1))
         near = away < 0.4
         if np.all(obstacle >= np.where(near, ends.margin, checker.margin - _SLACK)) and np.all(

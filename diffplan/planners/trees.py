@@ -1,4 +1,4 @@
-"""RRT-Connect by OMPL with our compiled checker: the core of the sampling planner and of the training data."""
+"""OMPL set up with our compiled checker, and RRT-Connect: the core of the sampling planners and training data."""
 
 from __future__ import annotations
 
@@ -41,11 +41,15 @@ class Checker:
             self.world, a, b, self.scene, step=self.step, margin=self.margin, self_margin=self.self_margin
         )
 
+    def all_free(self, q: Float) -> np.ndarray:
+        """Which of many configurations [n, dof] keep the margins; one compiled call."""
+        cap = max(self.margin, self.self_margin, 0.0) + 0.01
+        obstacle, own = self.model.clearance(self.world, q, self.scene, cap=cap)
+        return (obstacle >= self.margin) & (own >= self.self_margin)
+
     def path_free(self, path: Float) -> bool:
         """Whether every edge of a polyline [m, dof] keeps the margins; one compiled call for the whole of it."""
-        least = max(self.margin, self.self_margin)
-        obstacle, own = self.model.clearance(self.world, dense(path, self.step), self.scene, cap=max(least, 0.0) + 0.01)
-        return bool(np.all(obstacle >= self.margin) and np.all(own >= self.self_margin))
+        return bool(self.all_free(dense(path, self.step)).all())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +65,102 @@ class TreeConfig:
             raise ValueError(f"reach and iterations must be positive: {self}")
 
 
-class _Motion(ob.MotionValidator):
-    """An edge check by one compiled call."""
+class Edges(ob.MotionValidator):
+    """Edge checks by one compiled call each; counts them, and after `deadline` [s, perf_counter] calls none free.
 
-    def __init__(self, si: ob.SpaceInformation, checker: Checker, dof: int) -> None:
+    OMPL has loops that no termination condition ends; they all end when nothing is free any more.
+    """
+
+    def __init__(self, si: ob.SpaceInformation, checker: Checker, deadline: float) -> None:
         super().__init__(si)
         self._check = checker.edge_free
-        self._joints = slice(0, dof)
+        self._dof = checker.model.robot.dof
+        self._deadline = deadline
+        self.count = 0
 
     def checkMotion(self, a: ob.State, b: ob.State, *_rest: object) -> bool:
-        return self._check(_array(a, self._joints), _array(b, self._joints))
+        """Whether the straight edge between two states is free."""
+        self.count += 1
+        if time.perf_counter() > self._deadline:
+            return False
+        return self._check(configuration_of(a, self._dof), configuration_of(b, self._dof))
 
 
-def _array(state: ob.State, joints: slice) -> Float:
-    return np.array(cast("ob.RealVectorStateType", state)[joints])
+class Query:
+    """One question to OMPL: the joint space within the robot's limits, our edge checks, a start and several goals.
+
+    OMPL draws the seed of each new generator from one global generator. A query seeds that one again, and all OMPL
+    objects must be made anew for each query; then one seed gives one answer, whatever ran before in the process, as
+    long as the deadline is not reached. Queries must not run in parallel threads.
+    """
+
+    def __init__(self, checker: Checker, start: Float, goals: Float, *, seed: int, deadline: float = np.inf) -> None:
+        """Prepare a query from start [dof] to goals [k, dof]; `deadline` in `time.perf_counter` seconds."""
+        ou.RNG.setSeed(seed % (2**31 - 1) + 1)
+        robot = checker.model.robot
+        self.checker, self.start, self.seed, self.deadline = checker, start, seed, deadline
+        self.dof = robot.dof
+        self.found_at: float | None = None
+        """When the planner had its first path [s, perf_counter], as it reports it."""
+        space = ob.RealVectorStateSpace(robot.dof)
+        bounds = ob.RealVectorBounds(robot.dof)
+        for i in range(robot.dof):
+            bounds.setLow(i, float(robot.lower[i]))
+            bounds.setHigh(i, float(robot.upper[i]))
+        space.setBounds(bounds)
+        self.si = ob.SpaceInformation(space)
+        # Every edge check covers both ends, so states need no check of their own.
+        self.si.setStateValidityChecker(ob.AllValidStateValidityChecker(self.si))
+        self.edges = Edges(self.si, checker, deadline)
+        self.si.setMotionValidator(self.edges)
+        self.si.setup()
+        self.definition = ob.ProblemDefinition(self.si)
+        self.definition.addStartState(self.state(start))
+        self.aim(goals)
+
+    def aim(self, goals: Float) -> None:
+        """Make these the goals [k, dof]."""
+        self.goals = goals
+        goal = ob.GoalStates(self.si)
+        for q in goals:
+            goal.addState(self.state(q))
+        self.definition.setGoal(goal)
+
+    def state(self, q: Float) -> ob.State:
+        """Return joint positions [dof] as an OMPL state."""
+        state = self.si.allocState()
+        cast("ob.RealVectorStateType", state)[0 : self.dof] = q.tolist()
+        return state
+
+    def path(self, polyline: Float) -> og.PathGeometric:
+        """Return a polyline [m, dof] as OMPL's path."""
+        path = og.PathGeometric(self.si)
+        for q in polyline:
+            path.append(self.state(q))
+        return path
+
+    def stop_after(self, iterations: int) -> ob.PlannerTerminationCondition:
+        """Return a condition that holds after so many calls, or after the deadline."""
+        return ob.PlannerTerminationCondition(_limit(iterations, self.deadline))
+
+    def solution(self) -> og.PathGeometric | None:
+        """Return the best exact solution that a planner has found."""
+        if not self.definition.hasExactSolution():
+            return None
+        path = self.definition.getSolutionPath()
+        assert isinstance(path, og.PathGeometric)
+        return path
+
+    def polyline(self, path: og.PathGeometric, *, simplify: int = 0) -> Float:
+        """Return a path as a polyline [m, dof], simplified by OMPL in so many turns of its loop if `simplify` > 0."""
+        if simplify:
+            og.PathSimplifier(self.si).simplify(path, self.stop_after(simplify))
+        return np.array([configuration_of(state, self.dof) for state in path.getStates()])
+
+
+def configuration_of(state: ob.State, dof: int) -> Float:
+    """Return the joint positions [dof] of an OMPL state."""
+    return np.array(cast("ob.RealVectorStateType", state)[0:dof])
 
 
 def rrt_connect(
@@ -88,49 +174,24 @@ def rrt_connect(
 ) -> Float | None:
     """Return a free polyline [m, dof] from start [dof] to one of goals [k, dof]; None if none was found in time.
 
-    OMPL draws the seed of each new generator from one global generator. Every call here seeds that one again and makes
-    all OMPL objects anew, so one seed gives one answer as long as `deadline` (`time.perf_counter` seconds) is not
-    reached, whatever ran before in the process; calls must not run in parallel threads.
+    One seed gives one answer as long as `deadline` (`time.perf_counter` seconds) is not reached, see `Query`.
     Source: Kuffner and LaValle, "RRT-Connect: an efficient approach to single-query path planning", ICRA 2000.
     """
     config = config or TreeConfig()
-    ou.RNG.setSeed(seed % (2**31 - 1) + 1)
-    robot = checker.model.robot
-    space = ob.RealVectorStateSpace(robot.dof)
-    bounds = ob.RealVectorBounds(robot.dof)
-    for i in range(robot.dof):
-        bounds.setLow(i, float(robot.lower[i]))
-        bounds.setHigh(i, float(robot.upper[i]))
-    space.setBounds(bounds)
-    si = ob.SpaceInformation(space)
-    si.setStateValidityChecker(ob.AllValidStateValidityChecker(si))  # every edge check covers both ends
-    si.setMotionValidator(_Motion(si, checker, robot.dof))
-    si.setup()
-    definition = ob.ProblemDefinition(si)
-    definition.addStartState(_state(si, start))
-    goal = ob.GoalStates(si)
-    for q in goals:
-        goal.addState(_state(si, q))
-    definition.setGoal(goal)
-    planner = og.RRTConnect(si)
-    planner.setRange(config.reach)
-    planner.setProblemDefinition(definition)
+    query = Query(checker, start, goals, seed=seed, deadline=deadline)
+    path = connect(query, reach=config.reach, iterations=config.iterations)
+    return None if path is None else query.polyline(path, simplify=config.iterations if config.simplify else 0)
+
+
+def connect(query: Query, *, reach: float, iterations: int) -> og.PathGeometric | None:
+    """Return the first path of RRT-Connect with tree edges up to `reach` [rad]; None within so many turns."""
+    planner = og.RRTConnect(query.si)
+    planner.setRange(reach)
+    planner.setProblemDefinition(query.definition)
     planner.setup()
-    stop = ob.PlannerTerminationCondition(_limit(config.iterations, deadline))
-    planner.solve(stop)
-    if not definition.hasExactSolution():
-        return None
-    path = definition.getSolutionPath()
-    assert isinstance(path, og.PathGeometric)
-    if config.simplify:
-        og.PathSimplifier(si).simplify(path, ob.PlannerTerminationCondition(_limit(config.iterations, deadline)))
-    return np.array([_array(state, slice(0, robot.dof)) for state in path.getStates()])
-
-
-def _state(si: ob.SpaceInformation, q: Float) -> ob.State:
-    state = si.allocState()
-    cast("ob.RealVectorStateType", state)[0 : len(q)] = q.tolist()
-    return state
+    planner.solve(query.stop_after(iterations))
+    query.found_at = time.perf_counter()
+    return query.solution()
 
 
 def _limit(iterations: int, deadline: float) -> Callable[[], bool]:
