@@ -44,7 +44,7 @@ class TrainConfig:
     blocks: int = 1
     noise_steps: int = 100
     data_std: float = 0.25
-    steps: int = 30_000
+    steps: int = 26_000
     batch: int = 128
     rate: float = 1e-3
     warm_up: int = 500
