@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from diffplan.errors import DiffplanError as DiffplanError
     from diffplan.errors import InputError as InputError
     from diffplan.geometry import Pose as Pose
+    from diffplan.named_costs.terms import avoid as avoid
+    from diffplan.named_costs.terms import prefer as prefer
+    from diffplan.named_costs.terms import upright as upright
     from diffplan.planning import plan as plan
     from diffplan.planning import solve as solve
     from diffplan.problem import Plan as Plan
@@ -54,6 +57,9 @@ _HOME = {
     "Problem": "problem",
     "Plan": "problem",
     "Status": "problem",
+    "avoid": "named_costs.terms",
+    "prefer": "named_costs.terms",
+    "upright": "named_costs.terms",
     "plan": "planning",
     "solve": "planning",
 }
