@@ -8,9 +8,10 @@ and with them, by the hull property, the curve.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,11 @@ from diffplan import spline
 from diffplan.costs import Cost, weighted_sum
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Evaluation, Obstacles
+
+Slope: TypeAlias = Callable[[Float], tuple[Float, Float]]
+"""Maps control points to values [batch] and their gradients."""
+_SECOND = 3.0
+"""How many rad of path length a second is worth where both count: what a tight path covers in one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,8 @@ class RefineConfig:
     tighten_pushes: int = 2
     weigh_steps: int = 30
     weigh_pushes: int = 6
+    hasten_steps: int = 10
+    hasten_pushes: int = 3
     points_per_control: int = 4
 
 
@@ -159,10 +167,10 @@ class Refiner:
         """Draw clear paths [batch, n, dof] tight: pull towards the straight line, push out again, keep what is clear.
 
         Each path keeps its own pull, halved whenever the pulled path cannot be cleared. Where the user has costs,
-        paths go down the slope of length and costs instead (`_weigh`).
+        paths go down the slope of length and costs instead (`_descend`).
         """
         if self.costs:
-            return self._weigh(control)
+            return self._descend(control, self._objective, self.config.weigh_steps, self.config.weigh_pushes)
         c, robot = self.config, self.model.robot
         straight = spline.straight(control[:, 0], control[:, -1], control.shape[1])
         best = control.copy()
@@ -181,23 +189,37 @@ class Refiner:
             pull[~better] /= 2
         return self._result(best, least)
 
-    def _weigh(self, control: Float) -> Refined:
-        """Lead clear paths [batch, n, dof] down the covariant slope of length plus costs, keeping what is clear.
+    def hasten(self, control: Float, duration: Slope) -> Refined:
+        """Lead clear paths [batch, n, dof] down the slope of their duration, and of the user's costs, kept clear.
+
+        `duration` returns times [batch] in s and their gradients [batch, n, dof], such as those of the learned value.
+        """
+        c = self.config
+        return self._descend(control, lambda paths: self.haste(paths, duration), c.hasten_steps, c.hasten_pushes)
+
+    def haste(self, control: Float, duration: Slope) -> tuple[Float, Float]:
+        """Return duration plus weighted costs [batch] in rad of path length, and the gradient on the inner points."""
+        time, slope = duration(control)
+        value, down = self._weighted(control) if self.costs else (0.0, 0.0)
+        return _SECOND * time + value, _SECOND * slope[:, 1:-1] + down
+
+    def _descend(self, control: Float, objective: Slope, steps: int, pushes: int) -> Refined:
+        """Lead clear paths [batch, n, dof] down the covariant slope of an objective, keeping what is clear.
 
         Each path keeps its own stride: the farthest that a joint of a control point moves in a step, longer after a
-        step that served and half as long after one that did not.
+        step that served and half as long after one that did not. After a step a path is pushed out `pushes` times.
         """
         c, robot = self.config, self.model.robot
         best = control.copy()
         *_, least = self.evaluate(best, gradient=False)
-        total, slope = self._objective(best)
+        total, slope = objective(best)
         stride = np.full((len(best), 1, 1), c.max_step)
-        for _ in range(c.weigh_steps):
+        for _ in range(steps):
             direction = metric_inverse(best.shape[1]) @ slope
             trial = best.copy()
             trial[:, 1:-1] -= stride * direction / (np.abs(direction).max(axis=(1, 2), keepdims=True) + 1e-12)
             trial[:, 1:-1] = np.clip(trial[:, 1:-1], robot.lower, robot.upper)
-            for _ in range(c.weigh_pushes):
+            for _ in range(pushes):
                 cost, away, slack = self.evaluate(trial)
                 if (slack >= 0).all():
                     break
@@ -205,7 +227,7 @@ class Refiner:
                 trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
             else:
                 *_, slack = self.evaluate(trial, gradient=False)
-            trial_total, trial_slope = self._objective(trial)
+            trial_total, trial_slope = objective(trial)
             better = (slack >= 0) & (trial_total < total)
             best[better], least[better] = trial[better], slack[better]
             total[better], slope[better] = trial_total[better], trial_slope[better]

@@ -170,3 +170,22 @@ def test_tightening_to_the_straight_line_does_not_round_its_ends(model: Collisio
     tight = _refiner(model).tighten(control)
     assert np.count_nonzero(np.any(tight.control != control, axis=(1, 2))) > 20
     assert np.array_equal(tight.control[:, [0, -1]], control[:, [0, -1]])
+
+
+def test_hastening_lowers_the_duration_it_is_given_and_keeps_paths_clear(
+    model: CollisionModel, blocked: np.ndarray
+) -> None:
+    def duration(control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The squared distance of the inner points of joint 2 from 0.3 rad, as if it were seconds."""
+        off = np.zeros_like(control)
+        off[:, 1:-1, 1] = control[:, 1:-1, 1] - 0.3
+        return (off**2).sum(axis=(1, 2)), 2 * off
+
+    refiner = _refiner(model, POST)
+    pushed = refiner.push(blocked)
+    clear = pushed.control[pushed.clear]
+    assert len(clear) >= 4
+    found = refiner.hasten(clear, duration)
+    assert found.clear.all()
+    assert np.array_equal(found.control[:, [0, -1]], clear[:, [0, -1]])
+    assert np.all(duration(found.control)[0] < duration(clear)[0])

@@ -19,6 +19,7 @@ from diffplan.diffusion.prior import Prior, load_prior, prior_file
 from diffplan.diffusion.repair import colliding_stretch, renoised
 from diffplan.diffusion.samplers import ddim
 from diffplan.diffusion.unet import fastest_products
+from diffplan.diffusion.value import Value, load_value, value_file
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
@@ -41,9 +42,9 @@ class DiffusionConfig:
     clear, and offers the shortest. `seeds`: `prior` samples the trained prior under guidance, `unconditioned` the same
     prior blind to the scene, `random` takes smooth random curves instead (the control without learning). `threads` are
     those of torch and the kernel: batches are small, and a second thread waits long beside any busy process.
-    `repair` has the best failures of a round tried again before the next: the stretch that collides is bent by smooth
-    noise, the rest kept. `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and
-    denoises it.
+    `value` ranks a round's paths by their learned traversal time, and leads the first down its slope. `repair` has the
+    best failures of a round tried again before the next: the stretch that collides is bent by smooth noise, the rest
+    kept. `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and denoises it.
     """
 
     seeds: str = "prior"
@@ -57,6 +58,7 @@ class DiffusionConfig:
     guidance_steps: int = 1
     tighten_best: int = 4
     threads: int = 1
+    value: bool = False
     repair: bool = True
     repair_level: float = 0.0
 
@@ -119,6 +121,8 @@ class DiffusionPlanner(Planner):
             if self.config.horizon % multiple:
                 allowed = f"multiples of {multiple}"
                 raise InputError("does not fit the prior", key="horizon", value=self.config.horizon, allowed=allowed)
+        if self.config.value:
+            _value(problem.robot.name).check(problem.robot)
         _warm_up(problem.robot, self.config)
         _model(problem.robot)
 
@@ -193,7 +197,8 @@ class DiffusionPlanner(Planner):
     def _tight(
         self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str
     ) -> list[Candidate]:
-        return tight(problem, refiner, pushed, goal_of, most=self.config.tighten_best, source=source)
+        value = _value(problem.robot.name) if self.config.value else None
+        return tight(problem, refiner, pushed, goal_of, most=self.config.tighten_best, source=source, value=value)
 
     def share_out(self, problem: Problem, batch: int) -> np.ndarray:
         """Return which goal each sample of the batch aims at: all in turn, nearest first."""
@@ -254,6 +259,11 @@ def _control(x0: Tensor, problem: Problem, goals: Float) -> Float:
 @lru_cache(maxsize=4)
 def _prior(robot: str) -> Prior:
     return load_prior(prior_file(robot), products=fastest_products())
+
+
+@lru_cache(maxsize=4)
+def _value(robot: str) -> Value:
+    return load_value(value_file(robot))
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from diffplan.diffusion.value import Value
 from diffplan.planners.base import Candidate
 from diffplan.planners.ways import Ways
 from diffplan.problem import Problem
@@ -14,12 +15,23 @@ from diffplan.refine import Refined, Refiner
 _FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
 """How the best of a round are looked at again: three times as many configurations, until all are clear."""
 _ALMOST = -0.004
+_HASTENED = 1
 
 
 def tight(
-    problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, *, most: int, source: str
+    problem: Problem,
+    refiner: Refiner,
+    pushed: Refined,
+    goal_of: np.ndarray,
+    *,
+    most: int,
+    source: str,
+    value: Value | None = None,
 ) -> list[Candidate]:
-    """Return the best `most` clear paths of a batch drawn tight, shortest first; sample i aims at goal `goal_of[i]`."""
+    """Return the best `most` clear paths of a batch drawn tight; sample i aims at goal `goal_of[i]`.
+
+    Shortest first; with a learned value those that it takes for the fastest, the first of them led down its slope.
+    """
     best = _chosen(problem, pushed, most)
     if len(best) == 0:
         return []
@@ -27,10 +39,12 @@ def tight(
     found = fine.push(pushed.control[best])
     best = best[found.clear]
     drawn = fine.tighten(found.control[found.clear])
-    return [
-        Candidate(control=drawn.control[i], goal_index=int(goal_of[best[i]]), source=source)
-        for i in np.argsort(drawn.length, kind="stable")
-    ]
+    control, order = drawn.control, np.argsort(drawn.length, kind="stable")
+    if value is not None and len(best):
+        order = np.argsort(fine.haste(control, value.duration_and_gradient)[0], kind="stable")
+        first = order[:_HASTENED]
+        control[first] = fine.hasten(control[first], value.duration_and_gradient).control
+    return [Candidate(control=control[i], goal_index=int(goal_of[best[i]]), source=source) for i in order]
 
 
 def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str) -> list[Candidate]:

@@ -174,3 +174,12 @@ def test_a_prior_for_other_joint_limits_is_refused(problem: Problem) -> None:
     narrow = replace(problem.robot, lower=problem.robot.lower + 0.1)
     with pytest.raises(dp.InputError, match="other joint limits"):
         DiffusionPlanner().prepare(replace(problem, robot=narrow))
+
+
+def test_the_learned_value_puts_a_path_first_that_it_takes_for_faster(problem: Problem) -> None:
+    value = diffusion.load_value(diffusion.value_file(problem.robot.name))
+    first = {}
+    for on in (False, True):
+        found = _planner(problem, value=on, batch=16).candidates(problem, seed=0, deadline=np.inf)
+        first[on] = next(iter(found)).control[None]
+    assert value.duration(first[True]) < value.duration(first[False])
