@@ -39,12 +39,13 @@ class DiffusionConfig:
     """Options of the diffusion planner.
 
     Each round samples a batch, twice as large as the last (`batch` to `largest_batch`), refines it until a share is
-    clear, and offers the shortest. `seeds`: `prior` samples the trained prior under guidance, `unconditioned` the same
+    clear, and offers the shortest. `seeds`: `prior` samples the trained prior, `unconditioned` the same
     prior blind to the scene, `random` takes smooth random curves instead (the control without learning). `threads` are
     those of torch and the kernel: batches are small, and a second thread waits long beside any busy process.
-    `value` ranks a round's paths by their learned traversal time, and leads the first down its slope. `repair` has the
-    best failures of a round tried again before the next: the stretch that collides is bent by smooth noise, the rest
-    kept. `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and denoises it.
+    `guidance_steps` move the clean estimate inside every reverse step (user costs get one at least). `value` ranks
+    a round's paths by their learned traversal time, and leads the first down its slope. `repair` has the best failures
+    of a round tried again before the next: the stretch that collides is bent by smooth noise, the rest kept.
+    `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and denoises it.
     """
 
     seeds: str = "prior"
@@ -55,7 +56,7 @@ class DiffusionConfig:
     steps: int = 3
     eta: float = 0.7
     weight: float = 2.0
-    guidance_steps: int = 1
+    guidance_steps: int = 0
     tighten_best: int = 4
     threads: int = 1
     value: bool = False
@@ -241,7 +242,8 @@ class DiffusionPlanner(Planner):
         start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
         features = Feedback(refiner.model, refiner.world) if c.seeds == "prior" else None
         denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight, estimate=estimate)
-        guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=c.guidance_steps), denoiser)
+        steps = max(c.guidance_steps, 1 if problem.costs else 0)
+        guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=steps), denoiser)
         return Inpainted(guided, start, goal)
 
     @property
