@@ -45,6 +45,7 @@ class Search:
     seed: int
     plan_time: float = 0.0
     certify_time: float = 0.0
+    first_path: float | None = None
     ways: list[_Way] = field(default_factory=list)
     rejected: _Way | None = None
 
@@ -75,6 +76,8 @@ class Search:
         for candidate in candidates:
             if candidate.round > last_round:
                 break
+            if self.first_path is None:
+                self.first_path = candidate.first_path_s
             trajectory = None if self._known(candidate) else self.retime(candidate.control, self.problem.robot)
             now = perf_counter()
             self.plan_time += now - clock
@@ -101,6 +104,7 @@ class Search:
         certificate = self._certificate(shown, problem) if shown else None
         status = Status.SOLVED if ways else Status.NOT_CERTIFIED if self.rejected else Status.NO_PATH_FOUND
         message = status.advice
+        first = {} if self.first_path is None else {"first_path": self.first_path}
         if certificate and not ways:
             message = f"last candidate rejected: {certificate.reason}; {message}"
         return Plan(
@@ -117,7 +121,7 @@ class Search:
             certificate=certificate,
             metrics=trajectory_metrics(shown.trajectory) if shown else None,
             costs=_costs(problem, shown.trajectory) if shown else {},
-            timing_s={**times, "plan": self.plan_time, "certify": self.certify_time},
+            timing_s={**times, **first, "plan": self.plan_time, "certify": self.certify_time},
             alternatives=tuple(
                 Alternative(
                     trajectory=way.trajectory,

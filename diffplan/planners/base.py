@@ -20,13 +20,15 @@ Options: TypeAlias = "dict[str, object]"
 class Candidate:
     """A path that a planner believes in: B-spline control points [n, dof], the goal it ends in, and who found it.
 
-    `round` counts the planner's attempts; it never falls.
+    `round` counts the planner's attempts; it never falls. `first_path_s` is when the planner had its first path [s from
+    its beginning], if it tells.
     """
 
     control: Float
     goal_index: int
     source: str
     round: int = 0
+    first_path_s: float | None = None
 
 
 class Planner(ABC):

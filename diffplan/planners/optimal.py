@@ -14,7 +14,7 @@ from ompl import geometric as og
 
 from diffplan.errors import InputError
 from diffplan.planners.options import require_positive
-from diffplan.planners.trees import Query
+from diffplan.planners.trees import Query, configuration_of
 
 GOOD_ENOUGH = 1.001
 """A path no longer than so many straight lines to the nearest goal is not improved any more."""
@@ -188,7 +188,10 @@ def _improved(
     enough = GOOD_ENOUGH * float(np.linalg.norm(query.goals - query.start, axis=1).min())
     stop = Improving(query, config, lambda: planner.bestCost().value(), iterations=iterations, enough=enough)
     planner.solve(ob.PlannerTerminationCondition(stop))
-    return shorter(best, query.solution())
+    found = query.solution()
+    if found is not None and not np.array_equal(configuration_of(found.getState(0), query.dof), query.start):
+        found = None  # AORRTC of OMPL 2.0.1 can put a path together that begins at the goal (the same pull request)
+    return shorter(best, found)
 
 
 def shorter(one: og.PathGeometric | None, other: og.PathGeometric | None) -> og.PathGeometric | None:

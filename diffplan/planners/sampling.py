@@ -32,9 +32,8 @@ from diffplan.planners.roadmap import PRMStarConfig, prm_star
 from diffplan.planners.trees import Checker, Query, connect
 from diffplan.problem import Problem
 
-# (margin beyond the ends' own [m], share of the iterations): the certificate wants some distance, narrow places allow
-# none. Attempts go through them in turn, and the n-th takes n times as many iterations.
-_ATTEMPTS = ((0.005, 1), (0.0, 2), (0.01, 1), (0.0, 10), (0.005, 5))
+_MARGINS = (0.0, 0.005, 0.01, 0.015)
+"""Margins beyond the ends' own [m]: the certificate wants some distance, narrow places allow none."""
 _SHORTCUTS = 60  # attempts after OMPL's simplification
 _SIMPLIFY = 2_000  # turns of OMPL's simplification at most
 _SPACINGS = (0.6, 0.3, 0.15, 0.08, 0.04)  # [rad] between control points, the smoothest curve first
@@ -112,47 +111,60 @@ class SamplingPlanner(Planner, Generic[Config]):
         if ends is None:
             return
         rng = np.random.default_rng(seed)
-        attempt = 0
+        begin, first_path = time.perf_counter(), None
+        attempt = failures = 0
+        level = 1
         while time.perf_counter() < deadline:
-            extra, share = _ATTEMPTS[attempt % len(_ATTEMPTS)]
             attempt += 1
+            extra = _MARGINS[level]
             checker = Checker(
                 model=model, world=world, margin=ends.margin + extra, self_margin=min(ends.self_margin + extra, 0.005)
             )
-            path = self._path(
-                checker, ends, rng, iterations=self.config.iterations * share * attempt, deadline=deadline
-            )
+            iterations = self.config.iterations * (failures + 1) ** 2
+            path, found_at = self._path(checker, ends, rng, iterations=iterations, deadline=deadline)
+            if found_at is not None and first_path is None:
+                first_path = found_at - begin
             control = None if path is None else _curve(checker, ends, path)
             if control is None:
+                failures += 1
+                level = max(level - 1, 0)
                 continue
             goal = int(np.argmin(np.linalg.norm(ends.goals - control[-1], axis=1)))
             control[-1] = ends.goals[goal]
-            yield Candidate(control=control, goal_index=int(ends.index[goal]), source=self.name, round=attempt)
+            yield Candidate(
+                control=control,
+                goal_index=int(ends.index[goal]),
+                source=self.name,
+                round=attempt,
+                first_path_s=first_path,
+            )
+            level = min(level + 1, len(_MARGINS) - 1)  # one more is wanted, most likely for want of clearance
 
     def _path(
         self, checker: Checker, ends: _Ends, rng: np.random.Generator, *, iterations: int, deadline: float
-    ) -> Float | None:
-        """Return a polyline [m, dof] that keeps the checker's margins but for the ways out of the ends."""
+    ) -> tuple[Float | None, float | None]:
+        """Return a polyline [m, dof], and when there was a first one [s, perf_counter]; None if there is none.
+
+        It keeps the checker's margins but for the ways out of the ends.
+        """
         loose = replace(checker, margin=ends.margin, self_margin=ends.self_margin)
         start = retreat(checker, loose, ends.start)
         goals = [retreat(checker, loose, goal) for goal in ends.goals]
         kept = [i for i, goal in enumerate(goals) if goal is not None]
         if start is None or not kept:
-            return None
+            return None, None
         targets = np.array([goals[i] for i in kept])
         query = Query(checker, start, targets, seed=int(rng.integers(2**31 - 2)), deadline=deadline)
         found = self.search(query, iterations)
         if found is None:
-            return None
+            return None, None
         path = query.polyline(found, simplify=_SIMPLIFY if self.config.simplify else 0)
         if self.config.simplify:
             path = shortcut(path, checker.edge_free, rng, attempts=_SHORTCUTS)
-        if not np.array_equal(path[0], start):
-            return None
         goal = ends.goals[kept[int(np.argmin(np.linalg.norm(targets - path[-1], axis=1)))]]
         head = [] if np.array_equal(start, ends.start) else [ends.start]
         tail = [] if np.allclose(path[-1], goal, rtol=0.0, atol=1e-9) else [goal]
-        return np.vstack([*head, path, *tail])
+        return np.vstack([*head, path, *tail]), query.found_at
 
 
 class RRTConnectPlanner(SamplingPlanner[RRTConnectConfig]):

@@ -138,6 +138,11 @@ def test_a_planner_says_when_it_had_its_first_path(problem: Problem) -> None:
     assert checker.path_free(query.polyline(path))
 
 
+def test_the_plan_tells_when_there_was_a_first_path(problem: Problem) -> None:
+    plan = dp.solve(problem, planner="aorrtc", timeout=LONG)
+    assert 0 < plan.timing_s["first_path"] < plan.timing_s["plan"]
+
+
 def _raw(turns: int) -> Options:
     return {"optimise_iterations": turns, "simplify": False}
 
