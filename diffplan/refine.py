@@ -47,7 +47,7 @@ class RefineConfig:
     tighten_pushes: int = 2
     weigh_steps: int = 30
     weigh_pushes: int = 6
-    hasten_steps: int = 10
+    hasten_steps: int = 20
     hasten_pushes: int = 3
     points_per_control: int = 4
 
