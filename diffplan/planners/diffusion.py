@@ -60,7 +60,7 @@ class DiffusionConfig:
     tighten_best: int = 4
     threads: int = 1
     value: bool = False
-    repair: bool = False
+    repair: bool = True
     repair_level: float = 0.0
 
     def __post_init__(self) -> None:
