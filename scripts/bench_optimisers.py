@@ -3,7 +3,8 @@
     python scripts/bench_optimisers.py SUITE PLANNER [PLANNER ...] [--limit 10] [--seconds 2]
 
 `diffplan bench` is the benchmark proper; its deadline is in seconds of the wall clock. The times leave the certificate
-out, the deadline does not. `first`: certified at the first path offered; `offered` and `rejected`: paths that the planner believed in, and
+out, the deadline does not. `first`: certified at the first path offered; `offered` and `rejected`: paths that the
+planner believed in, and
 those of them that the certificate did not.
 """
 

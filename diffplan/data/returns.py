@@ -118,7 +118,8 @@ def vary(control: Float, robot: Robot, rng: np.random.Generator, config: Returns
     count = config.variations
     line = spline.straight(control[0], control[-1], n)
     kept = np.where(rng.random(count) < 0.5, rng.random(count), 1.0)
-    amplitude = np.exp(rng.uniform(*np.log(config.bend), count))
+    least, largest = np.log(config.bend)
+    amplitude = np.exp(rng.uniform(least, largest, count))
     rough = np.where(rng.random(count) < 0.5, rng.uniform(0.0, config.rough, count), 0.0)
     root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
     smooth, white = rng.standard_normal((2, count, n - 2, dof))
