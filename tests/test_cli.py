@@ -189,7 +189,7 @@ def test_ctrl_c_exits_130_with_one_line(scene, tmp_path):
                 break
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert err.strip().splitlines()[-1] == "diffplan: stopped"
     assert "Traceback" not in err
