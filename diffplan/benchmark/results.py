@@ -17,6 +17,13 @@ class Row:
     `certified` is the independent checker's verdict; `status` is a planner status, `error` (the planner raised or
     died) or `killed` (it did not return long after its time limit). `joint_steps` counts the trajectory's samples.
     `dense_contact` is 1 when the dense check found a contact in a certified plan, empty when it was not asked for.
+
+    `offered` counts the paths that the planner (its fallback and a warm start among it) put forward as solutions and
+    that were timed and judged, `rejected` those of them that the certificate refused; `first_rejected` is 1 if the
+    first of them was refused, which alone would have been a false success, and empty if there was none.
+    Of certified plans: `mean_clearance_m` is the mean along the motion of the least clearance from the obstacles;
+    `tracking_error_rad` the largest error of a joint when PyBullet's position control executes the motion, and
+    `executed_contact` is 1 if it touched an obstacle then. None of this counts as planning.
     """
 
     planner: str
@@ -39,6 +46,12 @@ class Row:
     goal_index: int | None = None
     total_time_s: float | None = None
     dense_contact: int | None = None
+    offered: int | None = None
+    rejected: int | None = None
+    first_rejected: int | None = None
+    mean_clearance_m: float | None = None
+    tracking_error_rad: float | None = None
+    executed_contact: int | None = None
     message: str = ""
 
     @property
@@ -93,6 +106,12 @@ def parse(texts: list[str]) -> Row:
         goal_index=_count(text["goal_index"]),
         total_time_s=_number(text["total_time_s"]),
         dense_contact=_count(text["dense_contact"]),
+        offered=_count(text["offered"]),
+        rejected=_count(text["rejected"]),
+        first_rejected=_count(text["first_rejected"]),
+        mean_clearance_m=_number(text["mean_clearance_m"]),
+        tracking_error_rad=_number(text["tracking_error_rad"]),
+        executed_contact=_count(text["executed_contact"]),
         message=text["message"],
     )
 
