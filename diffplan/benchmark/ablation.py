@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
 import numpy as np
 
-from diffplan.benchmark.comparison import AtEqualTime, Change, Curve, at_equal_time, mcnemar_exact, paired_change
+from diffplan.benchmark import comparison
+from diffplan.benchmark.comparison import AtEqualTime, Curve, at_equal_time
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.summary import ALL, counted_time, in_time, summarise
 from diffplan.benchmark.variants import ADAPTIVE, Variant, label
@@ -40,22 +41,10 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
-    """A variant (`after`) against another (`before`) in one mode: success on all `n` runs that both made.
+class Paired(comparison.Paired):
+    """A variant (`after`) against another (`before`) in one mode."""
 
-    `duration` and `path` change over the runs that both have certified.
-    """
-
-    before: str
-    after: str
     mode: str
-    n: int
-    both: int
-    only_before: int
-    only_after: int
-    p_success: float
-    duration: Change
-    path: Change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,25 +180,5 @@ def _time_by_which(share: float, rows: list[Row], limit: float) -> float | None:
 
 
 def _paired(a: str, b: str, mode: int | str, first: list[Row], second: list[Row], limit: float) -> Paired:
-    later = {(row.problem, row.seed): row for row in second}
-    matched = [(row, later[key]) for row in first if (key := (row.problem, row.seed)) in later]
-    good = [(in_time(x, limit), in_time(y, limit)) for x, y in matched]
-    both = [pair for pair, each in zip(matched, good, strict=True) if all(each)]
-    only_a, only_b = good.count((True, False)), good.count((False, True))
-    return Paired(
-        before=a,
-        after=b,
-        mode=str(mode),
-        n=len(matched),
-        both=len(both),
-        only_before=only_a,
-        only_after=only_b,
-        p_success=mcnemar_exact(only_a, only_b),
-        duration=_change([(x.duration_s, y.duration_s) for x, y in both]),
-        path=_change([(x.path_length_rad, y.path_length_rad) for x, y in both]),
-    )
-
-
-def _change(values: Sequence[tuple[float | None, float | None]]) -> Change:
-    known = [(x, y) for x, y in values if x is not None and y is not None]
-    return paired_change([x for x, _ in known], [y for _, y in known])
+    found = replace(comparison.pair(first, second, limit), before=a, after=b)
+    return Paired(mode=str(mode), **vars(found))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.stats import binomtest, wilcoxon
 
+from diffplan.benchmark.results import Row
+from diffplan.benchmark.summary import in_time
 from diffplan.geometry import Float
 
 
@@ -43,6 +46,60 @@ def paired_change(before: Sequence[float], after: Sequence[float]) -> Change:
     moved = (b - a)[b != a]
     p = float(np.asarray(wilcoxon(moved))[1]) if len(moved) else 1.0  # statistic, p-value
     return Change(n=len(a), percent=float(100 * (b.mean() / a.mean() - 1)), p=p)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """A planner (`after`) against another (`before`): success on the `n` runs (problem and seed) that both made.
+
+    `both`, `only_before` and `only_after` count the runs certified in time, `p_success` is McNemar's exact p. Plan
+    time, path and duration change over the runs that both have certified.
+    """
+
+    before: str
+    after: str
+    n: int
+    both: int
+    only_before: int
+    only_after: int
+    p_success: float
+    plan_time: Change
+    path: Change
+    duration: Change
+
+
+def paired(rows: Sequence[Row], time_limit: float) -> list[Paired]:
+    """Compare every two planners, the earlier in the rows as `before`; `time_limit` [s] decides what is a success."""
+    own: dict[str, list[Row]] = {}
+    for row in rows:
+        own.setdefault(row.planner, []).append(row)
+    return [pair(before, after, time_limit) for before, after in combinations(own.values(), 2)]
+
+
+def pair(first: Sequence[Row], second: Sequence[Row], time_limit: float) -> Paired:
+    """Compare the runs of one planner with those of another; both must have some."""
+    later = {(row.problem, row.seed): row for row in second}
+    matched = [(row, later[key]) for row in first if (key := (row.problem, row.seed)) in later]
+    good = [(in_time(x, time_limit), in_time(y, time_limit)) for x, y in matched]
+    both = [two for two, each in zip(matched, good, strict=True) if all(each)]
+    only_before, only_after = good.count((True, False)), good.count((False, True))
+    return Paired(
+        before=first[0].planner,
+        after=second[0].planner,
+        n=len(matched),
+        both=len(both),
+        only_before=only_before,
+        only_after=only_after,
+        p_success=mcnemar_exact(only_before, only_after),
+        plan_time=_change([(x.plan_time_s, y.plan_time_s) for x, y in both]),
+        path=_change([(x.path_length_rad, y.path_length_rad) for x, y in both]),
+        duration=_change([(x.duration_s, y.duration_s) for x, y in both]),
+    )
+
+
+def _change(values: Sequence[tuple[float | None, float | None]]) -> Change:
+    known = [(x, y) for x, y in values if x is not None and y is not None]
+    return paired_change([x for x, _ in known], [y for _, y in known])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
