@@ -138,6 +138,20 @@ class Metrics:
     mean_jerk: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """How the certificate judged the paths that a planner put forward as solutions, and that could be timed.
+
+    `offered` counts them, those of its fallback and an earlier plan's motion among them, `rejected` the refused ones;
+    `first_rejected` tells whether the first was refused (a false success, but for the certificate); None if none was
+    offered.
+    """
+
+    offered: int = 0
+    rejected: int = 0
+    first_rejected: bool | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alternative:
     """Another certified way, with its own goal, certificate and metrics."""
@@ -169,6 +183,7 @@ class Plan:
     timing_s: dict[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
+    judged: Judged = field(default_factory=Judged)
 
     def __post_init__(self) -> None:
         if self.solved and not (self.trajectory and self.certificate and self.certificate.valid):

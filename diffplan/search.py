@@ -14,7 +14,7 @@ from diffplan.geometry import Float
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
 from diffplan.planners.ways import Ways
-from diffplan.problem import Alternative, Certificate, Plan, Problem, Status, Trajectory, trajectory_metrics
+from diffplan.problem import Alternative, Certificate, Judged, Plan, Problem, Status, Trajectory, trajectory_metrics
 from diffplan.robot import Robot
 from diffplan.simulation.certificate import Certifier
 
@@ -37,7 +37,10 @@ class _Way:
 
 @dataclass(kw_only=True)
 class Search:
-    """The certified ways found so far, the last candidate that was rejected, and where the time went."""
+    """The certified ways found so far, the last candidate that was rejected, and where the time went.
+
+    `verdicts` tells of each judged candidate, in order, whether it passed.
+    """
 
     problem: Problem
     certifier: Certifier
@@ -48,6 +51,7 @@ class Search:
     first_path: float | None = None
     ways: list[_Way] = field(default_factory=list)
     rejected: _Way | None = None
+    verdicts: list[bool] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -130,6 +134,11 @@ class Search:
                 )
                 for way in ways[1:]
             ),
+            judged=Judged(
+                offered=len(self.verdicts),
+                rejected=self.verdicts.count(False),
+                first_rejected=not self.verdicts[0] if self.verdicts else None,
+            ),
         )
 
     def _judge(self, trajectory: Trajectory, candidate: Candidate) -> None:
@@ -138,6 +147,7 @@ class Search:
         goals = self.problem.goals[[candidate.goal_index]]
         verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
         self.certify_time += perf_counter() - begin
+        self.verdicts.append(verdict.valid)
         way = _Way(
             trajectory=trajectory,
             control=candidate.control,

@@ -9,9 +9,10 @@ import pytest
 
 import diffplan as dp
 from diffplan import planning, spline
+from diffplan.formats.plan_file import plan_document
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.polyline import resample
-from diffplan.problem import Plan, Problem
+from diffplan.problem import Judged, Plan, Problem
 from diffplan.search import FURTHER_ROUNDS
 from diffplan.simulation.certificate import Certifier
 
@@ -95,11 +96,46 @@ def test_the_search_for_alternatives_ends_a_few_rounds_after_the_first_way(
     assert endless.asked == 1 + FURTHER_ROUNDS + 1
 
 
+class ThroughThenRound(Planner):
+    """Twice the straight line, then the path that was found before."""
+
+    name = "diffusion"
+
+    def __init__(self, found: np.ndarray) -> None:
+        self.found = found
+
+    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+        through = spline.straight(problem.start, problem.goals[0], 8)
+        for control in (through, through, spline.fit(self.found, 32)):
+            yield Candidate(control=control, goal_index=0, source="tries")
+
+
+def test_a_plan_tells_how_many_paths_were_offered_and_refused(
+    plan: Plan, robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan.trajectory is not None
+    planner = ThroughThenRound(plan.trajectory.position)
+    monkeypatch.setattr(planning, "make_planner", lambda name, options=None: planner)
+    hindered = dp.plan(robot, plan.scene, *ends, timeout=100)
+    assert hindered.solved
+    assert hindered.judged == Judged(offered=3, rejected=2, first_rejected=True)
+    assert plan_document(hindered)["judged"] == {"offered": 3, "rejected": 2, "first_rejected": True}
+    free = dp.plan(robot, dp.Scene(), *ends, timeout=100)
+    assert free.judged == Judged(offered=1, rejected=0, first_rejected=False)
+
+
+def test_where_the_ends_are_hopeless_nothing_was_offered(robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray]) -> None:
+    plan = dp.plan(robot, dp.Scene(), ends[0], ends[1] + 10)
+    assert plan.status is dp.Status.GOAL_OUTSIDE_LIMITS
+    assert plan.judged == Judged(offered=0, rejected=0, first_rejected=None)
+
+
 def test_a_motion_that_still_holds_comes_back_as_it_is(plan: Plan, ends: tuple[np.ndarray, np.ndarray]) -> None:
     aside = plan.scene.add(dp.Sphere(name="ball", radius=0.05, pose=dp.Pose(xyz=(-0.6, 0.0, 0.3))))
     again = dp.plan(plan.robot, aside, *ends, warm_start=plan, fallback=False)
     assert (again.solved_by, again.timing_s["plan"] < 0.01) == ("warm-start", True)
     assert again.trajectory is plan.trajectory
+    assert (again.judged.offered, again.judged.rejected) == (1, 0)
     assert again.certificate is not None
     assert again.certificate.valid
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 import traceback
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
+from diffplan.benchmark.motion import dense_contact, measure_motion
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case, load_cases
 from diffplan.planners.base import Options
@@ -26,7 +25,7 @@ class Settings:
     """What all runs of a benchmark share; `dense_check` is a joint step [rad], None for no dense check.
 
     With `variants_of`, what jobs and rows call planners are variants of this planner, which differ in their options;
-    their plans, thousands of them, are not kept.
+    their plans, thousands of them, are neither kept nor executed.
     """
 
     suite: str
@@ -111,6 +110,14 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
             path.parent.mkdir(parents=True, exist_ok=True)
             plan.save(path)
         row = replace(row_of(plan, job), total_time_s=elapsed)
+        if settings.variants_of is None and row.certified:
+            motion = measure_motion(plan)
+            row = replace(
+                row,
+                mean_clearance_m=motion.mean_clearance_m,
+                tracking_error_rad=motion.tracking_error_rad,
+                executed_contact=int(motion.touched),
+            )
         if settings.dense_check is not None and row.certified:
             row = replace(row, dense_contact=int(dense_contact(plan, settings.dense_check)))
     except Exception as error:  # the boundary to any planner: the benchmark goes on and says what happened
@@ -128,6 +135,9 @@ def row_of(plan: Plan, job: Job) -> Row:
         plan_time_s=plan.timing_s.get("plan"),
         certify_time_s=plan.timing_s.get("certify"),
         straight_line_rad=float(np.linalg.norm(plan.goals - plan.start, axis=1).min()) if len(plan.goals) else None,
+        offered=plan.judged.offered,
+        rejected=plan.judged.rejected,
+        first_rejected=None if plan.judged.first_rejected is None else int(plan.judged.first_rejected),
     )
     if plan.trajectory is None or plan.certificate is None or plan.metrics is None:
         return row
@@ -144,26 +154,3 @@ def row_of(plan: Plan, job: Job) -> Row:
         joint_steps=len(plan.trajectory.time),
         goal_index=plan.certificate.goal_index,
     )
-
-
-def dense_samples(position: np.ndarray, step: float) -> np.ndarray:
-    """Return configurations along the polyline `position` [n, dof], no joint moving more than `step` between two."""
-    pieces = [position[:1]]
-    for a, b in pairwise(position):
-        parts = max(1, math.ceil(float(np.abs(b - a).max()) / step))
-        pieces.append(a + (b - a) * (np.arange(1, parts + 1) / parts)[:, None])
-    return np.concatenate(pieces)
-
-
-def dense_contact(plan: Plan, step: float) -> bool:
-    """Whether PyBullet finds a contact (clearance <= 0) at any configuration `step` [rad] apart on the trajectory."""
-    from diffplan.simulation.certificate import Certifier
-
-    if plan.trajectory is None:
-        raise ValueError("a plan without a trajectory cannot be checked")
-    with Certifier(plan.robot, plan.scene) as certifier:
-        for q in dense_samples(plan.trajectory.position, step):
-            check = certifier.check(q)
-            if min(check.clearance_m, check.self_clearance_m) <= 0:
-                return True
-    return False

@@ -63,6 +63,7 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "goals": plan.goals.tolist(),
         **_motion(plan.trajectory, plan.certificate, plan.metrics),
         "costs": dict(plan.costs),
+        "judged": asdict(plan.judged),
         "timing_s": {name: float(seconds) for name, seconds in plan.timing_s.items()},
         "alternatives": [_motion(a.trajectory, a.certificate, a.metrics) for a in plan.alternatives],
         "versions": {"python": platform.python_version(), **_versions()},

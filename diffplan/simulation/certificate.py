@@ -118,6 +118,15 @@ class Certifier:
             self_links=least[1][:2],
         )
 
+    def clearance(self, q: Float) -> float:
+        """Return the least clearance of moving links from the obstacles at q [dof], in m; infinite without obstacles.
+
+        From a hollow mesh farther than 3 cm it is a lower bound.
+        """
+        pairs = np.arange(self._pairs.with_obstacles)
+        near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
+        return near if np.isfinite(near) else float(self._measure(q, pairs, _FAR).min(initial=np.inf))
+
     def certify(self, trajectory: Trajectory, *, start: Float, goals: Float) -> Certificate:
         """Judge a trajectory, its linear interpolation between samples included.
 

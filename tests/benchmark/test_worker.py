@@ -3,11 +3,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from diffplan.benchmark.worker import Job, Settings, _run, dense_samples, row_of
-from diffplan.problem import Certificate, Plan, Status, Trajectory, trajectory_metrics
+from diffplan.benchmark.worker import Job, Settings, _run, row_of
+from diffplan.problem import Certificate, Judged, Plan, Status, Trajectory, trajectory_metrics
 
 JOB = Job(planner="p", case=0, problem="box/1", seed=3)
 
@@ -47,6 +45,7 @@ def _plan(*, status=Status.SOLVED, valid=True):
         certificate=certificate,
         metrics=trajectory_metrics(trajectory),
         timing_s={"plan": 0.2, "certify": 0.3},
+        judged=Judged(offered=3, rejected=2, first_rejected=True),
     )
 
 
@@ -56,6 +55,7 @@ def test_a_row_tells_the_plans_numbers():
     assert (row.plan_time_s, row.certify_time_s, row.joint_steps, row.goal_index) == (0.2, 0.3, 5, 1)
     assert row.path_length_rad == pytest.approx(np.sqrt(7))
     assert row.certified
+    assert (row.offered, row.rejected, row.first_rejected) == (3, 2, 1)
 
 
 def test_a_planners_belief_without_a_valid_certificate_is_no_success():
@@ -76,6 +76,7 @@ def test_a_failure_still_tells_the_straight_line_to_the_nearest_goal():
     )
     row = row_of(plan, JOB)
     assert (row.certified, row.straight_line_rad, row.message, row.status) == (False, 2.0, "advice", "no_path_found")
+    assert (row.offered, row.rejected, row.first_rejected) == (0, 0, None)
 
 
 @dataclass
@@ -91,15 +92,3 @@ def test_a_planner_that_raises_gives_a_row_that_says_where(tmp_path):
     row = _run(_Raising(), JOB, settings)
     assert row.status == "error"
     assert row.message.startswith("RuntimeError: the planner's own fault (test_worker.py:")
-
-
-@given(
-    st.lists(st.lists(st.floats(-3, 3), min_size=2, max_size=2), min_size=1, max_size=5),
-    st.sampled_from([0.01, 0.1, 1.0]),
-)
-def test_dense_samples_hold_every_given_configuration_and_no_longer_step(path, step):
-    position = np.array(path)
-    samples = dense_samples(position, step)
-    assert np.abs(np.diff(samples, axis=0)).max(initial=0.0) <= step * (1 + 1e-9)
-    for q in position:
-        assert np.abs(samples - q).max(axis=1).min() < 1e-12
