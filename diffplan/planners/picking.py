@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from diffplan.diffusion.value import Value
+from diffplan.geometry import Float
 from diffplan.planners.base import Candidate
 from diffplan.planners.ways import Ways
 from diffplan.problem import Problem
@@ -36,15 +37,23 @@ def tight(
     if len(best) == 0:
         return []
     fine = Refiner(refiner.model, refiner.world, replace(refiner.config, **_FINE), costs=refiner.costs)
-    found = fine.push(pushed.control[best])
-    best = best[found.clear]
-    drawn = fine.tighten(found.control[found.clear])
-    control, order = drawn.control, np.argsort(drawn.length, kind="stable")
+    drawn = _drawn(refiner, fine, pushed.control[best])
+    best, control, length = best[drawn.clear], drawn.control[drawn.clear], drawn.length[drawn.clear]
+    order = np.argsort(length, kind="stable")
     if value is not None and len(best):
         order = np.argsort(fine.haste(control, value.duration_and_gradient)[0], kind="stable")
         first = order[:_HASTENED]
         control[first] = fine.hasten(control[first], value.duration_and_gradient).control
     return [Candidate(control=control[i], goal_index=int(goal_of[best[i]]), source=source) for i in order]
+
+
+def _drawn(refiner: Refiner, fine: Refiner, control: Float) -> Refined:
+    """Return paths [batch, n, dof] drawn tight by a look at few configurations, and what a closer look says of them.
+
+    Where none withstands it, all are drawn tight again under the closer look, which takes three times as long.
+    """
+    found = fine.push(refiner.tighten(control).control)
+    return found if found.clear.any() else fine.tighten(fine.push(control).control)
 
 
 def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str) -> list[Candidate]:
