@@ -1,4 +1,4 @@
-"""Guidance by costs: the clean estimate is moved off collisions inside every reverse step.
+"""Guidance: the clean estimate is moved off collisions, or towards a greater value, inside every reverse step.
 
 The costs' gradient moves the clean estimate through the smoothing metric, a few covariant steps at a time, each
 sample for itself, and never farther than a trust region that closes with the noise. Noise that is still to be removed
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from diffplan.diffusion.samplers import Denoiser
 from diffplan.diffusion.schedule import Schedule
+from diffplan.diffusion.value import Value
 from diffplan.diffusion.wrappers import FeedbackDenoiser
 from diffplan.refine import Refiner, covariant_step
 
@@ -80,3 +81,25 @@ class Guided:
             control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step) + refiner.wishes(control)[1]
         shift = np.clip(robot.normalise(control) - x, -trust, trust)
         return torch.from_numpy(np.clip(x + shift, -1.0, 1.0)[:, 1:-1].astype(np.float32))
+
+
+class ValueGuided:
+    """Wraps a denoiser: its clean estimates come out moved up the slope of the learned value J at x_t.
+
+    Diffuser's guidance (Janner et al., 2022, algorithm 1): the mean moves by `scale` times the variance times dJ/dx.
+    Nothing moves farther than `trust` (normalised) times the standard deviation of the noise.
+    """
+
+    def __init__(
+        self, denoiser: Denoiser, value: Value, schedule: Schedule, feedback: FeedbackDenoiser, *, scale: float
+    ) -> None:
+        self.denoiser, self.value, self.schedule, self.feedback = denoiser, value, schedule, feedback
+        self.scale, self.trust = scale, GuidanceConfig.trust
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Return the guided clean estimate [b, K, dof] of x_t at steps t [b] (all the same)."""
+        x0, step = self.denoiser(x_t, t), int(t[0])
+        farthest = self.trust * float(self.schedule.std[step])
+        shift = self.scale * float(self.schedule.var[step]) * self.value.gradient_at(x_t, step)
+        self.feedback.estimate = x0 + shift.clamp(-farthest, farthest)
+        return self.feedback.estimate

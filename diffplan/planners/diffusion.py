@@ -14,10 +14,10 @@ from typing_extensions import Self
 
 from diffplan import spline
 from diffplan.diffusion.feedback import Feedback
-from diffplan.diffusion.guidance import GuidanceConfig, Guided
+from diffplan.diffusion.guidance import GuidanceConfig, Guided, ValueGuided
 from diffplan.diffusion.prior import Prior, load_prior, prior_file
 from diffplan.diffusion.repair import colliding_stretch, renoised
-from diffplan.diffusion.samplers import ddim
+from diffplan.diffusion.samplers import Denoiser, ddim
 from diffplan.diffusion.unet import fastest_products
 from diffplan.diffusion.value import Value, load_value, value_file
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
@@ -43,8 +43,9 @@ class DiffusionConfig:
     prior blind to the scene, `random` takes smooth random curves instead (the control without learning). `threads` are
     those of torch and the kernel: batches are small, and a second thread waits long beside any busy process.
     `guidance_steps` move the clean estimate inside every reverse step (user costs get one at least). `value` ranks
-    a round's paths by their learned traversal time, and leads the first down its slope. `repair` has the best failures
-    of a round tried again before the next: the stretch that collides is bent by smooth noise, the rest kept.
+    a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance` is how
+    strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round tried
+    again before the next: the stretch that collides is bent by smooth noise, the rest kept.
     `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and denoises it.
     """
 
@@ -60,6 +61,7 @@ class DiffusionConfig:
     tighten_best: int = 4
     threads: int = 1
     value: bool = False
+    value_guidance: float = 0.0
     repair: bool = True
     repair_level: float = 0.0
 
@@ -69,6 +71,8 @@ class DiffusionConfig:
         for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best", "threads"):
             if getattr(self, key) < 1:
                 raise InputError("must be positive", key=key, value=getattr(self, key), allowed=">= 1")
+        if self.value_guidance < 0:
+            raise InputError("negative", key="value_guidance", value=self.value_guidance, allowed=">= 0")
         if not 0 <= self.repair_level <= 1:
             raise InputError("not a level", key="repair_level", value=self.repair_level, allowed="0..1")
         if self.horizon < spline.DEGREE + 1:
@@ -122,7 +126,7 @@ class DiffusionPlanner(Planner):
             if self.config.horizon % multiple:
                 allowed = f"multiples of {multiple}"
                 raise InputError("does not fit the prior", key="horizon", value=self.config.horizon, allowed=allowed)
-        if self.config.value:
+        if self.config.value or self.config.value_guidance > 0:
             _value(problem.robot.name).check(problem.robot)
         _warm_up(problem.robot, self.config)
         _model(problem.robot)
@@ -243,7 +247,9 @@ class DiffusionPlanner(Planner):
         features = Feedback(refiner.model, refiner.world) if c.seeds == "prior" else None
         denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight, estimate=estimate)
         steps = max(c.guidance_steps, 1 if problem.costs else 0)
-        guided = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=steps), denoiser)
+        guided: Denoiser = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=steps), denoiser)
+        if c.value_guidance > 0:
+            guided = ValueGuided(guided, _value(robot.name), prior.schedule, denoiser, scale=c.value_guidance)
         return Inpainted(guided, start, goal)
 
     @property

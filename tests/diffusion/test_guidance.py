@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from diffplan import spline
-from diffplan.diffusion.guidance import GuidanceConfig, Guided
+from diffplan.diffusion.guidance import GuidanceConfig, Guided, ValueGuided
+from diffplan.diffusion.prior import load_prior, prior_file
 from diffplan.diffusion.schedule import Schedule
+from diffplan.diffusion.value import Value, load_value, value_file
+from diffplan.diffusion.wrappers import FeedbackDenoiser
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.refine import RefineConfig, Refiner
@@ -26,6 +29,11 @@ def robot() -> Robot:
 def paths(robot: Robot) -> Tensor:
     control = spline.straight(robot.configuration("left"), robot.configuration("right"), 16)
     return torch.from_numpy(robot.normalise(control)).float()[None].repeat(BATCH, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def value() -> Value:
+    return load_value(value_file("panda"))
 
 
 def guided(robot: Robot, paths: Tensor, wall_at: float, config: GuidanceConfig, activation: float = 0.03) -> Guided:
@@ -76,3 +84,33 @@ def test_obstacles_push_from_farther_away_while_there_is_noise(robot: Robot, pat
     wrapper = guided(robot, paths, -0.1, config, activation=float(reach) / 1.5)
     assert torch.equal(wrapper(paths, step_with_std(0.1)), paths)
     assert not torch.equal(wrapper(paths, step_with_std(0.9)), paths)
+
+
+def value_guided(paths: Tensor, value: Value, scale: float) -> tuple[ValueGuided, FeedbackDenoiser]:
+    prior = load_prior(prior_file("panda"))
+    feedback = FeedbackDenoiser(prior.net)
+    return ValueGuided(lambda x_t, t: paths, value, SCHEDULE, feedback, scale=scale), feedback
+
+
+def test_the_value_leads_paths_to_a_better_return_and_the_network_sees_where(paths: Tensor, value: Value) -> None:
+    generator = torch.Generator().manual_seed(0)
+    bumpy = paths.clone()
+    bumpy[:, 1:-1] += 0.1 * torch.randn(bumpy[:, 1:-1].shape, generator=generator)
+    wrapper, feedback = value_guided(bumpy, value, scale=2.0)
+    t = step_with_std(0.2)
+    x0 = wrapper(bumpy, t)
+    assert (value.net(x0, t) < value.net(bumpy, t)).all()  # the network's number is a cost
+    assert torch.equal(x0[:, [0, -1]], bumpy[:, [0, -1]])
+    assert feedback.estimate is x0
+
+
+def test_the_value_moves_paths_by_its_slope_times_the_variance_within_the_trust_region(
+    paths: Tensor, value: Value
+) -> None:
+    t = step_with_std(0.5)
+    var, std, slope = SCHEDULE.var[t[0]].item(), SCHEDULE.std[t[0]].item(), value.gradient_at(paths, int(t[0]))
+    small = 0.1 * GuidanceConfig.trust * std / (var * float(slope.abs().max()))
+    moved = value_guided(paths, value, scale=small)[0](paths, t) - paths
+    torch.testing.assert_close(moved, small * var * slope, atol=1e-6, rtol=1e-3)
+    far = value_guided(paths, value, scale=1e6)[0](paths, t) - paths
+    assert float(far.abs().max()) == pytest.approx(GuidanceConfig.trust * std, rel=1e-4)
