@@ -24,6 +24,12 @@ FULL = Row(
     min_clearance_m=-0.0015,
     joint_steps=176,
     dense_contact=0,
+    offered=5,
+    rejected=4,
+    first_rejected=1,
+    mean_clearance_m=0.0625,
+    tracking_error_rad=0.0078125,
+    executed_contact=0,
 )
 BARE = Row(planner="a,b", problem="p/1", set="p", seed=0, status="error", message='said "no",\nand stopped')
 
