@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffplan.benchmark.ablation import Ablation
+from diffplan.benchmark.page import p_value, seconds
 from diffplan.benchmark.variants import ADAPTIVE
 
 _POINTS_AT_BATCH_4 = 15.0
@@ -42,16 +43,6 @@ def checks(a: Ablation) -> tuple[Check, ...]:
     if "value" in names:
         found.append(_shorter(a, names[names.index("value") - 1]))
     return tuple(found)
-
-
-def seconds(time: float) -> str:
-    """Return a time [s] for people."""
-    return f"{1000 * time:.0f} ms" if time < 0.9995 else f"{time:.2f} s"
-
-
-def p_value(p: float) -> str:
-    """Return a p-value for people."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _at_small_batch(a: Ablation, before: str, after: str, over: str) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,11 +11,12 @@ from statistics import fmean
 
 from diffplan.benchmark.ablation import Ablation
 from diffplan.benchmark.ablation_checks import checks
-from diffplan.benchmark.ablation_tables import TextTable, at_equal_time, expectations, one_round, own_rounds, paired
+from diffplan.benchmark.ablation_tables import at_equal_time, expectations, one_round, own_rounds, paired
 from diffplan.benchmark.machine import Machine
-from diffplan.benchmark.report import html_table, measured_how, page, success_plot
+from diffplan.benchmark.page import heading, image, measured_how, page, section
+from diffplan.benchmark.report_plots import success_plot
 from diffplan.benchmark.results import Row
-from diffplan.benchmark.svg import SuccessAxes, colour
+from diffplan.benchmark.svg import SuccessAxes, hue, marker, stroke
 from diffplan.benchmark.variants import ADAPTIVE, label
 from diffplan.benchmark.worker import Settings
 
@@ -111,30 +111,21 @@ def _html(
         f"<h1>{escape(title)}</h1>",
         "<p>Each row of the tables adds one thing to the row above; everything else is the same: refinement, timing, "
         "certificate, problems, seeds.</p>",
-        *_section(expectations(a)),
-        *_section(one_round(a)),
-        "<h2>Success against time, one round</h2>",
+        *section(expectations(a)),
+        *section(one_round(a)),
+        heading("Success against time, one round"),
         round_plot(a),
         f"<p>Points from left to right: batch {', '.join(map(str, a.batches))}; bars: 95 % intervals.</p>",
-        *_section(at_equal_time(a)),
-        *_section(own_rounds(a)),
-        "<h2>First certified plan within a time, the planner's own rounds</h2>",
+        *section(at_equal_time(a)),
+        *section(own_rounds(a)),
+        heading("First certified plan within a time, the planner's own rounds"),
         success_plot(first_plans, a.time_limit_s),
-        *_section(paired(a)),
+        *section(paired(a)),
         *_gallery(pictures),
-        "<h2>How it was measured</h2>",
+        heading("How it was measured"),
         measured_how(_NOTES, machine),
     ]
     return page(title, body)
-
-
-def _section(table: TextTable) -> list[str]:
-    kind = "text" if table.in_words else "numbers"
-    return [
-        f"<h2>{escape(table.title)}</h2>",
-        html_table(table.headings, table.rows, kind),
-        f"<p>{escape(table.note)}</p>",
-    ]
 
 
 def round_plot(a: Ablation) -> str:
@@ -146,23 +137,20 @@ def round_plot(a: Ablation) -> str:
     for number, own in enumerate(points.values()):
         places = [(axes.x(p.plan_time_median_s), axes.y(p.share)) for p in own]
         line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        curves.append(f'<path d="M{line}" stroke="{colour(number)}" stroke-width="2"/>')
+        curves.append(f'<path d="M{line}" {stroke(number)}/>')
         for p, (x, y) in zip(own, places, strict=True):
             bar = f"M{x:.1f} {axes.y(p.low):.1f}V{axes.y(p.high):.1f}"
-            curves.append(f'<path d="{bar}" stroke="{colour(number)}" stroke-opacity=".5"/>')
-            curves.append(f'<path d="M{x - 3:.1f} {y - 3:.1f}h6v6h-6z" fill="{colour(number)}"/>')
-    return axes.drawing(curves, [v.title for v in a.variants])
+            curves += [f'<path d="{bar}" class="s{hue(number)}" stroke-opacity=".5"/>', marker(number, x, y)]
+    title = "Share of problems certified in one round over the median planning time, a line for each variant"
+    return axes.drawing(title, curves, [v.title for v in a.variants])
 
 
 def _gallery(rows: Sequence[PictureRow]) -> list[str]:
-    parts = ["<h2>What the samples look like, step by step</h2>", f"<p>{escape(_PICTURES)}</p>"] if rows else []
+    parts = [heading("What the samples look like, step by step"), f"<p>{escape(_PICTURES)}</p>"] if rows else []
     for row in rows:
         parts.append(f'<h3>{escape(row.title)}</h3><div class="steps">')
         for picture in row.pictures:
-            data, caption = base64.b64encode(picture.png).decode("ascii"), escape(picture.caption)
-            parts.append(
-                f'<figure><figcaption>{caption}</figcaption><img alt="{caption}" src="data:image/png;base64,{data}"/>'
-                "</figure>"
-            )
+            caption, drawn = escape(picture.caption), image(picture.png, picture.caption)
+            parts.append(f"<figure><figcaption>{caption}</figcaption>{drawn}</figure>")
         parts.append("</div>")
     return parts

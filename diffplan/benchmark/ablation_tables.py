@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import floor, log10
 
 from diffplan.benchmark.ablation import Ablation, Paired, Point
-from diffplan.benchmark.ablation_checks import checks, p_value, seconds
+from diffplan.benchmark.ablation_checks import checks
 from diffplan.benchmark.comparison import Change
+from diffplan.benchmark.page import TextTable, p_value, seconds
 from diffplan.benchmark.variants import ADAPTIVE
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextTable:
-    """A table of texts with a sentence on how to read it; cells may hold several lines."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str
-    in_words: bool = False
 
 
 def tables(a: Ablation) -> tuple[TextTable, ...]:

@@ -1,48 +1,58 @@
-"""What a benchmark leaves: `summary.json`, `report.html` (one file, no scripts), the table on the terminal."""
+"""What a benchmark leaves: `summary.json`, `report.html`, OMPL's log, the table on the terminal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 
+import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from diffplan.benchmark.comparison import paired
+from diffplan.benchmark.gallery import exhibits
 from diffplan.benchmark.machine import Machine
 from diffplan.benchmark.ompl_log import ompl_log
+from diffplan.benchmark.report_page import NOTES, Comparison, comparison_page
+from diffplan.benchmark.report_tables import overview
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.runner import Outcome
-from diffplan.benchmark.summary import ALL, Summary, counted_time, in_time, summarise
-from diffplan.benchmark.svg import SuccessAxes, colour
+from diffplan.benchmark.sessions import Session, longest_warm_up, read_sessions
+from diffplan.benchmark.suites import Case
+from diffplan.benchmark.summary import ALL, Summary, summarise
 from diffplan.benchmark.worker import Settings
-
-_HEADINGS = (
-    "planner",
-    "set",
-    "certified",
-    "95 % interval",
-    "median s",
-    "p95 s",
-    "p98 s",
-    "max s",
-    "certify s",
-    "path rad",
-    "x straight",
-    "motion s",
-    "contacts",
-)
 
 
 def write_all(
-    outcome: Outcome, settings: Settings, machine: Machine, *, workers: int, total_time: float
+    outcome: Outcome,
+    settings: Settings,
+    machine: Machine,
+    *,
+    cases: Sequence[Case],
+    planners: Sequence[str],
+    workers: int,
+    total_time: float,
 ) -> list[Summary]:
-    """Write `summary.json`, `report.html` and `ompl.log` into the run's folder; return the summaries."""
-    rows, limit, folder = outcome.rows, settings.timeout, settings.folder
+    """Write `summary.json`, `report.html` and `ompl.log` into the run's folder; return the summaries.
+
+    Args:
+        outcome: the folder's rows, those of earlier commands among them.
+        settings: what all runs share.
+        machine: this one, in the place of notes on sessions if the folder has none.
+        cases: the suite's problems, in their order and for pictures of failures.
+        planners: in the order of the tables; others that the folder has come after them.
+        workers: problems at a time.
+        total_time: of this command [s].
+    """
+    folder, limit = settings.folder, settings.timeout
+    rows = in_order(outcome.rows, [case.id for case in cases], planners)
     summaries = summarise(rows, limit)
+    sessions = read_sessions(folder) or (_only_session(outcome, machine, workers, total_time),)
+    name = Path(settings.suite).name.split(".")[0]
+    whole_time = sum(session.time_s or 0.0 for session in sessions)
     document = {
         "format": "diffplan/summary@1",
         "suite": settings.suite,
@@ -50,150 +60,85 @@ def write_all(
         "fallback": settings.fallback,
         "options": settings.options,
         "dense_check_rad": settings.dense_check,
-        "jobs": workers,
+        "jobs": sessions[-1].jobs,
         "runs_kept_from_before": outcome.kept,
-        "total_time_s": total_time,
-        "warm_up_s": outcome.warm_up_s,
-        "machine": asdict(machine),
-        "notes": _NOTES,
+        "total_time_s": whole_time,
+        "warm_up_s": longest_warm_up(sessions),
+        "machine": asdict(sessions[-1].machine),
+        "sessions": [asdict(session) for session in sessions],
+        "commits": list(dict.fromkeys(session.machine.commit for session in sessions)),
+        "notes": NOTES,
         "results": [asdict(summary) for summary in summaries],
+        "paired": [asdict(pair) for pair in paired(rows, limit)],
     }
     (folder / "summary.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    name = Path(settings.suite).name.split(".")[0]
-    write_report(folder / "report.html", f"diffplan bench {name}", rows, summaries, machine, limit)
-    log = ompl_log(name, rows, machine, time_limit=limit, total_time=total_time)
+    if settings.options:
+        (folder / "options.yaml").write_text(yaml.safe_dump(settings.options), encoding="utf-8")
+    comparison = Comparison(
+        name=name,
+        rows=rows,
+        summaries=summaries,
+        time_limit_s=limit,
+        sessions=sessions,
+        exhibits=exhibits(rows, cases, settings),
+        robot=settings.robot or next((case.robot.name for case in cases), ""),
+        conditions=_conditions(rows, settings),
+    )
+    (folder / "report.html").write_text(comparison_page(comparison), encoding="utf-8")
+    log = ompl_log(name, rows, sessions[-1].machine, time_limit=limit, total_time=whole_time)
     (folder / "ompl.log").write_text(log, encoding="utf-8")
     return summaries
 
 
-_NOTES = [
-    "certified: passed the independent PyBullet check, planned within the time limit; Wilson 95 % interval",
-    "plan times (search, refinement, retiming) hold every run, failures at the time limit; certifying is apart",
-    "loading, compiling and one warm-up plan of each planner and process are outside the times (warm_up_s)",
-    "path and motion figures: means over certified plans; x straight: mean path over mean straight line",
-]
+def in_order(rows: Sequence[Row], problems: Sequence[str], planners: Sequence[str]) -> list[Row]:
+    """Return the rows by planner, problem and seed in the orders given, whichever were finished first.
 
-
-def _cells(summary: Summary) -> list[str]:
-    dense = "" if summary.dense_contacts is None else f"{summary.dense_contacts} of {summary.dense_checked}"
-    return [
-        summary.planner,
-        summary.set,
-        f"{summary.certified}/{summary.n} ({100 * summary.certified_share:.1f} %)",
-        f"{100 * summary.wilson_low:.1f} to {100 * summary.wilson_high:.1f} %",
-        f"{summary.plan_time_median_s:.3f}",
-        f"{summary.plan_time_p95_s:.3f}",
-        f"{summary.plan_time_p98_s:.3f}",
-        f"{summary.plan_time_max_s:.3f}",
-        _number(summary.certify_time_mean_s, 3),
-        _number(summary.path_mean_rad, 2),
-        _number(summary.path_ratio, 2),
-        _number(summary.duration_mean_s, 2),
-        dense,
+    Planners and problems that are not given come last, as they first appear.
+    """
+    places = [
+        {name: place for place, name in enumerate(dict.fromkeys((*given, *found)))}
+        for given, found in ((planners, (row.planner for row in rows)), (problems, (row.problem for row in rows)))
     ]
+    return sorted(rows, key=lambda row: (places[0][row.planner], places[1][row.problem], row.seed))
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-_SHORT = (0, 1, 2, 4, 5, 7, 9, 10, 12)  # the columns that fit a terminal
-
-
-def print_summaries(summaries: Sequence[Summary], console: Console) -> None:
-    """Print the most important columns."""
-    table = Table(title="certified plans, plan times, paths", box=box.SIMPLE_HEAD, collapse_padding=True)
-    for column in _SHORT:
-        table.add_column(_HEADINGS[column], justify="left" if column < 2 else "right", no_wrap=True)
-    for summary in summaries:
-        cells, overall = _cells(summary), summary.set == ALL
-        table.add_row(*(cells[i] for i in _SHORT), style="bold" if overall else None, end_section=overall)
-    console.print(table)
-
-
-def write_report(
-    path: Path, title: str, rows: list[Row], summaries: list[Summary], machine: Machine, limit: float
-) -> None:
-    """Write `report.html`: overall table, success against time, table by set, failures, machine and command."""
-    failures = [row for row in rows if not in_time(row, limit)]
-    parts = [
-        f"<h1>{escape(title)}</h1>",
-        html_table(_HEADINGS, [_cells(summary) for summary in summaries if summary.set == ALL]),
-        "<h2>Certified within a time</h2>",
-        success_plot(rows, limit),
-        "<h2>By set</h2>",
-        html_table(_HEADINGS, [_cells(summary) for summary in summaries if summary.set != ALL]),
-        f"<h2>Not certified ({len(failures)})</h2>",
-        html_table(
-            ("planner", "problem", "seed", "status", "message"),
-            [[row.planner, row.problem, str(row.seed), row.status, row.message] for row in failures[:200]],
-        ),
-        "<h2>How it was measured</h2>",
-        measured_how(_NOTES, machine),
-    ]
-    path.write_text(page(title, parts), encoding="utf-8")
-
-
-def measured_how(notes: Sequence[str], machine: Machine) -> str:
-    """Return a list: notes, machine, threads, versions, commit, command."""
-    versions = ", ".join(f"{k} {v}" for k, v in machine.versions.items())
-    items = (
-        *map(escape, notes),
-        escape(f"{machine.cpu}, {machine.cores} cores, load {machine.load_at_start} at start"),
-        escape(f"threads: {machine.threads or 'not limited'}; Python {machine.python}; {versions}"),
-        escape(f"commit {machine.commit or 'unknown'}"),
-        f"<code>{escape(machine.command)}</code>",
+def _only_session(outcome: Outcome, machine: Machine, workers: int, total_time: float) -> Session:
+    """Return what is known of the one command of a folder without notes on sessions."""
+    return Session(
+        machine=machine,
+        jobs=workers,
+        begun="at an unknown time",
+        rows_before=outcome.kept,
+        rows_after=len(outcome.rows),
+        time_s=total_time,
+        warm_up_s=outcome.warm_up_s,
     )
-    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
 
 
-def page(title: str, body: Sequence[str]) -> str:
-    """Return a whole HTML page of these parts."""
-    return _PAGE.format(title=escape(title), body="\n".join(body))
+def _conditions(rows: Sequence[Row], settings: Settings) -> tuple[str, ...]:
+    """Return in sentences what holds for all runs of this comparison."""
+    seeds = sorted({row.seed for row in rows})
+    helped = "RRT-Connect may help diffusion when it finds nothing (solved_by in results.csv tells)"
+    options = json.dumps(settings.options) if settings.options else "none, so each planner's own defaults"
+    return (
+        f"suite {settings.suite}; time limit {settings.timeout:g} s; seeds {', '.join(map(str, seeds))}",
+        helped if settings.fallback else "no planner gets help from another (--no-fallback)",
+        f"options: {options}",
+        "best known path: the shortest certified one of any planner and seed on this page's runs",
+    )
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; }}
-html {{ color: #111; background: #fff; }}
-h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
-.wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-size: 13px; }}
-th, td {{ padding: .25rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }}
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2), td:last-child {{ text-align: left; }}
-svg {{ width: 100%; min-width: 32rem; max-width: 44rem; height: auto; }} code {{ overflow-wrap: anywhere; }}
-table.numbers :is(th, td):nth-child(n+2) {{ text-align: right; }}
-table.text td {{ text-align: left; white-space: normal; vertical-align: top; }}
-.steps {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .5rem; }}
-.steps figure {{ margin: 0; break-inside: avoid; }} .steps img {{ width: 100%; height: auto; }}
-@media print {{ body {{ max-width: none; }} .wide {{ overflow: visible; }} tr, svg {{ break-inside: avoid; }} }}
-</style></head><body>
-{body}
-</body></html>
-"""
-
-
-def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Return a table that scrolls sideways where it is too wide; lines of a cell stay apart; `kind` is a CSS class."""
-    head = "".join(f"<th>{_lines(text)}</th>" for text in headings)
-    body = "".join("<tr>" + "".join(f"<td>{_lines(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
-
-
-def _lines(text: str) -> str:
-    return escape(text).replace("\n", "<br/>")
-
-
-def success_plot(rows: list[Row], limit: float) -> str:
-    """Return an SVG: share of runs certified within a plan time, against that time (logarithmic)."""
-    good = [counted_time(row, limit) for row in rows if in_time(row, limit)]
-    axes = SuccessAxes.around([max(min(good, default=0.1), 1e-3), limit])
-    curves = []
-    planners = list(dict.fromkeys(row.planner for row in rows))
-    for number, planner in enumerate(planners):
-        own = [row for row in rows if row.planner == planner]
-        path = f"M{axes.left} {axes.bottom}"
-        for count, time in enumerate(sorted(counted_time(row, limit) for row in own if in_time(row, limit)), start=1):
-            path += f"H{axes.x(time):.1f}V{axes.y(count / len(own)):.1f}"
-        curves.append(f'<path d="{path}H{axes.right}" stroke="{colour(number)}" stroke-width="2"/>')
-    return axes.drawing(curves, planners)
+def print_summaries(summaries: Sequence[Summary], limit: float, console: Console) -> None:
+    """Print the most important figures, of each planner over all problems and set by set."""
+    parts = {name: [s for s in summaries if s.set == name] for name in dict.fromkeys(s.set for s in summaries)}
+    chosen = {name: own for name, own in parts.items() if name != ALL} if len(parts) > 2 else {}
+    shown = overview("", [], limit).headings
+    table = Table(title="certified plans, planning times, paths", box=box.SIMPLE_HEAD, collapse_padding=True)
+    for number, text in enumerate(("set", *shown)):
+        table.add_column(text, justify="left" if number < 2 else "right")
+    for name, own in {**chosen, ALL: parts[ALL]}.items():
+        lines = overview(name, own, limit).rows
+        for i, cells in enumerate(lines):
+            last = i == len(lines) - 1
+            table.add_row(name if i == 0 else "", *cells, style="bold" if name == ALL else None, end_section=last)
+    console.print(table)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
+from diffplan.benchmark.machine import Machine
 from diffplan.benchmark.pool import Pool
 from diffplan.benchmark.results import Row, RowWriter, read_rows
+from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.suites import Case, suite_file
 from diffplan.benchmark.worker import Job, Settings, plan_path
 from diffplan.errors import InputError
@@ -34,26 +40,58 @@ def all_jobs(cases: tuple[Case, ...], chosen: list[int], planners: list[str], se
     ]
 
 
-def run(jobs: list[Job], pool: Pool, *, report: Callable[[Row | None, int], None]) -> Outcome:
+def run(
+    jobs: list[Job], pool: Pool, *, report: Callable[[Row | None, int], None], machine: Machine | None = None
+) -> Outcome:
     """Run the jobs that the folder has no row for yet; `report` gets each new row (first None) and how many are done.
 
+    With `machine`, the folder keeps a note on what ran where (see `sessions`), if there is anything left to run.
+
     Raises:
-        InputError: if the folder holds a run with other settings.
+        InputError: if the folder holds a run with other settings, or another command is running there.
     """
     folder = pool.settings.folder
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder):
+        return _run_missing(jobs, pool, report, machine)
+
+
+def _run_missing(
+    jobs: list[Job], pool: Pool, report: Callable[[Row | None, int], None], machine: Machine | None
+) -> Outcome:
+    folder = pool.settings.folder
     _claim(pool.settings)
     rows = _finished(pool.settings)
     before = {row.key for row in rows}
     todo = [job for job in jobs if job.key not in before]
     kept = len(jobs) - len(todo)
     report(None, kept)
+    begin, session = perf_counter(), None
+    if machine is not None and todo:
+        session = begin_session(folder, machine, jobs=pool.size, rows_before=len(rows))
     with RowWriter(folder / "results.csv", rows) as writer:
         for done, row in enumerate(pool.rows(todo), start=kept + 1):
             writer.append(row)
             rows.append(row)
             report(row, done)
+    if session is not None:
+        ended = replace(session, rows_after=len(rows), time_s=perf_counter() - begin, warm_up_s=pool.warm_up_s)
+        end_session(folder, ended)
     return Outcome(rows=rows, kept=kept, warm_up_s=pool.warm_up_s)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Lock the folder until this is over or the process dies: each of two commands would lose the other's rows."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        problem = "another command is writing into this folder; wait for its end or choose another --out"
+        raise InputError(problem, file=folder) from error
+    finally:
+        os.close(handle)
 
 
 def _finished(settings: Settings) -> list[Row]:

@@ -105,12 +105,18 @@ def _scene_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
     )
 
 
-def select(cases: Sequence[Case], *, sets: Sequence[str] | None, limit: int | None) -> list[int]:
-    """Return the indices of the cases in these sets (all if None), the first `limit` of each.
+def select(
+    cases: Sequence[Case], *, sets: Sequence[str] | None, limit: int | None, only: Sequence[str] | None = None
+) -> list[int]:
+    """Return the indices of the cases in these sets (all if None), the first `limit` of each; of `only` these ids.
 
     Raises:
-        InputError: if there are no cases, or a set is not there; the message lists those that are.
+        InputError: if there are no cases, or a set or an id is not there; the message lists the sets that are.
     """
+    ids = [case.id for case in cases]
+    for name in only or ():
+        if name not in ids:
+            raise InputError(f"no problem {name!r}{did_you_mean(name, ids)}", key="--only", value=name)
     known = list(dict.fromkeys(case.set for case in cases))
     for name in sets or ():
         if name not in known:
@@ -119,7 +125,8 @@ def select(cases: Sequence[Case], *, sets: Sequence[str] | None, limit: int | No
         raise InputError("no queries to plan")
     chosen, counts = [], dict.fromkeys(known, 0)
     for index, case in enumerate(cases):
-        if (sets is None or case.set in sets) and (limit is None or counts[case.set] < limit):
+        wanted = (sets is None or case.set in sets) and (only is None or case.id in only)
+        if wanted and (limit is None or counts[case.set] < limit):
             chosen.append(index)
             counts[case.set] += 1
     return chosen

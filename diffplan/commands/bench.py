@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batches", type=_batches, default=_BATCHES, metavar="A,B", help=about)
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N problems of each set")
     parser.add_argument("--sets", type=_names, metavar="A,B", help="only these sets")
+    parser.add_argument("--only", type=_names, metavar="ID,ID", help="only these problems (bookshelf_small/1, say)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="seeds 0 to N-1 (default 1)")
     add_planner_arguments(parser)
     parser.add_argument("--robot", metavar="NAME", help="robot, if the scenes name none or another is meant")
@@ -96,7 +97,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
 
     begin, machine = perf_counter(), this_machine()
     cases = load_cases(args.suite, args.robot)
-    chosen = select(cases, sets=args.sets, limit=args.limit)
+    chosen = select(cases, sets=args.sets, limit=args.limit, only=args.only)
     settings = Settings(
         suite=args.suite,
         robot=args.robot,
@@ -109,9 +110,17 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     jobs = all_jobs(cases, chosen, args.planners, args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
     with _reporting(console, len(jobs), args.out) as report:
-        outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report)
-    summaries = write_all(outcome, settings, machine, workers=args.jobs, total_time=perf_counter() - begin)
-    print_summaries(summaries, console)
+        outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report, machine=machine)
+    summaries = write_all(
+        outcome,
+        settings,
+        machine,
+        cases=cases,
+        planners=args.planners,
+        workers=args.jobs,
+        total_time=perf_counter() - begin,
+    )
+    print_summaries(summaries, settings.timeout, console)
     for name in ("results.csv", "summary.json", "report.html", "ompl.log", "plans"):
         print(args.out / name, file=out)
     return 0
@@ -144,7 +153,7 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
         folder=args.out,
         variants_of=PLANNER,
     )
-    jobs = all_jobs(cases, select(cases, sets=args.sets, limit=args.limit), list(options), args.seeds)
+    jobs = all_jobs(cases, select(cases, sets=args.sets, limit=args.limit, only=args.only), list(options), args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
     with _reporting(console, len(jobs), args.out) as report:
         outcome = run(jobs, Pool(settings=settings, size=args.jobs, one_thread=True), report=report)

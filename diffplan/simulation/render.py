@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.problem import Plan, Trajectory
+from diffplan.robot import Robot
+from diffplan.scene import Scene
 from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.camera import Camera, find_camera
 from diffplan.simulation.palette import OTHER_PATH
 from diffplan.simulation.stage_set import REACH, add_floor, add_tool_path, load_coloured, tool_path
-from diffplan.simulation.world import RobotBody, load_robot_body
+from diffplan.simulation.world import load_robot_body
 
 _STRIP_POSES = 5
 _STRIP_SIZE = (480, 480)
@@ -86,29 +88,42 @@ def _pictures(
     """Draw the robot at these times [s], each picture rendered `finer` times as fine and then reduced."""
     q = np.array([np.interp(times, trajectory.time, joint) for joint in trajectory.position.T]).T
     with connection() as client:
-        camera = _set_up(client, plan, trajectory, size[0] / size[1])
+        others = [other.trajectory.position for other in plan.alternatives]
+        aspect = size[0] / size[1]
+        camera = set_up(client, plan.robot, plan.scene, trajectory.position, ways=others, tube=True, aspect=aspect)
         robot = load_robot_body(client, plan.robot, plan.scene.robot_base, visuals=True)
         for time, pose in zip(times, q, strict=True):
             robot.place(pose)
-            picture = _shoot(robot, camera, (int(size[0] * finer), int(size[1] * finer)))
-            yield _label(picture.resize(size, Image.Resampling.LANCZOS), f"{time - trajectory.time[0]:.2f} s")
+            yield _label(shoot(client, camera, size, finer=finer), f"{time - trajectory.time[0]:.2f} s")
 
 
-def _set_up(client: int, plan: Plan, trajectory: Trajectory, aspect: float) -> Camera:
-    """Build everything but the robot and find the camera."""
-    robot, base = plan.robot, plan.scene.robot_base
-    bodies = load_coloured(client, plan.scene)
+def set_up(
+    client: int, robot: Robot, scene: Scene, path: Float, *, ways: Sequence[Float], tube: bool, aspect: float
+) -> Camera:
+    """Build everything but the robot and find the camera.
+
+    Args:
+        client: an empty one.
+        robot: whose arm is looked at; it is not loaded.
+        scene: the obstacles.
+        path: configurations [n, dof] of the arm that shall be seen.
+        ways: motions [n, dof] whose tool's paths are drawn in grey.
+        tube: whether the tool's path along `path` is drawn too.
+        aspect: width over height.
+    """
+    base = scene.robot_base
+    bodies = load_coloured(client, scene)
     centre = np.array(base.xyz)
     low, high = centre - REACH, centre + REACH
     corners = []
     for body in bodies:
         box = bullet.getAABB(body, physicsClientId=client)
         corners += [[x[0], y[1], z[2]] for x in box for y in box for z in box]
-    poses = trajectory.position[np.linspace(0, len(trajectory.position) - 1, 12).astype(int)]
+    poses = path[np.linspace(0, len(path) - 1, 12).astype(int)]
     frames = base.matrix @ robot.body_poses(poses).reshape(-1, 4, 4)
     arm = frames[:, :3, 3]
-    tips = tool_path(robot, base, trajectory.position)
-    others = [tool_path(robot, base, other.trajectory.position) for other in plan.alternatives]
+    tips = tool_path(robot, base, path)
+    others = [tool_path(robot, base, way) for way in ways]
     flesh = _FLESH * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     body = (np.concatenate([[base.xyz], arm, tips, *others])[:, None] + flesh).reshape(-1, 3)
     around = np.concatenate([body, np.array(corners).reshape(-1, 3).clip(low, high)])
@@ -118,12 +133,14 @@ def _set_up(client: int, plan: Plan, trajectory: Trajectory, aspect: float) -> C
     add_floor(client, base, min([base.xyz[2], *np.array(corners).reshape(-1, 3).clip(low, high)[:, 2]]))
     for other in others:
         add_tool_path(client, other, OTHER_PATH)
-    add_tool_path(client, tips)
+    if tube:
+        add_tool_path(client, tips)
     return camera
 
 
-def _shoot(robot: RobotBody, camera: Camera, size: tuple[int, int]) -> Image.Image:
-    width, height = size
+def shoot(client: int, camera: Camera, size: tuple[int, int], *, finer: float) -> Image.Image:
+    """Take a picture of this size [pixels], rendered `finer` times as fine and then reduced."""
+    width, height = int(size[0] * finer), int(size[1] * finer)
     image = bullet.getCameraImage(
         width,
         height,
@@ -137,10 +154,10 @@ def _shoot(robot: RobotBody, camera: Camera, size: tuple[int, int]) -> Image.Ima
         lightSpecularCoeff=0.1,
         flags=bullet.ER_NO_SEGMENTATION_MASK,
         renderer=bullet.ER_TINY_RENDERER,
-        physicsClientId=robot.client,
+        physicsClientId=client,
     )
     pixels = np.reshape(image[2], (height, width, 4))[:, :, :3].astype(np.uint8)
-    return Image.fromarray(pixels)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
 
 
 def _label(picture: Image.Image, text: str) -> Image.Image:
