@@ -85,11 +85,12 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Lock the folder until this is over or the process dies: each of two commands would lose the other's rows."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            problem = "another command is writing into this folder; wait for its end or choose another --out"
+            raise InputError(problem, file=folder) from error
         yield
-    except BlockingIOError as error:
-        problem = "another command is writing into this folder; wait for its end or choose another --out"
-        raise InputError(problem, file=folder) from error
     finally:
         os.close(handle)
 

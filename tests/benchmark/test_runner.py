@@ -87,3 +87,17 @@ def test_a_folder_of_a_run_with_other_settings_is_refused(pool, settings):
     pool.settings = replace(settings, timeout=7.0)
     with pytest.raises(InputError, match=r"settings.json: timeout: .* another timeout.*7.0.*0.2"):
         run(_jobs("a/1"), pool, report=_quiet)
+
+
+def test_a_second_command_in_the_same_folder_is_refused_and_does_no_harm(pool, settings):
+    refused = []
+
+    def try_again(row, done):
+        with pytest.raises(InputError, match="another command is writing"):
+            run(_jobs("a/1", "a/2"), pool, report=_quiet)
+        refused.append(done)
+
+    first = run(_jobs("a/1", "a/2"), pool, report=try_again)
+    assert refused == [0, 1, 2]
+    assert read_rows(settings.folder / "results.csv") == first.rows
+    assert run(_jobs("a/1", "a/2"), pool, report=_quiet).kept == 2
