@@ -1,7 +1,12 @@
-"""Where the shipped robots, scenes and weights lie: inside the installed package, or at the top of a checkout."""
+"""Where the shipped robots, scenes and weights lie: inside the installed package, or at the top of a checkout.
+
+What a user fetches lies in the user's cache folder.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -26,3 +31,24 @@ def shipped_scenes() -> list[str]:
 def shipped_suites() -> dict[str, Path]:
     """Return the shipped problem suites, by name."""
     return {path.name.split(".")[0]: path for path in sorted(asset_folder("scenes").glob("suites/*.json.gz"))}
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be fetched again: XDG_CACHE_HOME if set, else the platform's custom."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "diffplan"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "diffplan"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "diffplan" / "cache"
+    return Path.home() / ".cache" / "diffplan"
+
+
+def cached_suites() -> dict[str, Path]:
+    """Return the problem suites that the user fetched, by name."""
+    return {path.name.split(".")[0]: path for path in sorted(cache_folder().glob("suites/*.json.gz"))}
+
+
+def named_suites() -> dict[str, Path]:
+    """Return the suites that go by a name: the fetched ones and the shipped ones, which come first if both have it."""
+    return {**cached_suites(), **shipped_suites()}

@@ -23,6 +23,7 @@ _COMMANDS = {
     "plan": "plan a motion in a scene and certify it",
     "check": "check a scene or a problem suite strictly, without planning",
     "bench": "run planners over problems and compare them",
+    "suites": "list the problem suites, fetch published ones, or import other projects'",
     "data": "generate training data, or describe it",
     "train": "fit the prior",
     "planners": "list the planners",

@@ -1,0 +1,167 @@
+"""Problem suites (`diffplan/problems@1`) from the files of other projects."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffplan.data.layout import obstacle_record
+from diffplan.errors import InputError
+from diffplan.formats.imports.draft import Draft, Imported, Unsupported
+from diffplan.formats.imports.formats import IMPORTERS, detect_format
+from diffplan.robot import Robot
+
+_DIGITS = 9  # of every number in a suite: a nanometre, and the same text wherever it was converted
+_SHOWN = 5  # refused problems that the message tells of
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteDocument:
+    """A suite ready to be written; `problems` are as the file spells them, `left_out` says what is not among them."""
+
+    name: str
+    robot: str
+    joint_names: tuple[str, ...]
+    fixed_joints: dict[str, float]
+    source: str
+    problems: tuple[dict[str, object], ...]
+    left_out: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what is to be solved: joints and problems, not name and source."""
+        return digest(self.robot, self.joint_names, self.fixed_joints, self.problems)
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all, gzipped if its name ends so; equal suites make equal bytes."""
+        document = {
+            "format": "diffplan/problems@1",
+            "name": self.name,
+            "source": self.source,
+            "robot": self.robot,
+            "joint_names": self.joint_names,
+            "fixed_joints": self.fixed_joints,
+            "problems": self.problems,
+        }
+        text = json.dumps(document, separators=(",", ":")).encode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def digest(*solved: object) -> str:
+    """Return the SHA-256 of robot, joint names, fixed joints and problems, as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(solved, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def import_suite(
+    files: Sequence[Path],
+    *,
+    name: str,
+    robot: Robot,
+    source: str,
+    format: str | None = None,
+    hold: Mapping[str, float] | None = None,
+    skip_unsupported: bool = False,
+    show: bool = True,
+) -> SuiteDocument:
+    """Read the problems of these files or folders, in `format` (see `IMPORTERS`; None: what each looks like).
+
+    The suite holds the joints at `hold` (rad or m), else where the files say, else where the robot does. What a suite
+    cannot hold is an error, or with `skip_unsupported` left out and told.
+
+    Raises:
+        InputError: naming file, key, value and what is allowed.
+    """
+    fixed = _rounded_map(robot.with_held(dict(hold)).held_joints) if hold else None
+    problems: dict[str, dict[str, object]] = {}
+    refused: list[str] = []
+    for draft in _tracked(_drafts(files, format, robot), show):
+        if draft.id in problems:
+            raise InputError(f"two problems are called {draft.id!r}", allowed="files and folders with different names")
+        try:
+            imported = draft.read()
+            if fixed is None:
+                fixed = _rounded_map({**robot.held_joints, **imported.held})
+            _expect_held(imported, fixed)
+        except Unsupported as error:
+            refused.append(f"{draft.id}: {error}")
+            continue
+        problems[draft.id] = _record(draft, imported)
+    count = len(problems) + len(refused)
+    if refused and not (skip_unsupported and problems):
+        more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+        raise InputError(
+            f"{len(refused)} of {count} problems cannot be kept: {'; '.join(refused[:_SHOWN])}{more}",
+            allowed="--skip-unsupported leaves them out" if problems else "at least one problem that can be kept",
+        )
+    if fixed is None or not problems:
+        raise InputError("no problems in these files", value=[str(file) for file in files])
+    return SuiteDocument(
+        name=name,
+        robot=robot.name,
+        joint_names=robot.joint_names,
+        fixed_joints=fixed,
+        source=source,
+        problems=tuple(problems.values()),
+        left_out=tuple(refused),
+    )
+
+
+def _drafts(files: Sequence[Path], format: str | None, robot: Robot) -> list[Draft]:
+    formats = [format or detect_format(file) for file in files]
+    return [draft for file, name in zip(files, formats, strict=True) for draft in IMPORTERS[name](file, robot)]
+
+
+def _tracked(drafts: list[Draft], show: bool) -> Iterable[Draft]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(drafts, "converting", console=Console(stderr=True), disable=not show)
+
+
+def _expect_held(imported: Imported, fixed: Mapping[str, float]) -> None:
+    for joint, value in _rounded_map(imported.held).items():
+        if value != fixed[joint]:
+            raise Unsupported(
+                "held elsewhere than in the rest of the suite", key=joint, value=value, allowed=f"{fixed[joint]:g}"
+            )
+
+
+def _record(draft: Draft, imported: Imported) -> dict[str, object]:
+    names = [obstacle.name for obstacle in imported.obstacles]
+    for obstacle in imported.obstacles:
+        if names.count(obstacle.name) > 1:
+            raise InputError(
+                f"two obstacles of {draft.id} have one name", value=obstacle.name, allowed="a name used once"
+            )
+    record = {
+        "id": draft.id,
+        "start": imported.start,
+        "goals": imported.goals,
+        "obstacles": [obstacle_record(obstacle) for obstacle in imported.obstacles],
+    }
+    return {key: _rounded(value) for key, value in record.items()}
+
+
+def _rounded_map(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: round(value, _DIGITS) + 0.0 for key, value in values.items()}
+
+
+def _rounded(value: object) -> object:
+    """Return the value with its numbers rounded, lists and mappings gone through; -0.0 becomes 0.0."""
+    if isinstance(value, float):
+        return round(value, _DIGITS) + 0.0
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Problem files of other projects, read as strictly as our own: MoveIt, VAMP, robometrics."""

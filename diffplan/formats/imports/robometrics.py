@@ -1,0 +1,87 @@
+"""robometrics' problems, which cuRobo's benchmark runs (YAML): `{set: [{start, goal_ik, obstacles, ...}]}`.
+
+Full edge lengths (`dims`), and poses [x, y, z, qw, qx, qy, qz]; problems are counted from 1 within their set.
+Source: robometrics/datasets.py and content/dataset of fishbotics/robometrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from diffplan.formats.entry import Entry
+from diffplan.formats.imports.draft import Draft, Imported, expect_frame, pose_of_seven, problem_id, unsupported
+from diffplan.formats.strict_yaml import read_yaml
+from diffplan.geometry import Pose
+from diffplan.robot import Robot
+from diffplan.scene import Box, Cylinder, Primitive, Sphere
+
+_REQUIRED = ("start", "obstacles")
+_OPTIONAL = ("goal_ik", "goal_pose", "collision_buffer_ik", "world_frame", "solution")
+_SHAPES = ("cuboid", "cylinder", "sphere")
+_OTHER_SHAPES = ("capsule", "mesh", "blox")
+
+
+def drafts(path: Path, robot: Robot) -> Iterator[Draft]:
+    """Yield the problems of a file.
+
+    Raises:
+        InputError: if this is no mapping of sets to lists of problems.
+    """
+    for problem_set, problems in read_yaml(path).mapping().items():
+        for index, entry in enumerate(problems.sequence(), 1):
+            yield Draft(id=problem_id(problem_set, index, robot), read=partial(_problem, entry, robot))
+
+
+def _problem(entry: Entry, robot: Robot) -> Imported:
+    fields = entry.fields(_REQUIRED, _OPTIONAL)
+    if "world_frame" in fields:
+        expect_frame(fields["world_frame"], robot)
+    if "collision_buffer_ik" in fields and fields["collision_buffer_ik"].number() < 0:
+        raise unsupported(
+            fields["collision_buffer_ik"],
+            "marked by its makers as without a free goal; cuRobo leaves it out",
+            allowed=">= 0",
+        )
+    goals = fields["goal_ik"].sequence() if "goal_ik" in fields else []
+    if not goals:
+        allowed = "goal_ik with at least one list of joint values"
+        raise unsupported(
+            fields.get("goal_ik", fields.get("goal_pose", entry)), "no goal in joint values", allowed=allowed
+        )
+    return Imported(
+        start=fields["start"].numbers(robot.dof),
+        goals=tuple(goal.numbers(robot.dof) for goal in goals),
+        obstacles=tuple(_obstacles(fields["obstacles"])),
+    )
+
+
+def _obstacles(entry: Entry) -> Iterator[Primitive]:
+    for kind, named in entry.fields((), (*_SHAPES, *_OTHER_SHAPES)).items():
+        for name, shape in named.mapping().items():
+            if kind in _OTHER_SHAPES:
+                raise unsupported(shape, f"{name!r} is a {kind}", allowed=_SHAPES)
+            yield _shape(kind, name, shape)
+
+
+def _shape(kind: str, name: str, entry: Entry) -> Primitive:
+    if kind == "cuboid":
+        fields = entry.fields(("dims", "pose"), ("color",))
+        x, y, z = fields["dims"].numbers(3, positive=True)
+        return Box(name=name, size=(x, y, z), pose=pose_of_seven(fields["pose"], "wxyz"))
+    if kind == "cylinder":
+        fields = entry.fields(("radius", "height", "pose"), ("color",))
+        return Cylinder(
+            name=name,
+            radius=fields["radius"].number(positive=True),
+            height=fields["height"].number(positive=True),
+            pose=pose_of_seven(fields["pose"], "wxyz"),
+        )
+    fields = entry.fields(("radius", "pose") if "pose" in entry.mapping() else ("radius", "position"), ("color",))
+    if "pose" in fields:
+        pose = pose_of_seven(fields["pose"], "wxyz")
+    else:
+        x, y, z = fields["position"].numbers(3)
+        pose = Pose(xyz=(x, y, z))
+    return Sphere(name=name, radius=fields["radius"].number(positive=True), pose=pose)

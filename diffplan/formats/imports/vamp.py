@@ -1,0 +1,94 @@
+"""VAMP's problems (JSON): `{robot, joints, problems: {set: [{index, start, goals, box, cylinder, sphere, ...}]}}`.
+
+Boxes have `half_extents`, cylinders a full `length`; rotations come as `orientation_quat_xyzw`, as fixed-axis angles
+`orientation_euler_xyz`, or as both, which must agree. VAMP's own verdict, `valid`, is not taken over.
+Source: resources/problem_tar_to_pkl_json.py of vamp-planner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.errors import InputError
+from diffplan.formats.entry import Entry
+from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaternion
+from diffplan.formats.strict_json import read_json
+from diffplan.geometry import Pose
+from diffplan.robot import Robot
+from diffplan.scene import Box, Cylinder, Primitive, Sphere
+
+_SHAPES = {"box": ("half_extents",), "cylinder": ("radius", "length"), "sphere": ("radius",)}
+_ROTATIONS = ("orientation_quat_xyzw", "orientation_euler_xyz")
+_SAME_ROTATION = 1e-6
+
+
+def drafts(path: Path, robot: Robot) -> Iterator[Draft]:
+    """Yield the problems of a file.
+
+    Raises:
+        InputError: if the file is for another robot or is laid out in another way.
+    """
+    fields = read_json(path).fields(("robot", "joints", "problems"))
+    fields["robot"].choice([robot.name], "robot")
+    names = tuple(name.text() for name in fields["joints"].sequence())
+    if sorted(names) != sorted(robot.joint_names):
+        raise fields["joints"].error("not the robot's joints", allowed=robot.joint_names)
+    order = [names.index(name) for name in robot.joint_names]
+    for problem_set, problems in fields["problems"].mapping().items():
+        for entry in problems.sequence():
+            keys = entry.fields(("index", "start", "goals", *_SHAPES), ("problem", "valid"))
+            index = keys["index"].number()
+            if not index.is_integer():
+                raise keys["index"].error("not a whole number", allowed="the problem's number")
+            yield Draft(id=problem_id(problem_set, int(index), robot), read=partial(_problem, keys, order))
+
+
+def _problem(fields: dict[str, Entry], order: list[int]) -> Imported:
+    def joints(entry: Entry) -> tuple[float, ...]:
+        values = entry.numbers(len(order))
+        return tuple(values[i] for i in order)
+
+    goals = fields["goals"].sequence()
+    if not goals:
+        raise fields["goals"].error("no goal", allowed="at least one list of joint values")
+    return Imported(
+        start=joints(fields["start"]),
+        goals=tuple(joints(goal) for goal in goals),
+        obstacles=tuple(_obstacles(fields)),
+    )
+
+
+def _obstacles(fields: dict[str, Entry]) -> Iterator[Primitive]:
+    for kind, sizes in _SHAPES.items():
+        for entry in fields[kind].sequence():
+            values = entry.fields(("name", "position", *sizes), _ROTATIONS)
+            name, pose = values["name"].text(), _pose(entry, values, turns=kind != "sphere")
+            if kind == "box":
+                x, y, z = (2 * half for half in values["half_extents"].numbers(3, positive=True))
+                yield Box(name=name, size=(x, y, z), pose=pose)
+            elif kind == "cylinder":
+                radius, height = (values[key].number(positive=True) for key in ("radius", "length"))
+                yield Cylinder(name=name, radius=radius, height=height, pose=pose)
+            else:
+                yield Sphere(name=name, radius=values["radius"].number(positive=True), pose=pose)
+
+
+def _pose(entry: Entry, fields: dict[str, Entry], *, turns: bool) -> Pose:
+    x, y, z = fields["position"].numbers(3)
+    poses: list[Pose] = []
+    if "orientation_quat_xyzw" in fields:
+        poses.append(Pose(xyz=(x, y, z), quat_xyzw=quaternion(fields["orientation_quat_xyzw"], "xyzw")))
+    if "orientation_euler_xyz" in fields:
+        roll, pitch, yaw = fields["orientation_euler_xyz"].numbers(3)
+        poses.append(Pose.from_rpy((x, y, z), (roll, pitch, yaw)))
+    if not poses and turns:
+        raise InputError("no rotation", file=entry.file, key=entry.key, allowed=_ROTATIONS)
+    if len(poses) == 2 and not np.allclose(poses[0].matrix, poses[1].matrix, rtol=0, atol=_SAME_ROTATION):
+        raise fields["orientation_quat_xyzw"].error(
+            "not the rotation that orientation_euler_xyz says", allowed="the same rotation, x, y, z, w in this order"
+        )
+    return poses[0] if poses else Pose(xyz=(x, y, z))
