@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffplan.assets import shipped_scenes, shipped_suites
+from diffplan.assets import named_suites, shipped_scenes
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.planners.base import Options
@@ -53,14 +53,14 @@ class Case:
 
 
 def suite_file(name_or_path: str) -> Path | None:
-    """Return the file of a problem suite: a path that ends in .json or .json.gz, or a shipped suite's name.
+    """Return the file of a problem suite: a path that ends in .json or .json.gz, or a suite's name.
 
-    A shipped name means the suite even where a folder is called the same (`./NAME` is the folder); None if it is
-    neither.
+    The name of a shipped or fetched suite means the suite even where a folder is called the same (`./NAME` is the
+    folder); None if it is neither.
     """
     if name_or_path.endswith((".json", ".json.gz")):
         return Path(name_or_path)
-    return shipped_suites().get(name_or_path)
+    return named_suites().get(name_or_path)
 
 
 def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
@@ -77,9 +77,9 @@ def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
         if not files:
             raise InputError("no scene files (*.yaml) in this folder", file=path)
         return tuple(case for file in files for case in _scene_cases(str(file), robot))
-    names = sorted({*shipped_suites(), *shipped_scenes()})
+    names = sorted({*named_suites(), *shipped_scenes()})
     if not Path(path).is_file() and path not in names:
-        allowed = f"a file, a folder of scenes, or what is shipped: {', '.join(names)}"
+        allowed = f"a file, a folder of scenes, or what is shipped or fetched: {', '.join(names)}"
         raise InputError(f"no such suite or scene{did_you_mean(path, names)}", value=path, allowed=allowed)
     return _scene_cases(path, robot)
 
