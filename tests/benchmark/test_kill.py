@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from diffplan.benchmark.results import read_rows
+from diffplan.benchmark.sessions import read_sessions
 
 SCENE = """
 format: diffplan/scene@1
@@ -73,3 +74,5 @@ def test_killed_twice_and_started_again_no_row_is_lost_and_none_doubled(command:
     assert {row.key for row in rows} == KEYS
     assert {row.status for row in rows} == {"solved"}
     assert len(list((tmp_path / "run" / "plans").rglob("*.json"))) == len(KEYS)
+    sessions = read_sessions(tmp_path / "run")
+    assert [session.rows_after for session in sessions] == [None, None, len(KEYS)]
