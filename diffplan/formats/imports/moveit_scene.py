@@ -29,7 +29,7 @@ _SCENE_KEYS = (
     "is_diff",
 )
 _PRIMITIVE_KEYS = ("primitives", "primitive_poses")
-_OTHER_GEOMETRY = ("meshes", "mesh_poses", "planes", "plane_poses")
+_OTHER_GEOMETRY = {"meshes": "a mesh", "mesh_poses": "a mesh", "planes": "a plane", "plane_poses": "a plane"}
 _OBJECT_KEYS = (
     "header",
     "pose",
@@ -138,11 +138,9 @@ def _object(entry: Entry, robot: Robot) -> Iterator[Primitive]:
         expect_frame(header["frame_id"], robot)
     if "operation" in fields and fields["operation"].text() not in ("0", "add"):
         raise unsupported(fields["operation"], f"{name!r} changes an earlier scene", allowed=["0", "add"])
-    for key in _OTHER_GEOMETRY:
+    for key, what in _OTHER_GEOMETRY.items():
         if items(fields.get(key)):
-            raise unsupported(
-                fields[key], f"{name!r} has {key.split('_')[0].removesuffix('s')} geometry", allowed=_DIMENSIONS
-            )
+            raise unsupported(fields[key], f"{name!r} has {what}", allowed=_DIMENSIONS)
     shapes = items(fields.get("primitives"))
     poses = items(fields.get("primitive_poses"))
     if not shapes:
