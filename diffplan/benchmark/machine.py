@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def this_machine() -> Machine:
         python=platform.python_version(),
         versions={name: found for name in ("diffplan", *_PACKAGES) if (found := _version(name))},
         commit=_commit(),
-        command=" ".join(["diffplan", *sys.argv[1:]]),
+        command=shlex.join(["diffplan", *sys.argv[1:]]),
     )
 
 

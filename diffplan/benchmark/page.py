@@ -167,12 +167,12 @@ th[scope=row], thead th:first-child { text-align: left; background: var(--paper)
 th[scope=row] { font-weight: 600; }
 table.text :is(th, td) { text-align: left; white-space: normal; min-width: 6.5rem; max-width: 28rem;
   overflow-wrap: break-word; }
-figure { margin: 1rem 0; } figcaption { font-size: .875rem; color: var(--soft); margin: .2rem 0; }
+figure { margin: 1rem 0; } figcaption { font-size: .875em; color: var(--soft); margin: .2rem 0; }
 svg { display: block; width: 100%; height: auto; fill: none; }
 svg text { fill: var(--ink); font-size: 13px; } svg .grid { stroke: var(--line); } svg .fine { stroke: var(--faint); }
 .plot { max-width: 52rem; } .plots { display: grid; gap: .5rem 2rem; } .plots figure { margin: 0; min-width: 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .3rem 0; list-style: none;
-  font-size: .875rem; }
+  font-size: .875em; }
 .legend svg { display: inline-block; width: 34px; height: 12px; margin-right: .35rem; }
 .steps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(16rem, 100%), 1fr)); gap: .75rem; }
 .steps figure { margin: 0; break-inside: avoid; } .steps img { display: block; width: 100%; height: auto; }
@@ -182,8 +182,8 @@ svg text { fill: var(--ink); font-size: 13px; } svg .grid { stroke: var(--line);
 .cards img { display: block; width: 100%; height: auto; background: #fff; }
 .cards figcaption { padding: .5rem .7rem .7rem; color: var(--ink); }
 .cards p { margin: .25rem 0; } .cards code { display: block; }
-details { margin: .3rem 0 .8rem; } summary { cursor: pointer; color: var(--soft); font-size: .875rem; }
-dl { display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: .3rem 1rem; font-size: .9375rem; }
+details { margin: .3rem 0 .8rem; } summary { cursor: pointer; color: var(--soft); font-size: .875em; }
+dl { display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: .3rem 1rem; font-size: .9375em; }
 dt { font-weight: 600; } dd { margin: 0; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (min-width: 56rem) { .plots { grid-template-columns: 1fr 1fr; } }
@@ -195,11 +195,13 @@ dt { font-weight: 600; } dd { margin: 0; }
     + """
   body { max-width: none; padding: 0; font-size: 10pt; } h1 { font-size: 16pt; } h2, h3 { break-after: avoid; }
   nav { display: none; } .wide { overflow: visible; } table { font-size: 7.5pt; } th, td { padding: .12rem .35rem; }
+  .wide { break-inside: avoid; }
   th[scope=row], thead th:first-child { position: static; } thead { display: table-header-group; }
   tr, figure, svg { break-inside: avoid; } .plot { max-width: 150mm; } .plots { grid-template-columns: 1fr 1fr; }
   .cards { grid-template-columns: 1fr 1fr 1fr; } .cards figcaption { font-size: 8pt; }
   .steps { grid-template-columns: 1fr 1fr 1fr; }
   code { font-size: 7.5pt; } details::details-content { content-visibility: visible; height: auto; }
+  table.text :is(th, td) { min-width: 0; }
   .screen { display: none; } summary { list-style: none; } p, li, figcaption, dd { max-width: none; } }
 """
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from diffplan.benchmark import report_tables as tables
+from diffplan.benchmark.comparison import paired
 from diffplan.benchmark.gallery import Exhibit
 from diffplan.benchmark.page import (
     bullets,
@@ -71,7 +72,7 @@ def comparison_page(c: Comparison) -> str:
         "Success against time": _success(c),
         "Set by set": _sets(c),
         "Quality of the plans": _quality(c),
-        "Pair by pair on the same problems": section(tables.pairs(c.rows, c.time_limit_s)) if _several(c) else [],
+        "Pair by pair on the same problems": _pairs(c) if _several(c) else [],
         "What the certificate refuses": section(tables.refused(_all(c))),
         "Failures": _failures(c),
         "Published figures, not measured here": _published() if c.robot.lower() == "panda" else [],
@@ -147,6 +148,17 @@ def _quality(c: Comparison) -> list[str]:
         *section(tables.quality(_all(c)), 3),
         *section(tables.times(_all(c), c.time_limit_s, dict(longest_warm_up(c.sessions))), 3),
     ]
+
+
+def _pairs(c: Comparison) -> list[str]:
+    compared = paired(c.rows, c.time_limit_s)
+    first = [pair for pair in compared if pair.before == compared[0].before]
+    table, others = tables.pairs("Pair by pair on the same problems", first), compared[len(first) :]
+    parts = [heading(table.title), f"<p>{escape(table.note)}</p>", html_table(table)]
+    if others:
+        more = html_table(tables.pairs("The other pairs", others))
+        parts.append(f"<details><summary>the other {len(others)} pairs</summary>{more}</details>")
+    return parts
 
 
 def _failures(c: Comparison) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diffplan.benchmark.comparison import Change, paired
+from diffplan.benchmark.comparison import Change, Paired
 from diffplan.benchmark.page import TextTable, number, p_value, seconds
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.summary import ALL, Summary, in_time
@@ -165,13 +165,13 @@ def refused(summaries: Sequence[Summary]) -> TextTable:
     )
 
 
-def pairs(rows: Sequence[Row], limit: float) -> TextTable:
-    """Return every two planners compared on the same problems."""
+def pairs(title: str, compared: Sequence[Paired]) -> TextTable:
+    """Return two planners at a time compared on the same problems."""
     return TextTable(
-        title="Pair by pair on the same problems",
+        title=title,
         headings=(
             *("planners", "only the\nfirst", "only the\nsecond", "McNemar", "both"),
-            *("planning time of the\nsecond against the first", "path", "motion"),
+            *("planning time, second\nagainst first", "path", "motion"),
         ),
         rows=tuple(
             (
@@ -182,7 +182,7 @@ def pairs(rows: Sequence[Row], limit: float) -> TextTable:
                 str(p.both),
                 *(_change(change) for change in (p.plan_time, p.path, p.duration)),
             )
-            for p in paired(rows, limit)
+            for p in compared
         ),
         note="How many runs only one of the two has certified, and how likely so uneven a split is by chance (exact "
         "McNemar test). On the runs that both have certified: the change of the mean from first to second, and how "
@@ -195,7 +195,7 @@ def _change(change: Change) -> str:
     if change.percent is None or change.p is None:
         return ""
     shown = f"{1 + change.percent / 100:.1f} times" if change.percent > 200 else f"{change.percent:+.1f} %"
-    return f"{shown}, {p_value(change.p)}"
+    return f"{shown}\n{p_value(change.p)}"
 
 
 def outcome(row: Row) -> str:

@@ -1,0 +1,182 @@
+"""The pages in a real browser: everything is drawn, nothing is asked for or complained about, phones and paper fit.
+
+Without a browser these tests are skipped; DIFFPLAN_TEST_BROWSER=required makes that a failure.
+"""
+
+import os
+import shutil
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from diffplan.benchmark.ablation import ablation
+from diffplan.benchmark.ablation_page import Picture, PictureRow, write_ablation
+from diffplan.benchmark.machine import this_machine
+from diffplan.benchmark.results import Row
+from diffplan.benchmark.variants import ADAPTIVE, variants
+from diffplan.benchmark.worker import Settings
+from diffplan.cli import main
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+PHONE, DESKTOP = 390, 1280
+SUITE = """\
+format: diffplan/scene@1
+name: small
+robot: panda
+obstacles:
+  - {name: wall, type: box, size: [0.5, 0.04, 0.9], pose: {xyz: [0.55, 0.25, 0.45]}}
+queries:
+  free: {start: home, goal: [-0.5, 0.2, 0.0, -1.8, 0.0, 2.3, 0.8]}
+  behind: {start: home, goal: [0.9, 0.5, 0.0, -1.8, 0.0, 2.3, 0.8]}
+  far: {start: home, goal: {link: panda_hand, pose: {xyz: [3.0, 0.0, 0.5]}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        reason = f"no browser: none of {', '.join(PROGRAMS)} is installed (Debian: apt-get install chromium)"
+        if os.environ.get("DIFFPLAN_TEST_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The report of a small real run."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "small.yaml").write_text(SUITE)
+    argv = ["bench", str(folder / "small.yaml"), "--planners", "straight,rrtconnect", "--timeout", "5"]
+    assert main([*argv, "--out", str(folder / "out")]) == 0
+    return folder / "out" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def ablation_page(tmp_path_factory):
+    folder, chosen, batches = tmp_path_factory.mktemp("ablation"), variants(["seeds"]), (4, 16)
+    rows = [
+        Row(
+            planner=f"{variant.name}@{mode}",
+            problem=f"a/{i}",
+            set="a",
+            seed=0,
+            status="solved",
+            certified=i % 3 > 0,
+            plan_time_s=0.01 * (1 + i),
+            path_length_rad=3.0,
+            straight_line_rad=2.0,
+            duration_s=2.0 + 0.1 * i,
+        )
+        for variant in chosen
+        for mode in (*batches, ADAPTIVE)
+        for i in range(9)
+    ]
+    settings = Settings(
+        suite="s.json", robot=None, timeout=1.0, fallback=False, options={}, dense_check=None, folder=folder
+    )
+    png = BytesIO()
+    Image.new("RGB", (600, 600), "white").save(png, format="png")
+    pictures = [PictureRow(title="a/1", pictures=(Picture(png=png.getvalue(), caption="estimate 1 of 3"),) * 5)]
+    figures = ablation(rows, chosen, batches, 1.0)
+    write_ablation(figures, rows, settings, this_machine(), pictures, workers=1, warm_up_s={})
+    return folder / "ablation.html"
+
+
+def _open(browser, file, width, scheme="light"):
+    """Open a file; anything the page complains about or asks for besides itself fails the test when it is checked."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    found = []
+    page.on("console", lambda message: found.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: found.append(f"error: {error}"))
+    page.on("requestfailed", lambda request: found.append(f"failed: {request.url[:80]}"))
+    page.on("request", lambda request: None if request.url.startswith("data:") else found.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_load_state("networkidle")
+    assert found == [file.as_uri()]
+    return page
+
+
+PLOTS = "[...document.querySelectorAll('svg[role=img]')].map(e => e.getBoundingClientRect())"
+DRAWN = (
+    "[...document.querySelectorAll('svg[role=img]')].map(e => [e.getBBox().width, e.querySelectorAll('path').length])"
+)
+PICTURES = "[...document.images].map(e => [e.naturalWidth, e.alt.length])"
+OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_the_report_shows_all_its_tables_plots_and_pictures(browser, report, width):
+    page = _open(browser, report, width)
+    names = page.eval_on_selector_all("table", "tables => tables.map(e => e.caption.textContent)")
+    assert names[:2] == ["Certified plans", "Every planner on every set"]
+    assert {"small", "Certified plans in figures", "Planning time in full", "Published figures, not measured here"} <= {
+        *names
+    }
+    assert all(page.evaluate("[...document.querySelectorAll('th')].map(e => e.scope !== '')"))
+    plots, drawn = page.evaluate(PLOTS), page.evaluate(DRAWN)
+    assert len(plots) == 7
+    assert min(plot["width"] for plot in plots) > 250
+    assert min(plot["height"] for plot in plots) > 50
+    assert all(width > 250 and paths > 5 for width, paths in drawn)
+    pictures = page.evaluate(PICTURES)
+    assert len(pictures) == 3  # straight fails behind the wall and far away, RRT-Connect far away
+    assert all(size > 0 and words > 10 for size, words in pictures)
+    assert page.evaluate(OVERFLOW) <= 0
+    page.close()
+
+
+def test_on_a_phone_wide_tables_scroll_inside_their_boxes(browser, report):
+    page = _open(browser, report, PHONE)
+    table = page.locator(".wide").first
+    assert table.evaluate("e => e.scrollWidth - e.clientWidth") > 50
+    table.evaluate("e => e.scrollLeft = 1000")
+    header = table.locator("tbody th").first
+    assert header.bounding_box()["x"] >= 0  # the planners' names stay in sight
+    page.close()
+
+
+def test_a_screenshot_is_not_blank_and_dark_screens_get_a_dark_page(browser, report):
+    for scheme, bright in (("light", True), ("dark", False)):
+        page = _open(browser, report, DESKTOP, scheme)
+        picture = Image.open(BytesIO(page.screenshot(full_page=True))).convert("RGB")
+        colours = picture.getcolors(maxcolors=2**24)
+        assert len(colours) > 100
+        assert (sum(max(colours)[1]) > 600) == bright
+        page.close()
+
+
+def test_the_report_can_be_printed(browser, report):
+    page = _open(browser, report, DESKTOP)
+    pdf = page.pdf(prefer_css_page_size=True)
+    assert pdf.startswith(b"%PDF")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 without its margins at 96 dots an inch
+    assert page.evaluate(OVERFLOW) <= 0
+    assert (
+        page.evaluate("[...document.querySelectorAll('.wide')].map(e => e.scrollWidth - e.clientWidth)")
+        == [0] * page.locator(".wide").count()
+    )
+    assert all(page.evaluate("[...document.querySelectorAll('.plots table')].map(e => e.checkVisibility())"))
+    page.close()
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_the_page_of_an_ablation_is_drawn_too(browser, ablation_page, width):
+    page = _open(browser, ablation_page, width)
+    assert page.locator("table").count() == 5
+    assert len(page.evaluate(PLOTS)) == 2
+    assert all(width > 250 and paths > 5 for width, paths in page.evaluate(DRAWN))
+    assert [size for size, _ in page.evaluate(PICTURES)] == [600] * 5
+    assert page.evaluate(OVERFLOW) <= 0
+    page.close()
