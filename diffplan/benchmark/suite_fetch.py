@@ -138,7 +138,8 @@ def _download(suite: PublishedSuite, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", suite.package]
     command += ["--no-build-isolation", "--disable-pip-version-check", "--retries", "2"]
     command += ["--dest", str(folder / "download"), "--require-hashes", "-r", str(wanted)]
-    environment = {**os.environ, "PYTHONPATH": str(folder / "backend")}
+    path = [str(folder / "backend"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=_STDERR, stderr=subprocess.PIPE, check=False
     )

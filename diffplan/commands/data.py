@@ -33,12 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     problems.add_argument("--kind", required=True, metavar="KIND", help="hard, seen or unseen (docs/suites.md)")
     problems.add_argument("--count", type=positive, required=True, metavar="N", help="number of problems")
     problems.add_argument("--seed", type=int, required=True, metavar="N", help="random seed, from 1")
+    about = "scene families to take turns (default: all of the kind's)"
+    problems.add_argument("--families", type=_names, default=(), metavar="A,B,...", help=about)
     problems.add_argument("--out", type=Path, required=True, metavar="FILE.json.gz", help="the suite")
     problems.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
     problems.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
     info = actions.add_parser("info", help="counts, quartiles and a picture", allow_abbrev=False)
     info.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
     info.add_argument("--picture", type=Path, metavar="FILE.png", help="draw histograms and some scenes")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
@@ -88,6 +94,7 @@ def _problems(args: argparse.Namespace) -> int:
         kind=args.kind,
         count=args.count,
         seed=args.seed,
+        families=args.families,
         robot=args.robot,
         workers=args.workers or usable_cores(),
     )

@@ -23,7 +23,7 @@ from diffplan.data.generate import versions
 from diffplan.data.layout import DrawnScene, obstacle_record
 from diffplan.data.problems import KINDS, Clearances, DrawnProblem, draw_endpoints, draw_problem
 from diffplan.data.workers import Make, make_all
-from diffplan.errors import InputError
+from diffplan.errors import InputError, did_you_mean
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.problem import Problem
 from diffplan.robot import Robot
@@ -64,18 +64,27 @@ RECIPES: dict[str, Recipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteConfig:
-    """What suite to make: a kind in `RECIPES`, how many problems, the seed, and the file (`.json` or `.json.gz`)."""
+    """What suite to make: a kind in `RECIPES`, how many problems, the seed, and the file (`.json` or `.json.gz`).
+
+    `families` are some of the kind's, to take turns instead of all of them.
+    """
 
     out: Path
     kind: str
     count: int
     seed: int
+    families: tuple[str, ...] = ()
     robot: str = "panda"
     workers: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in RECIPES:
             raise InputError("no such kind of suite", key="kind", value=self.kind, allowed=list(RECIPES))
+        for family in self.families:
+            if family not in RECIPES[self.kind].families:
+                known = list(dict.fromkeys(RECIPES[self.kind].families))
+                problem = f"no such family of kind {self.kind!r}{did_you_mean(family, known)}"
+                raise InputError(problem, key="families", value=family, allowed=known)
         for key in ("count", "workers"):
             if getattr(self, key) < 1:
                 raise InputError("not a positive number", key=key, value=getattr(self, key), allowed=">= 1")
@@ -84,6 +93,11 @@ class SuiteConfig:
             raise InputError("not a seed for suites", key="seed", value=self.seed, allowed=allowed)
         if not self.out.name.endswith((".json", ".json.gz")):
             raise InputError("not the name of a suite", key="out", value=str(self.out), allowed="*.json, *.json.gz")
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """The families in turn: problem i belongs to `turns[i % len(turns)]`."""
+        return self.families or RECIPES[self.kind].families
 
     @property
     def parts(self) -> Path:
@@ -131,7 +145,7 @@ class SuiteMaker:
 
     def attempts(self, index: int) -> Iterator[dict[str, object] | None]:
         """Yield None for each scene that holds no such problem, and in the end problem `index` as suites spell it."""
-        family = self.recipe.families[index % len(self.recipe.families)]
+        family = self.config.turns[index % len(self.config.turns)]
         for attempt in count():
             rng = np.random.default_rng([self.config.seed, index, attempt, list(RECIPES).index(self.config.kind)])
             drawn = draw_scene(family, rng)
@@ -214,12 +228,19 @@ def _writer(config: SuiteConfig) -> Make:
 
 def _claim(config: SuiteConfig) -> None:
     """Write down how the problems in the folder are made, or check that those in it are made the same way."""
-    wanted = {"kind": config.kind, "seed": config.seed, "robot": config.robot, "versions": versions(config.robot)}
+    wanted = {
+        "kind": config.kind,
+        "families": list(config.turns),
+        "seed": config.seed,
+        "robot": config.robot,
+        "versions": versions(config.robot),
+    }
     path = config.parts / "made.json"
     if not path.exists():
         _write(path, json.dumps(wanted).encode())
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    all_families = list(RECIPES[config.kind].families)  # in a folder of an earlier version, which had no choice
+    found = {"families": all_families, **json.loads(path.read_text(encoding="utf-8"))}
     for key, value in wanted.items():
         if found.get(key) != value:
             allowed = f"{value!r}, or no such folder"
@@ -231,6 +252,7 @@ def _assemble(config: SuiteConfig) -> None:
     robot, recipe = Robot.load(config.robot), RECIPES[config.kind]
     beyond = f", none of {recipe.random_seeds} refined smooth random seeds clear" if recipe.random_seeds else ""
     command = f"diffplan data problems --kind {config.kind} --count {config.count} --seed {config.seed}"
+    command += f" --families {','.join(config.families)}" if config.families else ""
     document = {
         "format": "diffplan/problems@1",
         "name": config.kind,

@@ -55,6 +55,25 @@ def test_a_run_leaves_the_suite_and_nothing_else(made: Path) -> None:
     assert "--kind unseen --count 3 --seed 5" in json.loads(gzip.decompress(made.read_bytes()))["description"]
 
 
+def test_chosen_families_take_turns_and_the_suite_says_which(tmp_path: Path) -> None:
+    config = small(tmp_path, kind="seen", families=("tabletop", "poles"), workers=1)
+    make_suite(config, show=False)
+    assert [entry.id for entry in load_problems(config.out).entries] == ["tabletop/0", "poles/1", "tabletop/2"]
+    text = json.loads(gzip.decompress(config.out.read_bytes()))["description"]
+    assert text.endswith("--kind seen --count 3 --seed 5 --families tabletop,poles")
+
+
+def test_families_of_another_kind_and_other_families_in_one_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"families: no such family of kind 'hard' .*'windw'.*allowed: deep_shelf"):
+        small(tmp_path, kind="hard", families=("windw",))
+    config = small(tmp_path, families=("window",), count=1, workers=1)
+    config.parts.mkdir()
+    versions_of = {"kind": "unseen", "seed": 5, "robot": "panda"}
+    (config.parts / "made.json").write_text(json.dumps(versions_of))
+    with pytest.raises(InputError, match=r"families: made in another way \(found \['drawers', 'window'\]\)"):
+        make_suite(config, show=False)
+
+
 def test_a_problem_depends_on_seed_and_index_only(made: Path, tmp_path: Path) -> None:
     stored = json.loads(gzip.decompress(made.read_bytes()))["problems"]
     maker = SuiteMaker(small(tmp_path, workers=1))
