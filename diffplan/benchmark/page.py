@@ -193,7 +193,7 @@ dt { font-weight: 600; } dd { margin: 0; }
 @media print { """
     + f":root {{ color-scheme: light; {_LIGHT} }}"
     + """
-  body { max-width: none; padding: 0; font-size: 10pt; } h1 { font-size: 16pt; } h2, h3 { break-after: avoid; }
+  body { max-width: none; padding: 0; font-size: 10pt; } h1 { font-size: 16pt; } h2, h3, h2 + p { break-after: avoid; }
   nav { display: none; } .wide { overflow: visible; } table { font-size: 7.5pt; } th, td { padding: .12rem .35rem; }
   .wide { break-inside: avoid; }
   th[scope=row], thead th:first-child { position: static; } thead { display: table-header-group; }

@@ -23,22 +23,24 @@ class Published:
     source: str
 
 
+_UNTRACED = "where the figures were published is not recorded"
+
 PUBLISHED = (
     Published(
         system="cuRobo 0.7.6",
         problems="MotionBenchMaker, 800 problems, pose goals",
         success="100 %",
         time="median 31 ms, 98 % 161 ms",
-        path="3.82 rad; motion 1.36 s",
+        path="mean 3.82 rad; motion mean 1.36 s",
         machine="RTX 6000 Ada (GPU)",
-        source="NVIDIA, benchmarks of cuRobo (Sundaralingam et al., ICRA 2023)",
+        source="cuRobo's documentation, Benchmarks & Profiling, 0.7.6, November 2024",
     ),
     Published(
         system="VAMP, RRT-Connect, simplified",
         problems="MotionBenchMaker, 700 problems, joint goals: those of our mbm_panda",
         success="699 of 700 (99.9 %)",
         time="median 0.10 ms, 95 % 0.44 ms",
-        path="5.18 rad",
+        path="mean 5.18 rad",
         machine="one core of a Ryzen 9 7950X",
         source="Thomason, Kingston, Kavraki, ICRA 2024",
     ),
@@ -48,17 +50,17 @@ PUBLISHED = (
         success="98.5 %",
         time="mean 2.95 s, 98 % 22 s",
         path="about 10 % longer than cuRobo's",
-        machine="CPU",
-        source="in cuRobo's comparison (Sundaralingam et al., ICRA 2023)",
+        machine="not noted",
+        source=f"Tesseract (ROS-Industrial); {_UNTRACED}",
     ),
     Published(
         system="CAMPD, batch of 64",
         problems="MPiNets",
         success="96 to 98 %",
         time="15 to 60 ms",
-        path="",
+        path="jerk 37 rad/s³",
         machine="GPU",
-        source="CAMPD, ICRA 2026",
+        source="Sandra et al., arXiv 2510.14615 (2025)",
     ),
     Published(
         system="EDMP, 12 guides",
@@ -67,7 +69,7 @@ PUBLISHED = (
         time="8.2 s",
         path="",
         machine="not noted",
-        source="as reported for MPiNets problems (Saha et al., ICRA 2024)",
+        source=f"method: Saha et al., ICRA 2024; {_UNTRACED}",
     ),
     Published(
         system="MPD",
@@ -76,7 +78,7 @@ PUBLISHED = (
         time="7.3 s",
         path="",
         machine="not noted",
-        source="as reported for MPiNets problems (Carvalho et al., IROS 2023)",
+        source=f"method: Carvalho et al., IROS 2023; {_UNTRACED}",
     ),
     Published(
         system="CHOMP",
@@ -85,7 +87,7 @@ PUBLISHED = (
         time="2.4 s",
         path="",
         machine="not noted",
-        source="as reported for MPiNets problems (method: Zucker et al., IJRR 2013)",
+        source=f"method: Zucker et al., IJRR 2013; {_UNTRACED}",
     ),
     Published(
         system="RRT-Connect, PyBullet's collision checks",
@@ -94,12 +96,12 @@ PUBLISHED = (
         time="7.1 s",
         path="",
         machine="not noted",
-        source="as reported for MPiNets problems (method: Kuffner and LaValle, ICRA 2000)",
+        source=f"method: Kuffner and LaValle, ICRA 2000; {_UNTRACED}",
     ),
 )
 
 WARNING = (
-    "These figures are published by the authors, on other hardware and by their own judges; nothing in this table was "
+    "These figures are published by others, on other hardware and by their own judges; nothing in this table was "
     "measured here. Problems differ from row to row, so it is no ranking, neither among the rows nor against ours."
 )
 JUDGED = (
@@ -113,7 +115,7 @@ def published_table() -> TextTable:
     """Return the published figures."""
     return TextTable(
         title="Published figures, not measured here",
-        headings=("system", "problems", "success", "planning time", "path", "hardware", "published by"),
+        headings=("system", "problems", "success", "planning time", "path", "hardware", "source"),
         rows=tuple((p.system, p.problems, p.success, p.time, p.path, p.machine, p.source) for p in PUBLISHED),
         note=JUDGED,
         in_words=True,

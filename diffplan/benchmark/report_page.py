@@ -21,7 +21,7 @@ from diffplan.benchmark.page import (
     seconds,
     section,
 )
-from diffplan.benchmark.published import WARNING, published_table
+from diffplan.benchmark.published import ROBOT, WARNING, published_table
 from diffplan.benchmark.report_plots import quality_plots, success_plot
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.sessions import Session, longest_warm_up
@@ -75,7 +75,7 @@ def comparison_page(c: Comparison) -> str:
         "Pair by pair on the same problems": _pairs(c) if _several(c) else [],
         "What the certificate refuses": section(tables.refused(_all(c))),
         "Failures": _failures(c),
-        "Published figures, not measured here": _published() if c.robot.lower() == "panda" else [],
+        "Published figures, not measured here": _published() if c.robot == ROBOT else [],
         "How it was measured": _how(c),
         "Words": [heading("Words"), _glossary()],
     }

@@ -186,15 +186,18 @@ def pairs(title: str, compared: Sequence[Paired]) -> TextTable:
         ),
         note="How many runs only one of the two has certified, and how likely so uneven a split is by chance (exact "
         "McNemar test). On the runs that both have certified: the change of the mean from first to second, and how "
-        "likely such a change is by chance (Wilcoxon's signed rank test). The tests are many: of twenty pairs that do "
-        "not differ, one is expected below p = 0.05.",
+        "likely such a change is by chance (Wilcoxon's signed rank test; it looks at typical runs, so a few slow ones "
+        "can carry the mean the other way). The tests are many: of twenty pairs that do not differ, one is expected "
+        "below p = 0.05.",
     )
 
 
 def _change(change: Change) -> str:
     if change.percent is None or change.p is None:
         return ""
-    shown = f"{1 + change.percent / 100:.1f} times" if change.percent > 200 else f"{change.percent:+.1f} %"
+    shown = (
+        f"{1 + change.percent / 100:.1f} times" if change.percent > 200 else f"{round(change.percent, 1) + 0.0:+.1f} %"
+    )
     return f"{shown}\n{p_value(change.p)}"
 
 

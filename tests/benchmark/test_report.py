@@ -1,14 +1,16 @@
 import json
 import sqlite3
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from ompl import _benchmark_statistics as statistics
 
 from diffplan.benchmark.machine import this_machine
-from diffplan.benchmark.report import write_all
+from diffplan.benchmark.report import in_order, write_all
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.runner import Outcome
+from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.worker import Settings
 
 ROWS = [
@@ -88,6 +90,64 @@ def test_the_report_is_one_well_formed_file_that_needs_nothing_else(folder):
     assert "<svg" in text
     assert "<td>8 of 8</td><td>100.0 %</td>" in text
     assert "&lt;nothing&gt; found" in text
+
+
+def test_a_finished_folder_keeps_what_it_was_measured_with_when_the_report_is_written_again(folder):
+    machine = replace(this_machine(), command="diffplan bench first", commit="abc", load_at_start=0.5)
+    session = begin_session(folder, machine, jobs=2, rows_before=0)
+    end_session(folder, replace(session, rows_after=16, time_s=99.0, warm_up_s={"diffusion": 3.25}))
+    settings = Settings(
+        suite="small.json",
+        robot=None,
+        timeout=2.0,
+        fallback=False,
+        options={"diffusion": {"batch": 8}},
+        dense_check=None,
+        folder=folder,
+    )
+    again = Outcome(rows=ROWS, kept=16, warm_up_s={})
+    write_all(again, settings, this_machine(), cases=(), planners=["diffusion"], workers=1, total_time=0.1)
+    text = (folder / "report.html").read_text()
+    assert "<code>diffplan bench first</code>" in text
+    assert "commit abc" in text
+    assert "16 runs in 99 s" in text
+    assert "load 0.5 at the start" in text
+    assert "3.25 s" in text
+    assert "--options" in text
+    assert (folder / "options.yaml").read_text() == "diffusion:\n  batch: 8\n"
+    document = json.loads((folder / "summary.json").read_text())
+    assert (document["total_time_s"], document["warm_up_s"]) == (99.0, {"diffusion": 3.25})
+    assert document["machine"]["command"] == "diffplan bench first"
+
+
+def test_tables_are_in_the_order_asked_for_whatever_was_finished_first():
+    rows = [ROWS[i] for i in (9, 8, 1, 0)]
+    ordered = in_order(rows, ["box/0", "box/1"], ["diffusion"])
+    assert [(row.planner, row.problem) for row in ordered] == [
+        ("diffusion", "box/0"),
+        ("diffusion", "box/1"),
+        ("straight", "box/0"),
+        ("straight", "box/1"),
+    ]
+
+
+def test_the_report_tells_pairs_refusals_and_failures_and_marks_what_was_not_measured_here(folder):
+    text = (folder / "report.html").read_text()
+    assert '<th scope="row">straight, diffusion</th><td>0</td><td>4</td><td>p = 0.125</td><td>4</td>' in text
+    assert '<th scope="row">straight</th><td>4</td><td>4</td>' in text  # failed: 4, no path found: 4
+    assert "problem is not in the suite" in text
+    assert "VAMP" not in text  # the robot is not known, so no published figures of another
+
+
+def test_published_figures_are_shown_for_their_robot_only(folder):
+    settings = Settings(
+        suite="small.json", robot="panda", timeout=2.0, fallback=True, options={}, dense_check=None, folder=folder
+    )
+    outcome = Outcome(rows=ROWS, kept=0, warm_up_s={})
+    write_all(outcome, settings, this_machine(), cases=(), planners=["straight"], workers=1, total_time=1.0)
+    text = (folder / "report.html").read_text()
+    assert "699 of 700" in text
+    assert "nothing in this table was measured here" in text
 
 
 def test_ompls_own_reader_understands_the_log(folder):
