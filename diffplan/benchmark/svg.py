@@ -12,6 +12,7 @@ from html import escape
 from math import ceil, floor, log10
 
 _COLOURS = 7
+_LEAST_SPAN = 0.1
 _DASHES = ("", "8 4", "2 3", "10 3 2 3", "16 5")
 
 
@@ -143,9 +144,9 @@ class Scale:
             low, high = 10.0 ** floor(log10(low) + 1e-9), max(high, 2 * low) * 1.05
             ticks = [tick for tick, major in time_ticks(low, high) if major or high / low < 150]
         else:
-            step = _step((high - low) or abs(high) or 1.0)
+            high = max(high, low + (_LEAST_SPAN * abs(low) or 1.0))  # rounding errors do not fill an axis
+            step = _step(high - low)
             low, high = step * floor(low / step + 1e-9), step * ceil(high / step - 1e-9)
-            high = high if high > low else low + step
             ticks = [low + step * k for k in range(round((high - low) / step) + 1)]
         return Scale(low=low, high=high, log=log, ticks=tuple((tick, f"{tick:{digits}}") for tick in ticks))
 

@@ -68,8 +68,9 @@ def test_axes_hold_what_they_are_made_around():
     linear = Scale.around([1.0, 4.7], log=False)
     assert (linear.low, linear.high, linear.place(3.0)) == (1.0, 5.0, 0.5)
     assert [text for _, text in linear.ticks] == ["1", "2", "3", "4", "5"]
-    same = Scale.around([1.0, 1.0], log=False)
-    assert same.low <= 1.0 < same.high
+    for same in (Scale.around([1.0, 1.0 + 1e-9], log=False), Scale.around([0.0, 0.0], log=False)):
+        texts = [text for _, text in same.ticks]
+        assert len({*texts}) == len(texts) >= 3
     log = Scale.around([0.02, 0.3], log=True)
     assert log.place(0.01) == 0.0
     assert log.high > 0.3
