@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prior.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
     prior.add_argument("--hours", type=positive_number, metavar="H", help="stop after so long, to go on another time")
     prior.add_argument("--extend", action="store_true", help="go on although the settings ask for more steps or shards")
+    prior.add_argument("--start", type=Path, metavar="FILE", help="a trained prior whose weights a new run begins with")
     prior.add_argument("--threads", type=positive, default=1, metavar="N", help="PyTorch's threads (default 1)")
     about = "fit the learned value; a stopped run goes on with the same command"
     value = actions.add_parser("value", help=about, description=about, allow_abbrev=False)
@@ -65,5 +66,6 @@ def _prior(args: argparse.Namespace) -> None:
         args.out,
         hours=args.hours,
         extend=args.extend,
+        start=args.start,
         threads=args.threads,
     )

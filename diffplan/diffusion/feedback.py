@@ -20,6 +20,11 @@ _REACH = 0.3  # longest joint displacement [rad] that a channel shows
 _SCALE = 8.0  # brings normalised displacements to about one
 
 
+def unseen(x0: Tensor, scene_of: Tensor) -> Tensor:
+    """Return features [b, K, 0] of x0 [b, K, dof]: nothing is fed back but the estimate itself."""
+    return x0[..., :0]
+
+
 class Feedback:
     """Maps clean estimates x0 [b, K, dof] (normalised) to features [b, K, 2 dof + 1], each in its own scene.
 

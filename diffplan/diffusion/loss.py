@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from diffplan.diffusion.schedule import Schedule
+from diffplan.diffusion.tokens import Context, SceneTokens
 from diffplan.diffusion.unet import TemporalUnet, straight_between_ends
 from diffplan.diffusion.wrappers import Features, condition
 
@@ -53,7 +54,14 @@ def draw(
     )
 
 
-def shown(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, x_t: Tensor, features: Features) -> Tensor:
+def shown(
+    net: TemporalUnet,
+    schedule: Schedule,
+    batch: NoisyBatch,
+    x_t: Tensor,
+    features: Features,
+    context: Context | None = None,
+) -> Tensor:
     """Return the condition [b, K, channels] that sampling would show the network at level t.
 
     For a first pass the estimate is the straight line. Otherwise it is the network's own at a noisier x, which is
@@ -70,19 +78,29 @@ def shown(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, x_t: Tensor,
         if len(rows) == 0:
             continue
         with torch.no_grad():
-            better = net(x[rows], level[rows], condition(estimate[rows], said[rows], line[rows]))
+            seen = condition(estimate[rows], said[rows], line[rows])
+            better = net(x[rows], level[rows], seen, context.rows(rows) if context else None)
         better[:, [0, -1]] = x_t[rows][:, [0, -1]]
         estimate = estimate.index_copy(0, rows, better)
         said = said.index_copy(0, rows, features(better, batch.scene_of[rows]))
     return condition(estimate, said, line) * (batch.passes > 0)[:, None, None]
 
 
-def denoising_loss(net: TemporalUnet, schedule: Schedule, batch: NoisyBatch, features: Features) -> Tensor:
+def denoising_loss(
+    net: TemporalUnet,
+    schedule: Schedule,
+    batch: NoisyBatch,
+    features: Features,
+    tokens: SceneTokens | None = None,
+) -> Tensor:
     """Return the weighted loss [b] of each sample, in units of the data's variance about the straight line.
 
     L = weight(t) mean |net(x_t, condition, t) - x0|^2 / data_std^2, the pinned ends left out.
     """
     x_t = schedule.noisy(batch.x0, batch.t, batch.noise)
-    seen = shown(net, schedule, batch, x_t, features)
-    error = (net(x_t, batch.t, seen) - batch.x0)[:, 1:-1].square().mean((1, 2))
+    context = None
+    if tokens is not None and net.attend is not None:
+        context = net.attend.encode(tokens.of(batch.scene_of)).shown(batch.passes > 0)
+    seen = shown(net, schedule, batch, x_t, features, context)
+    error = (net(x_t, batch.t, seen, context) - batch.x0)[:, 1:-1].square().mean((1, 2))
     return schedule.loss_weight[batch.t].to(error) * error / schedule.data_std**2

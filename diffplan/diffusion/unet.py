@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffplan.diffusion.tokens import Context, TokenAttention
 from diffplan.errors import InputError
 from diffplan.spline import greville
 
@@ -29,7 +30,9 @@ class UnetConfig:
     """Shape of the network.
 
     `condition` is the number of channels beside `x_t` (0: unconditioned); level i has `dim * mults[i]` channels and
-    `blocks` residual blocks; `groups` is GroupNorm's. Any horizon that is a multiple of `multiple` fits.
+    `blocks` residual blocks; `groups` is GroupNorm's. `tokens` blocks of cross-attention to obstacle tokens stand
+    before the middle (0: none, the scene is seen through `condition` alone). Any horizon that is a multiple of
+    `multiple` fits.
     """
 
     dof: int
@@ -39,6 +42,7 @@ class UnetConfig:
     blocks: int = 1
     kernel: int = 5
     groups: int = 8
+    tokens: int = 0
 
     def __post_init__(self) -> None:
         for key in ("dof", "dim", "blocks", "kernel", "groups"):
@@ -50,6 +54,8 @@ class UnetConfig:
             raise InputError("a kernel needs a middle", key="unet.kernel", value=self.kernel, allowed="odd numbers")
         if self.dim % self.groups or self.dim % 2:
             raise InputError("does not divide into groups", key="unet.dim", value=self.dim, allowed=f"{self.groups} n")
+        if self.tokens < 0:
+            raise InputError("not a number of blocks", key="unet.tokens", value=self.tokens, allowed="0 or more")
 
     @property
     def multiple(self) -> int:
@@ -204,6 +210,7 @@ class TemporalUnet(nn.Module):
             nn.Linear(config.dim, embedding), nn.SiLU(), nn.Linear(embedding, config.dim), nn.SiLU()
         )
         self.shifts = nn.Linear(config.dim, sum(self.widths))  # every block's time layer, one product
+        self.attend = TokenAttention(widths[-1], config.tokens) if config.tokens else None
 
     def products(self, dtype: torch.dtype) -> TemporalUnet:
         """Run the convolutions' products in float32 or bfloat16 from now on; returns itself.
@@ -217,8 +224,12 @@ class TemporalUnet(nn.Module):
                     module.weight.data, module.bias.data = module.weight.to(dtype), module.bias.to(dtype)
         return self
 
-    def forward(self, x_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x_t: Tensor, t: Tensor, condition: Tensor | None = None, context: Context | None = None
+    ) -> Tensor:
         """Return the clean estimate x0 [b, K, dof] of x_t [b, K, dof] at step t [b], with condition [b, K, channels].
+
+        `context` is what `attend.encode` made of the obstacles; without it they are not shown.
 
         Raises:
             ValueError: if the horizon K is no multiple of `config.multiple` or the channels are not the network's.
@@ -236,6 +247,8 @@ class TemporalUnet(nn.Module):
             x = level(x, shifts)
             skips.append(x)
             x = shrink(x.reshape(batch, x.shape[1] // 2, -1))
+        if self.attend is not None:
+            x = self.attend(x, context)
         x = self.middle(x, shifts)
         for level, grow in zip(self.up, self.grow, strict=True):
             skip = skips.pop()

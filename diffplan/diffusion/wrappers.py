@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffplan.diffusion.samplers import Denoiser
+from diffplan.diffusion.tokens import Context, SceneTokens
 from diffplan.diffusion.unet import TemporalUnet, straight_between_ends
 
 Features: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -43,6 +44,7 @@ class FeedbackDenoiser:
         scene_of: scene index [b] of every sample, handed to `features`.
         weight: classifier-free guidance: x0 = free + weight (conditioned - free); 1 needs no second pass.
         estimate: the clean estimate [b, K, dof] that the first call sees, if it is not to be the straight line.
+        tokens: the obstacles of all scenes, for a network with cross-attention to them.
     """
 
     def __init__(
@@ -52,10 +54,18 @@ class FeedbackDenoiser:
         scene_of: Tensor | None = None,
         weight: float = 1.0,
         estimate: Tensor | None = None,
+        tokens: SceneTokens | None = None,
     ) -> None:
         self.net, self.features, self.scene_of, self.weight = net, features, scene_of, weight
         self.estimate = estimate
         self._line_features: Tensor | None = None
+        self._context = self._encoded(tokens)
+
+    @torch.no_grad()
+    def _encoded(self, tokens: SceneTokens | None) -> Context | None:
+        if self.net.attend is None or tokens is None:
+            return None
+        return self.net.attend.encode(tokens if self.scene_of is None else tokens.of(self.scene_of))
 
     @torch.no_grad()
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -72,9 +82,10 @@ class FeedbackDenoiser:
             seen = self.features(self.estimate, scene_of)
         present = condition(self.estimate, seen, self._line_features)
         if self.weight == 1.0:
-            x0 = self.net(x_t, t, present)
+            x0 = self.net(x_t, t, present, self._context)
         else:
-            both = self.net(x_t.repeat(2, 1, 1), t.repeat(2), torch.cat((present, absent)))
+            twice = self._context.twice(len(x_t)) if self._context else None
+            both = self.net(x_t.repeat(2, 1, 1), t.repeat(2), torch.cat((present, absent)), twice)
             conditioned, free = both.chunk(2)
             x0 = free + self.weight * (conditioned - free)
         # the network's ends are right only up to its last layer; the scene must see the true ones

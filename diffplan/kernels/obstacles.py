@@ -105,7 +105,7 @@ def _shape_row(obstacle: Urdf, shape: CollisionShape, T: Float) -> Row:
     return Row(name=name, kind=kind, T_base_solid=T, size=(shape.size[0] * s, shape.size[1] * s / 2, 0.0))
 
 
-def _extent(row: Row) -> tuple[Float, Float]:
+def extent(row: Row) -> tuple[Float, Float]:
     """Return lower and upper corner of the row's solid in its own frame."""
     a, b, c = row.size
     if row.field is not None:
@@ -118,7 +118,7 @@ def _extent(row: Row) -> tuple[Float, Float]:
 
 def _aabb(row: Row) -> Float:
     """Return the row's box in the base frame [6]: lower and upper corner."""
-    lower, upper = _extent(row)
+    lower, upper = extent(row)
     centre = row.T_base_solid[:3, :3] @ ((lower + upper) / 2) + row.T_base_solid[:3, 3]
     half = np.abs(row.T_base_solid[:3, :3]) @ ((upper - lower) / 2)
     return np.concatenate([centre - half, centre + half])

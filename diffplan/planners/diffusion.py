@@ -13,14 +13,15 @@ from torch import Tensor
 from typing_extensions import Self
 
 from diffplan import spline
-from diffplan.diffusion.feedback import Feedback
+from diffplan.diffusion.feedback import Feedback, unseen
 from diffplan.diffusion.guidance import GuidanceConfig, Guided, ValueGuided
 from diffplan.diffusion.prior import Prior, load_prior, prior_file
 from diffplan.diffusion.repair import colliding_stretch, renoised
 from diffplan.diffusion.samplers import Denoiser, ddim
+from diffplan.diffusion.tokens import SceneTokens
 from diffplan.diffusion.unet import fastest_products
 from diffplan.diffusion.value import Value, load_value, value_file
-from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
+from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
@@ -244,8 +245,12 @@ class DiffusionPlanner(Planner):
         c, robot = self.config, problem.robot
         prior = _prior(robot.name)
         start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
-        features = Feedback(refiner.model, refiner.world) if c.seeds == "prior" else None
-        denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight, estimate=estimate)
+        features = tokens = None
+        if c.seeds == "prior":
+            fed_back = prior.net.config.condition > condition_channels(robot.dof, 0)
+            features = Feedback(refiner.model, refiner.world) if fed_back else unseen
+            tokens = SceneTokens.describe(refiner.world) if prior.net.attend is not None else None
+        denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight, estimate=estimate, tokens=tokens)
         steps = max(c.guidance_steps, 1 if problem.costs else 0)
         guided: Denoiser = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=steps), denoiser)
         if c.value_guidance > 0:

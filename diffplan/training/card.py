@@ -52,6 +52,15 @@ def summary(
     }
 
 
+def _seen(config: TrainConfig) -> str:
+    ways = []
+    if config.feedback:
+        ways.append("what is fed back: the previous clean estimate, the collision gradient along it, and its clearance")
+    if config.tokens:
+        ways.append("obstacle tokens, by cross-attention")
+    return "; and ".join(ways) or "nothing at all"
+
+
 def model_card(prior: Prior, config: TrainConfig, lines: list[Progress]) -> str:
     """Return the card in Markdown.
 
@@ -75,8 +84,7 @@ def model_card(prior: Prior, config: TrainConfig, lines: list[Progress]) -> str:
             "",
             f"A temporal U-Net (Janner et al., 2022) of {parameters / 1e6:.2f} million parameters, width {shape.dim} x "
             f"{list(shape.mults)}, that predicts clean paths of {prior.horizon} B-spline control points, normalised by "
-            "the joint limits. It sees the scene only through what is fed back: the previous clean estimate, the "
-            "collision gradient along it, and its clearance.",
+            f"the joint limits. It sees the scene through {_seen(config)}.",
             "",
             "Trained on procedurally generated scenes and paths of this project's own planner pipeline "
             "(`diffplan data generate`); no public benchmark problem and no shipped scene is among them. "

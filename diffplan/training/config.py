@@ -23,6 +23,8 @@ class TrainConfig:
         seed: of weights, order of the data, noise.
         horizon: control points of a path.
         dim, mults, blocks: shape of the network (`UnetConfig`).
+        feedback, tokens: how the network sees the scene: fed back what it does to the estimate, and this many blocks of
+            cross-attention to obstacle tokens.
         noise_steps, data_std: the schedule (`Schedule`).
         steps, batch: length of the run, in steps of `batch` paths.
         rate, warm_up, decay_share: the learning rate rises for `warm_up` steps, stays, and falls along a cosine to
@@ -42,6 +44,8 @@ class TrainConfig:
     dim: int = 64
     mults: tuple[int, ...] = (1, 2, 4)
     blocks: int = 1
+    feedback: bool = True
+    tokens: int = 0
     noise_steps: int = 100
     data_std: float = 0.25
     steps: int = 26_000
@@ -79,7 +83,9 @@ class TrainConfig:
 
     def unet(self, dof: int, condition: int) -> UnetConfig:
         """Return the network's shape for a robot and a number of condition channels."""
-        return UnetConfig(dof=dof, condition=condition, dim=self.dim, mults=self.mults, blocks=self.blocks)
+        return UnetConfig(
+            dof=dof, condition=condition, dim=self.dim, mults=self.mults, blocks=self.blocks, tokens=self.tokens
+        )
 
     def schedule(self) -> Schedule:
         """Return the noise schedule."""
@@ -119,6 +125,8 @@ def _like(default: object, entry: Entry) -> int | float | str | tuple[int, ...] 
     """Return the entry's value, of the type that the default has."""
     if isinstance(default, str):
         return entry.text()
+    if isinstance(default, bool):
+        return entry.boolean()
     if isinstance(default, int):
         return _whole(entry)
     if isinstance(default, tuple) and isinstance(default[0], int):

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from diffplan.data.dataset import load_dataset
-from diffplan.diffusion.feedback import Feedback
+from diffplan.diffusion.feedback import Feedback, unseen
 from diffplan.diffusion.prior import Prior
+from diffplan.diffusion.tokens import SceneTokens
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.robot import Robot
 from diffplan.training.config import TrainConfig
@@ -24,9 +25,12 @@ def fit_prior(
     hours: float | None = None,
     checkpoint_minutes: float = 5.0,
     extend: bool = False,
+    start: Path | None = None,
     threads: int = 1,
 ) -> Prior:
     """Train the prior on the shards in `data`, or go on with the run in `folder` (`extend`: with more steps or shards).
+
+    A new run begins with the weights of the prior `start`, if given.
 
     One thread by default: PyTorch's threads spin at barriers, so on busy cores two are far slower than one, and the
     result depends on their number.
@@ -37,14 +41,17 @@ def fit_prior(
     """
     torch.set_num_threads(threads)
     dataset = load_dataset(data, robot, horizon=config.horizon, held_out=config.held_out, shards=config.shards)
-    feedback = Feedback(CollisionModel(robot), Obstacles.pack(dataset.scenes))
+    world = Obstacles.pack(dataset.scenes)
+    feedback = Feedback(CollisionModel(robot), world)
     return train_prior(
         config,
         dataset,
-        feedback,
-        feedback.channels,
+        feedback if config.feedback else unseen,
+        feedback.channels if config.feedback else 0,
         folder,
+        tokens=SceneTokens.describe(world) if config.tokens else None,
         hours=hours,
         checkpoint_minutes=checkpoint_minutes,
         extend=extend,
+        start=start,
     )

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from diffplan.data.dataset import Dataset
 from diffplan.diffusion.loss import NoisyBatch, denoising_loss, draw
-from diffplan.diffusion.prior import Prior, read_tensors, save_prior, write_tensors
+from diffplan.diffusion.prior import FORMAT, Prior, read_tensors, save_prior, write_tensors
+from diffplan.diffusion.tokens import SceneTokens
 from diffplan.diffusion.unet import TemporalUnet
 from diffplan.diffusion.wrappers import Features, condition_channels
 from diffplan.errors import DiffplanError, InputError
@@ -72,10 +73,18 @@ class Trainer:
         dataset: training and held-out paths.
         features: what the scene says about a path, `(x0, scene_of) -> features`; `scene_of` counts `dataset.scenes`.
         channels: how many channels `features` returns.
+        tokens: the obstacles of `dataset.scenes`, for `config.tokens`.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, features: Features, channels: int) -> None:
-        self.config, self.dataset, self.features = config, dataset, features
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        features: Features,
+        channels: int,
+        tokens: SceneTokens | None = None,
+    ) -> None:
+        self.config, self.dataset, self.features, self.tokens = config, dataset, features, tokens
         self.schedule = config.schedule()
         shape = config.unet(dataset.robot.dof, condition_channels(dataset.robot.dof, channels))
         products = torch.bfloat16 if config.products == "bfloat16" else torch.float32
@@ -110,7 +119,7 @@ class Trainer:
         config = self.config
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(config, self.done)
-        loss = denoising_loss(self.net, self.schedule, self.batch(self.done), self.features).mean()
+        loss = denoising_loss(self.net, self.schedule, self.batch(self.done), self.features, self.tokens).mean()
         self.optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), config.clip)
@@ -138,7 +147,8 @@ class Trainer:
         with torch.no_grad():
             for name, passes in (("first", 1), ("third", 3), ("free", 0)):
                 batch = replace(self._validation, passes=torch.full_like(self._validation.passes, passes))
-                losses[name] = denoising_loss(self.average, self.schedule, batch, self.features).mean().item()
+                loss = denoising_loss(self.average, self.schedule, batch, self.features, self.tokens)
+                losses[name] = loss.mean().item()
         return losses
 
     def prior(self, training: dict[str, str | int | float]) -> Prior:
@@ -176,6 +186,22 @@ class Trainer:
         history = header["history"]
         self.history = history if isinstance(history, list) else []
 
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a trained prior; attention to tokens that it lacks begins as if it were not there.
+
+        Raises:
+            InputError: if the file is no prior, or one of another shape.
+        """
+        tensors, header = read_tensors(path, FORMAT)
+        weights = {name: tensor.float() for name, tensor in tensors.items()}
+        own = self.net.state_dict()
+        new = {name: tensor for name, tensor in own.items() if name.startswith("attend.") and name not in weights}
+        if {name: t.shape for name, t in {**weights, **new}.items()} != {name: t.shape for name, t in own.items()}:
+            shape = asdict(self.net.config)
+            raise InputError("a prior of another shape", file=path, value=header.get("unet"), allowed=str(shape))
+        for net in (self.net, self.average):
+            net.load_state_dict({**weights, **new})
+
     def begin(self) -> None:
         """Note in `history` what is trained from here on, if it is not what was trained before."""
         now = [self.config.steps, len(self.dataset.train)]
@@ -203,11 +229,13 @@ def run(
     checkpoint_minutes: float = 5.0,
     log_every: int = 100,
     extend: bool = False,
+    start: Path | None = None,
 ) -> Iterator[Progress]:
     """Train to `config.steps`, yielding a line of the log every `log_every` steps; resumes what `folder` holds.
 
     Writes config.json, log.csv and checkpoint.safetensors, at the end too, or when `hours` have passed; such a run
-    goes on when called again. Checkpoints stand on lines of the log, so a resumed log is that of an unbroken run.
+    goes on when called again. A new run begins with the weights of the prior `start`, if given. Checkpoints stand on
+    lines of the log, so a resumed log is that of an unbroken run.
 
     Raises:
         InputError: if the folder holds a run with another config or other data (see `Trainer.load` for `extend`).
@@ -217,6 +245,8 @@ def run(
     checkpoint, log, config = folder / "checkpoint.safetensors", folder / "log.csv", trainer.config
     if checkpoint.exists():
         trainer.load(checkpoint, extend=extend)
+    elif start is not None:
+        trainer.start_from(start)
     trainer.begin()
     config.save(folder / "config.json")
     lines = read_log(log, up_to=trainer.done)
@@ -260,9 +290,11 @@ def train_prior(
     channels: int,
     folder: Path,
     *,
+    tokens: SceneTokens | None = None,
     hours: float | None = None,
     checkpoint_minutes: float = 5.0,
     extend: bool = False,
+    start: Path | None = None,
     console: Console | None = None,
 ) -> Prior:
     """Train (or resume) with a progress bar; leave prior.safetensors, curve.png and PRIOR.md in the run's folder.
@@ -271,12 +303,14 @@ def train_prior(
         InputError: if the folder holds a run with another config.
         DiffplanError: if the loss is not finite.
     """
-    trainer = Trainer(config, dataset, features, channels)
+    trainer = Trainer(config, dataset, features, channels, tokens)
     columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = console or Console(stderr=True)
     with ProgressBar(*columns, console=shown) as bar:
         task = bar.add_task("training", total=config.steps)
-        for line in run(trainer, folder, hours=hours, checkpoint_minutes=checkpoint_minutes, extend=extend):
+        for line in run(
+            trainer, folder, hours=hours, checkpoint_minutes=checkpoint_minutes, extend=extend, start=start
+        ):
             bar.update(task, completed=line.step, description=f"loss {line.train:.4f}")
             if not math.isnan(line.first):
                 losses = f"first pass {line.first:.4f}, third {line.third:.4f}, scene not shown {line.free:.4f}"

@@ -9,7 +9,7 @@ import torch
 
 from diffplan.data.dataset import Dataset, Paths
 from diffplan.diffusion.loss import denoising_loss, draw
-from diffplan.diffusion.prior import load_prior
+from diffplan.diffusion.prior import load_prior, save_prior
 from diffplan.diffusion.schedule import Schedule
 from diffplan.errors import DiffplanError, InputError
 from diffplan.spline import straight
@@ -159,7 +159,7 @@ def test_ends_are_neither_noisy_nor_part_of_the_loss():
     paths = bump_paths(50, 4, 2)
     batch = draw(paths.x, paths.scene_of, schedule, (1.0, 0.0, 0.0, 0.0), torch.Generator().manual_seed(0))
 
-    def wrong_at_the_ends(x_t, t, condition):
+    def wrong_at_the_ends(x_t, t, condition, context):
         assert torch.equal(x_t[:, [0, -1]], batch.x0[:, [0, -1]])
         answer = batch.x0.clone()
         answer[:, [0, -1]] = 9.0
@@ -176,7 +176,7 @@ def test_dropped_samples_see_no_condition_and_later_passes_see_the_networks_own_
     assert (batch.earlier[:, 0] >= batch.earlier[:, 1]).all()
     levels, seen = [], []
 
-    def network(x_t, t, condition):
+    def network(x_t, t, condition, context):
         levels.append(t)
         seen.append(condition)
         return torch.full_like(x_t, float(len(levels)))
@@ -192,3 +192,37 @@ def test_dropped_samples_see_no_condition_and_later_passes_see_the_networks_own_
     assert (shown[batch.passes >= 2, 1:-1, :DOF] == 2).all()
     ends = batch.x0[:, [0, -1]]
     torch.testing.assert_close(shown[batch.passes > 0][:, [0, -1], :DOF], ends[batch.passes > 0])
+
+
+def test_a_run_begins_with_the_weights_of_a_prior_and_new_attention_changes_nothing_yet(tmp_path):
+    first, file = trainer(config()), tmp_path / "prior.safetensors"
+    for _ in range(5):
+        first.step()
+    save_prior(first.prior({}), file, dtype=torch.float32)
+    second = trainer(config(tokens=1, seed=7))
+    second.start_from(file)
+    x = torch.randn(3, K, DOF, generator=torch.Generator().manual_seed(0))
+    seen, t = torch.randn(3, K, first.net.config.condition), torch.tensor([1, 5, 20])
+    with torch.no_grad():
+        assert torch.equal(second.net(x, t, seen), first.average(x, t, seen))
+        assert torch.equal(second.average(x, t, seen), first.average(x, t, seen))
+
+
+def test_a_prior_of_another_shape_is_refused_as_a_start(tmp_path):
+    file = tmp_path / "prior.safetensors"
+    save_prior(trainer(config()).prior({}), file)
+    with pytest.raises(InputError, match="a prior of another shape"):
+        trainer(config(dim=32)).start_from(file)
+
+
+def test_a_resumed_run_does_not_begin_again(tmp_path):
+    file, settings = tmp_path / "prior.safetensors", config(steps=6)
+    save_prior(trainer(config(seed=3)).prior({}), file, dtype=torch.float32)
+    (*_,) = run(trainer(settings), tmp_path / "whole", log_every=3, start=file)
+    broken = run(trainer(settings), tmp_path / "broken", log_every=3, checkpoint_minutes=0.0, start=file)
+    assert next(broken).step == 3
+    (*_,) = run(trainer(settings), tmp_path / "broken", log_every=3, start=file)
+    whole, resumed = trainer(settings), trainer(settings)
+    whole.load(tmp_path / "whole" / "checkpoint.safetensors")
+    resumed.load(tmp_path / "broken" / "checkpoint.safetensors")
+    assert torch.equal(weights(whole), weights(resumed))
