@@ -131,11 +131,14 @@ class TokenAttention(nn.Module):
         self.nothing = nn.Parameter(0.1 * torch.randn(1, 1, width))
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
 
+    def _each(self) -> list[_Block]:
+        return [block for block in self.blocks if isinstance(block, _Block)]
+
     def encode(self, tokens: SceneTokens) -> Context:
         """Return keys and values of every block, for as many scenes as `tokens` has."""
         count = len(tokens.features)
         embedded = torch.cat((self.nothing.expand(count, -1, -1), self.embed(tokens.features)), dim=1)
-        pairs = [block.encode(embedded) for block in self.blocks]
+        pairs = [block.encode(embedded) for block in self._each()]
         bias = torch.zeros(tokens.there.shape).masked_fill(~tokens.there, -torch.inf)
         return Context(
             keys=tuple(key for key, _ in pairs),
@@ -149,6 +152,6 @@ class TokenAttention(nn.Module):
         if context is None:
             return x
         y = x
-        for block, key, value in zip(self.blocks, context.keys, context.values, strict=True):
+        for block, key, value in zip(self._each(), context.keys, context.values, strict=True):
             y = block(y, key, value, context.bias)
         return torch.where(context.present[:, None, None], y, x)
