@@ -103,10 +103,10 @@ def test_a_planner_that_never_stops_is_stopped_by_the_time_limit(
     endless = Scripted(_path(blocked, lift=0.0, source="a") for _ in iter(int, 1))
     _use(monkeypatch, endless)
     begin = time.perf_counter()
-    plan = dp.solve(blocked, planner="straight", timeout=0.2)
+    plan = dp.solve(blocked, planner="straight", timeout=2.0)
     assert not plan.solved
     assert endless.asked > 1
-    assert time.perf_counter() - begin < 10
+    assert time.perf_counter() - begin < 60  # it would never end
 
 
 def test_the_goal_index_counts_the_goals_as_they_were_given(robot: dp.Robot, home: np.ndarray) -> None:
