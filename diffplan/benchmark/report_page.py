@@ -95,14 +95,16 @@ def _several(c: Comparison) -> bool:
 def _introduction(c: Comparison) -> list[str]:
     problems, sets = len({row.problem for row in c.rows}), len({row.set for row in c.rows})
     seeds = len({row.seed for row in c.rows})
+    commands = list(dict.fromkeys(command(s.machine.command) for s in c.sessions))
+    made = "One command makes" if len(commands) == 1 else f"{len(commands)} commands, one after the other, make"
     counts = [_count(len(_all(c)), "planner"), _count(problems, "problem"), _count(sets, "set"), _count(seeds, "seed")]
     return [
         f"<p>{counts[0]} on {counts[1]} in {counts[2]} with {counts[3]}, at most {c.time_limit_s:g} s of planning "
         "each. A run counts as a success only if the motion is <strong>certified</strong>: a separate program, the "
         "same for all, found the whole of it free of contact on the exact meshes and within the robot's limits. What "
         "a planner believes of its own plan does not count.</p>",
-        "<p>One command makes every figure of this page (with results.csv, a row for each run):</p>",
-        *(f"<p>{line}</p>" for line in dict.fromkeys(command(s.machine.command) for s in c.sessions)),
+        f"<p>{made} every figure of this page (with results.csv, a row for each run):</p>",
+        *(f"<p>{line}</p>" for line in commands),
     ]
 
 
