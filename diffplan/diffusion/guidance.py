@@ -84,10 +84,10 @@ class Guided:
 
 
 class ValueGuided:
-    """Wraps a denoiser: its clean estimates come out moved up the slope of the learned value J at x_t.
+    """Wraps a denoiser: its clean estimates come out moved up the slope of the learned value J there.
 
-    Diffuser's guidance (Janner et al., 2022, algorithm 1): the mean moves by `scale` times the variance times dJ/dx.
-    Nothing moves farther than `trust` (normalised) times the standard deviation of the noise.
+    Diffuser's guidance (Janner et al., 2022, algorithm 1), at the mean of the clean path: it moves by `scale` times the
+    variance of the noise times dJ/dx. Nothing moves farther than `trust` (normalised) times the noise's deviation.
     """
 
     def __init__(
@@ -100,6 +100,6 @@ class ValueGuided:
         """Return the guided clean estimate [b, K, dof] of x_t at steps t [b] (all the same)."""
         x0, step = self.denoiser(x_t, t), int(t[0])
         farthest = self.trust * float(self.schedule.std[step])
-        shift = self.scale * float(self.schedule.var[step]) * self.value.gradient_at(x_t, step)
+        shift = self.scale * float(self.schedule.var[step]) * self.value.gradient_at(x0, 0)
         self.feedback.estimate = x0 + shift.clamp(-farthest, farthest)
         return self.feedback.estimate

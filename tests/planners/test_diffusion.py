@@ -157,6 +157,7 @@ def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
         ({"horizon": 3}, "horizon"),
         ({"repair": 1}, "wrong type"),
         ({"repair_level": 1.5}, "repair_level: not a level"),
+        ({"value_guidance": -1.0}, "value_guidance: negative"),
         ({"horizon": 18}, "multiples of"),
         ({"steps": 100_000}, "sampling steps"),
     ],
@@ -183,3 +184,15 @@ def test_the_learned_value_puts_a_path_first_that_it_takes_for_faster(problem: P
         found = _planner(problem, value=on, batch=16).candidates(problem, seed=0, deadline=np.inf)
         first[on] = next(iter(found)).control[None]
     assert value.duration(first[True]) < value.duration(first[False])
+
+
+def test_the_learned_value_guides_samples_to_faster_ways_when_asked(problem: Problem, refiner: Refiner) -> None:
+    value = diffusion.load_value(diffusion.value_file(problem.robot.name))
+    durations = []
+    for scale in (0.0, 0.1):
+        planner = _planner(problem, value_guidance=scale)
+        goals = problem.goals[planner.share_out(problem, 16)]
+        control = planner.sample(problem, refiner, goals, torch.Generator().manual_seed(0))
+        assert np.array_equal(control[:, -1], goals)
+        durations.append(value.duration(control))
+    assert (durations[1] < durations[0]).mean() > 0.8
