@@ -23,8 +23,9 @@ from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.named_costs.terms import tilt
 from diffplan.problem import Trajectory
-from diffplan.simulation.bullet import bullet, connection
-from diffplan.simulation.camera import Camera, find_camera
+from diffplan.simulation.bullet import connection
+from diffplan.simulation.camera import find_camera
+from diffplan.simulation.render import shoot
 from diffplan.simulation.stage_set import add_floor, add_tool_path, load_coloured, tool_path
 from diffplan.simulation.world import load_robot_body
 
@@ -106,26 +107,7 @@ def picture(
         add_floor(client, scene.robot_base, 0.0)
         add_tool_path(client, tips[shown], WITH if shown else WITHOUT)
         load_robot_body(client, robot, scene.robot_base, visuals=True).place(at)
-        return shoot(client, camera)
-
-
-def shoot(client: int, camera: Camera) -> Image.Image:
-    """Take the picture, twice as fine and then reduced."""
-    width, height = 2 * SIZE[0], 2 * SIZE[1]
-    pixels = bullet.getCameraImage(
-        width,
-        height,
-        camera.view,
-        camera.projection,
-        lightDirection=camera.light,
-        lightAmbientCoeff=0.62,
-        lightDiffuseCoeff=0.42,
-        shadow=1,
-        renderer=bullet.ER_TINY_RENDERER,
-        physicsClientId=client,
-    )[2]
-    image = Image.fromarray(np.reshape(pixels, (height, width, 4))[:, :, :3].astype(np.uint8))
-    return image.resize(SIZE, Image.Resampling.LANCZOS)
+        return shoot(client, camera, SIZE, finer=2.0)
 
 
 def main() -> int:

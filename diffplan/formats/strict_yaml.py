@@ -24,13 +24,21 @@ def read_yaml(path: str | Path) -> Entry:
         InputError: if the file is missing, is not YAML, or has duplicate keys, tags or keys that are no text.
     """
     path = Path(path)
+    return parse_yaml(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, without a byte order mark.
+
+    Raises:
+        InputError: if the file cannot be read, or is in another encoding.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except UnicodeDecodeError as error:
         raise InputError("not a text file", file=path, allowed="UTF-8") from error
-    return parse_yaml(text, path)
 
 
 def parse_yaml(text: str, path: Path) -> Entry:

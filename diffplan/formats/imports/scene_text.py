@@ -24,6 +24,7 @@ from pathlib import Path
 
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported, is_identity
+from diffplan.formats.strict_yaml import read_text
 from diffplan.geometry import Pose
 from diffplan.scene import Box, Cylinder, Primitive, Sphere
 
@@ -92,13 +93,7 @@ def read_scene_text(path: Path) -> tuple[Primitive, ...]:
         Unsupported: for a shape that a suite cannot hold.
         InputError: if the file cannot be read or is laid out in another way.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise InputError("not a text file", file=path, allowed="UTF-8") from error
-    numbered = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1)]
+    numbered = [(i, line.strip()) for i, line in enumerate(read_text(path).splitlines(), 1)]
     lines = _Lines(file=path, lines=[pair for pair in numbered[1:] if pair[1]])  # the first line is the scene's name
     obstacles: list[Primitive] = []
     posed: bool | None = None
