@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diffplan.errors import DiffplanError as DiffplanError
     from diffplan.errors import InputError as InputError
     from diffplan.geometry import Pose as Pose
+    from diffplan.ik import inverse_kinematics as inverse_kinematics
     from diffplan.named_costs.terms import avoid as avoid
     from diffplan.named_costs.terms import prefer as prefer
     from diffplan.named_costs.terms import upright as upright
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from diffplan.scene import Scene as Scene
     from diffplan.scene import Sphere as Sphere
     from diffplan.scene import Urdf as Urdf
+    from diffplan.simulation.live import robot_as_held as robot_as_held
+    from diffplan.simulation.live import robot_configuration as robot_configuration
 
 __version__ = "0.1.0"
 
@@ -62,6 +65,9 @@ _HOME = {
     "upright": "named_costs.terms",
     "plan": "planning",
     "solve": "planning",
+    "inverse_kinematics": "ik",
+    "robot_as_held": "simulation.live",
+    "robot_configuration": "simulation.live",
 }
 
 
