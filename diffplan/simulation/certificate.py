@@ -11,6 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
+from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.problem import Certificate, Closest, Trajectory
 from diffplan.robot import Robot
@@ -61,8 +62,8 @@ class ConfigurationCheck:
 class Certifier:
     """Checks configurations and trajectories of one robot in one scene, in a PyBullet client of its own.
 
-    A context manager; good for any number of candidates. Pairs are numbered: first the links that can move times the
-    obstacles, link by link, then `robot.certified_pairs`.
+    A context manager; good for any number of candidates, until it is closed. Pairs are numbered: first the links that
+    can move times the obstacles, link by link, then `robot.certified_pairs`.
 
     Raises:
         InputError: if a file of the robot or the scene cannot be read, or a hollow mesh is not closed.
@@ -101,7 +102,13 @@ class Certifier:
             self._stage = None
 
     def check(self, q: Float) -> ConfigurationCheck:
-        """Measure one configuration q [dof]."""
+        """Measure one configuration q [dof].
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        q = self._finite("q", q, (self.robot.dof,))
         names, split = self._pairs.names, self._pairs.with_obstacles
         clearance = self._measure(q, np.arange(len(names)), SIGHT)
         least: list[tuple[str, str, float]] = []
@@ -122,7 +129,12 @@ class Certifier:
         """Return the least clearance of moving links from the obstacles at q [dof], in m; infinite without obstacles.
 
         From a hollow mesh farther than 3 cm it is a lower bound.
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
         """
+        self._expect_open()
+        q = self._finite("q", q, (self.robot.dof,))
         pairs = np.arange(self._pairs.with_obstacles)
         near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
         return near if np.isfinite(near) else float(self._measure(q, pairs, _FAR).min(initial=np.inf))
@@ -139,10 +151,17 @@ class Certifier:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
             least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
             `resolution_rad` is the largest joint step between two neighbouring measured configurations, proven free
-            in between.
+            in between. What is no trajectory (shapes, values that are not finite, times that do not increase) gets a
+            certificate that is not valid and says so.
+
+        Raises:
+            InputError: if start is not `dof` finite numbers or goals are not rows of them, or the certifier is closed.
         """
+        self._expect_open()
+        start = self._finite("start", start, (self.robot.dof,))
+        goals = self._finite("goals", goals, (-1, self.robot.dof))
         form = limits.check_limits(self.robot, trajectory, start=start, goals=goals)
-        if not form.well_formed:
+        if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
         hidden = self._hidden(trajectory.position[0])
         sweep = self._sweep(trajectory.position)
@@ -153,6 +172,24 @@ class Certifier:
             time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
             reason = f"{_contact(*self._pairs.names[sweep.touch.pair], sweep.touch.clearance_m)} at {time:.3f} s"
         return self._certificate(form, reason, trajectory, sweep)
+
+    def _expect_open(self) -> None:
+        """Refuse to judge when the world is gone: an empty one would let everything pass."""
+        if self._stage is None:
+            raise InputError("this Certifier is closed", key=self.robot.name, allowed="use it inside its `with` block")
+
+    def _finite(self, key: str, values: Float, shape: tuple[int, ...]) -> Float:
+        """Return values as float64 of this shape (-1: one row or more); PyBullet would measure something at NaN."""
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            array = np.zeros(0)
+        rows = shape[0] == -1
+        fits = array.ndim == len(shape) and array.shape[-1] == shape[-1] and (rows or len(shape) == 1)
+        if not fits or array.size == 0 or not np.isfinite(array).all():
+            allowed = f"{'one or more rows of ' if rows else ''}{self.robot.dof} finite numbers"
+            raise InputError("not joint positions", key=key, value=values, allowed=allowed)
+        return array
 
     def _sweep(self, path: Float) -> Sweep:
         """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at."""

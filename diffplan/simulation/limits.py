@@ -62,11 +62,12 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
     start_error = float(np.abs(q[0] - start).max())
     errors = np.abs(goals - q[-1]).max(axis=1)
     nearest = int(np.argmin(errors))
-    position, velocity, acceleration = (
-        _position_error(robot, q),
-        _velocity_error(robot, trajectory),
-        _acceleration_error(robot, trajectory),
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite is beyond every limit, and caught first
+        position, velocity, acceleration = (
+            _position_error(robot, q),
+            _velocity_error(robot, trajectory),
+            _acceleration_error(robot, trajectory),
+        )
     ends = ""
     if start_error > START_TOLERANCE:
         ends = f"begins {start_error:.2g} rad away from the start"
@@ -89,10 +90,14 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
 def _form_error(robot: Robot, trajectory: Trajectory) -> str:
     """Return what makes the arrays no trajectory, or an empty string."""
     time = trajectory.time
+    if not _real(time):
+        return "time is no array of real numbers"
     if time.ndim != 1 or len(time) < 2:
         return "has fewer than two samples"
     for name in ("position", "velocity", "acceleration"):
         values = getattr(trajectory, name)
+        if not _real(values):
+            return f"{name} is no array of real numbers"
         if values.shape != (len(time), robot.dof):
             return f"{name} has shape {values.shape}, expected ({len(time)}, {robot.dof})"
         if not np.isfinite(values).all():
@@ -102,6 +107,11 @@ def _form_error(robot: Robot, trajectory: Trajectory) -> str:
     if np.diff(time).max() > MAX_STEP_S + 1e-9:
         return f"has a step of {np.diff(time).max():.4f} s, longer than {MAX_STEP_S} s"
     return ""
+
+
+def _real(values: object) -> bool:
+    """Whether these are numbers to reckon with: unsigned and short ones would wrap around or overflow unseen."""
+    return isinstance(values, np.ndarray) and values.dtype in (np.float64, np.float32, np.int64)
 
 
 def _worst(robot: Robot, excess: Float) -> tuple[str, int]:

@@ -258,6 +258,18 @@ def test_an_honest_trajectory_within_limits_is_valid_with_its_figures(panda, tim
         (lambda t: {"time": 0.6 * t.time}, "does not match"),
         (lambda t: {"position": t.position + 1e-4}, "away from the start"),
         (lambda t: {"acceleration": t.acceleration[:-1]}, "has shape"),
+        (lambda t: {"position": t.position[:, :6]}, "has shape"),
+        (lambda t: {"velocity": t.velocity[0]}, "has shape"),
+        (lambda t: {"time": t.time[:1], "position": t.position[:1]}, "fewer than two samples"),
+        (lambda t: {"time": t.time[:-1]}, "has shape"),
+        (lambda t: {"time": t.time[:, None]}, "fewer than two samples"),
+        (lambda t: {"time": np.where(t.time > 1, np.nan, t.time)}, "does not increase"),
+        (lambda t: {"time": 0 * t.time}, "does not increase"),
+        (lambda t: {"velocity": np.where(t.velocity > 0.1, np.inf, t.velocity)}, "not finite"),
+        (lambda t: {"velocity": np.where(t.velocity > 0.1, 1e308, t.velocity)}, "velocity limit"),
+        (lambda t: {"position": np.where(t.position > 0.85, 1e308, t.position)}, "away from the start"),
+        (lambda t: {"position": t.position.astype(complex)}, "no array of real numbers"),
+        (lambda t: {"position": t.position.tolist()}, "no array of real numbers"),
     ],
 )
 def test_a_trajectory_that_lies_or_breaks_a_limit_is_refused(panda, timed, change, reason):
@@ -265,6 +277,41 @@ def test_a_trajectory_that_lies_or_breaks_a_limit_is_refused(panda, timed, chang
     certificate = _certify(panda, Scene(), replace(honest, **change(honest)), honest.position[0], honest.position[-1:])
     assert not certificate.valid
     assert re.search(reason, certificate.reason), certificate.reason
+
+
+def test_a_closed_certifier_judges_nothing(panda, timed):
+    trajectory = _trajectory(panda, timed)
+    home = panda.configuration("home")
+    certifier = Certifier(panda, Scene())
+    certifier.close()
+    certifier.close()
+    with pytest.raises(InputError, match="this Certifier is closed"):
+        certifier.check(home)
+    with pytest.raises(InputError, match="this Certifier is closed"):
+        certifier.clearance(home)
+    with pytest.raises(InputError, match="this Certifier is closed"):
+        certifier.certify(trajectory, start=trajectory.position[0], goals=trajectory.position[-1:])
+
+
+@pytest.mark.parametrize(
+    "q",
+    [np.full(7, np.nan), np.full(7, np.inf), np.zeros(6), np.zeros((1, 7)), np.zeros(0), ["home"], [[0.0], []], None],
+)
+def test_what_is_no_configuration_is_refused_rather_than_measured(panda, timed, q):
+    trajectory = _trajectory(panda, timed)
+    home = trajectory.position[0]
+    with Certifier(panda, Scene()) as certifier:
+        for call in (
+            lambda: certifier.check(q),
+            lambda: certifier.clearance(q),
+            lambda: certifier.certify(trajectory, start=q, goals=trajectory.position[-1:]),
+            lambda: certifier.certify(trajectory, start=home, goals=[home, q]),
+        ):
+            with pytest.raises(InputError, match="7 finite numbers"):
+                call()
+        for goals in (home, np.zeros((0, 7)), np.zeros((1, 1, 7))):
+            with pytest.raises(InputError, match=r"goals: not joint positions.*one or more rows of 7 finite numbers"):
+                certifier.certify(trajectory, start=home, goals=goals)
 
 
 def test_leaving_position_limits_is_refused_and_names_the_joint(panda, timed):
