@@ -188,7 +188,8 @@ class Certifier:
         fits = array.ndim == len(shape) and array.shape[-1] == shape[-1] and (rows or len(shape) == 1)
         if not fits or array.size == 0 or not np.isfinite(array).all():
             allowed = f"{'one or more rows of ' if rows else ''}{self.robot.dof} finite numbers"
-            raise InputError("not joint positions", key=key, value=values, allowed=allowed)
+            found = values.tolist() if isinstance(values, np.ndarray) else values
+            raise InputError("not joint positions", key=key, value=found, allowed=allowed)
         return array
 
     def _sweep(self, path: Float) -> Sweep:
