@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from diffplan.named_costs.terms import upright as upright
     from diffplan.planning import plan as plan
     from diffplan.planning import solve as solve
+    from diffplan.problem import Alternative as Alternative
+    from diffplan.problem import Certificate as Certificate
+    from diffplan.problem import Metrics as Metrics
     from diffplan.problem import Plan as Plan
     from diffplan.problem import Problem as Problem
     from diffplan.problem import Status as Status
+    from diffplan.problem import Trajectory as Trajectory
     from diffplan.robot import Robot as Robot
     from diffplan.scene import Box as Box
     from diffplan.scene import Capsule as Capsule
@@ -37,8 +41,12 @@ if TYPE_CHECKING:
     from diffplan.scene import Scene as Scene
     from diffplan.scene import Sphere as Sphere
     from diffplan.scene import Urdf as Urdf
+    from diffplan.simulation.certificate import Certifier as Certifier
+    from diffplan.simulation.execution import execute as execute
     from diffplan.simulation.live import robot_as_held as robot_as_held
     from diffplan.simulation.live import robot_configuration as robot_configuration
+    from diffplan.simulation.render import render as render
+    from diffplan.viewer.plots import plot_joints as plot_joints
 
 __version__ = "0.1.0"
 
@@ -59,6 +67,10 @@ _HOME = {
     "Query": "scene",
     "Problem": "problem",
     "Plan": "problem",
+    "Trajectory": "problem",
+    "Certificate": "problem",
+    "Metrics": "problem",
+    "Alternative": "problem",
     "Status": "problem",
     "avoid": "named_costs.terms",
     "prefer": "named_costs.terms",
@@ -68,7 +80,15 @@ _HOME = {
     "inverse_kinematics": "ik",
     "robot_as_held": "simulation.live",
     "robot_configuration": "simulation.live",
+    "Certifier": "simulation.certificate",
+    "execute": "simulation.execution",
+    "render": "simulation.render",
+    "plot_joints": "viewer.plots",
 }
+"""The module of each public name: what `__all__`, `dir` and loading on first use go by."""
+
+if not TYPE_CHECKING:  # a type checker takes no list that is computed; it knows the names by their imports above
+    __all__ = sorted(_HOME)
 
 
 if not TYPE_CHECKING:  # type checkers know the names above, and no others
@@ -82,4 +102,4 @@ if not TYPE_CHECKING:  # type checkers know the names above, and no others
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted(["__version__", *_HOME])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from diffplan.errors import InputError
 from diffplan.robot import Robot
 from diffplan.scene import Scene
+from diffplan.words import count, one_line
 
 if TYPE_CHECKING:
     from diffplan.costs import Cost
@@ -78,6 +79,10 @@ class Problem:
         if doubled:
             raise InputError("costs must have different names", key="costs", value=doubled[0])
 
+    def __repr__(self) -> str:
+        where = f"{one_line(self.robot.name, 40)} in {one_line(self.scene.name, 40)}"
+        return f"Problem({one_line(self.name, 40)!r}: {where}, {count(len(self.goals), 'goal')})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Closest:
@@ -126,6 +131,12 @@ class Trajectory:
         """Time from first to last sample [s]."""
         return float(self.time[-1] - self.time[0])
 
+    def __repr__(self) -> str:
+        moved = f" of {count(self.position.shape[1], 'joint')}" if self.position.ndim == 2 else ""
+        return f"Trajectory({count(len(self.time), 'sample')}{moved}" + (
+            f", {self.duration:.3f} s)" if len(self.time) else ")"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
@@ -160,12 +171,16 @@ class Alternative:
     certificate: Certificate
     metrics: Metrics
 
+    def __repr__(self) -> str:
+        return f"Alternative({_motion(self.metrics, self.certificate)}, to goal {self.certificate.goal_index})"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
-    `costs` gives the user's costs along the trajectory, unweighted, by name.
+    `costs` gives the user's costs along the trajectory, unweighted, by name. A plan is true, as in `if plan:`, only if
+    it is solved: taking one that is not for a success is the mistake that must not happen.
     """
 
     status: Status
@@ -194,6 +209,19 @@ class Plan:
         """Whether the trajectory passed the certificate."""
         return self.status is Status.SOLVED
 
+    def __bool__(self) -> bool:
+        return self.solved
+
+    def __repr__(self) -> str:
+        how = f"solved by {one_line(self.solved_by, 40)}" if self.solved else f"not solved: {self.status.value}"
+        where = f"{one_line(self.robot.name, 40)} in {one_line(self.scene.name, 40)}, seed {self.seed}"
+        if self.metrics and self.certificate and self.solved:
+            further = f", {count(len(self.alternatives), 'alternative')}" if self.alternatives else ""
+            about = _motion(self.metrics, self.certificate) + further
+        else:
+            about = one_line(self.message)
+        return f"Plan({how}: {where}\n     {about})"
+
     def save(self, path: str | Path) -> None:
         """Write the plan file (format `diffplan/plan@1`)."""
         from diffplan.formats.plan_file import save_plan
@@ -205,6 +233,19 @@ class Plan:
         from diffplan.simulation.execution import play
 
         play(self, client=client, body=body)
+
+
+def _motion(metrics: Metrics, certificate: Certificate) -> str:
+    """Return a motion in words."""
+    text, clearance = (
+        f"path {metrics.path_length_rad:.2f} rad in {metrics.duration_s:.2f} s",
+        certificate.min_clearance_m,
+    )
+    if clearance is not None:
+        text += f", least clearance {1000 * clearance:.1f} mm"
+    if certificate.closest:
+        text += f" ({one_line(certificate.closest.link, 40)} to {one_line(certificate.closest.obstacle, 40)})"
+    return text
 
 
 def trajectory_metrics(trajectory: Trajectory) -> Metrics:

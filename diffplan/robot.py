@@ -11,6 +11,7 @@ import numpy as np
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.urdf import Joint, UrdfModel
+from diffplan.words import count, one_line, some
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,14 @@ class Robot:
         from diffplan.formats.robot_file import load_robot
 
         return load_robot(name)
+
+    def __repr__(self) -> str:
+        held = some(f"{name} at {value:.4g}" for name, value in self.held_joints.items()) or "nothing"
+        return (
+            f"Robot({one_line(self.name, 40)!r}, {count(self.dof, 'joint')}: {some(self.joint_names)}\n"
+            f"      from {one_line(self.base_link, 40)} to {one_line(self.end_link, 40)}, holds {held}; "
+            f"configurations {some(self.configurations) or 'none'})"
+        )
 
     @property
     def dof(self) -> int:

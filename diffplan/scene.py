@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Pose
+from diffplan.words import count, one_line, some
 
 if TYPE_CHECKING:
     from diffplan.robot import Robot
@@ -175,6 +177,15 @@ class Scene:
         from diffplan.simulation.live import scene_to_pybullet
 
         return scene_to_pybullet(self, client)
+
+    def __repr__(self) -> str:
+        kinds = Counter(type(obstacle).__name__.lower() for obstacle in self.obstacles)
+        held = count(len(self.obstacles), "obstacle") if self.obstacles else "no obstacles"
+        about = f"{held}: {', '.join(count(n, kind) for kind, n in kinds.items())}" if kinds else held
+        x, y, z = self.robot_base.xyz
+        robot = one_line(self.robot, 60) if self.robot else "robot"
+        asked = f"; queries {some(self.queries)}" if self.queries else ""
+        return f"Scene({one_line(self.name, 40)!r}, {about}\n      {robot} at ({x:.3g}, {y:.3g}, {z:.3g}){asked})"
 
     def obstacle(self, name: str) -> Obstacle:
         """Return the obstacle with this name.

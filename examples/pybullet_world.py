@@ -15,8 +15,6 @@ import pybullet as p
 import pybullet_data
 
 import diffplan as dp
-from diffplan.simulation.live import robot_as_held, robot_configuration
-from diffplan.simulation.render import render
 
 START = (-0.9, -0.3, 0.0, -2.2, 0.0, 1.9, 0.8)
 
@@ -56,9 +54,9 @@ def main() -> int:
     client = p.connect(p.GUI if args.gui else p.DIRECT)
     arm = make_world(client)
 
-    robot = robot_as_held(client, arm, dp.Robot.load("panda"))
+    robot = dp.robot_as_held(client, arm, dp.Robot.load("panda"))
     scene = dp.Scene.from_pybullet(client, robot_body=arm, robot=robot)
-    start = robot_configuration(client, arm, robot)
+    start = dp.robot_configuration(client, arm, robot)
     goal = dp.PoseGoal(link="panda_hand", pose=dp.Pose.from_rpy((0.1, 0.25, 0.8), (3.14159, 0.0, 0.8)))
     print(f"read {len(scene.obstacles)} obstacles: {', '.join(obstacle.name for obstacle in scene.obstacles)}")
 
@@ -69,9 +67,9 @@ def main() -> int:
     clearance = plan.certificate.min_clearance_m or float("inf")
     print(f"certified: solved by {plan.solved_by}, least clearance {1000 * clearance:.1f} mm")
 
-    render(plan, args.picture)
+    dp.render(plan, args.picture)
     plan.play(client, arm)
-    reached = robot_configuration(client, arm, robot)
+    reached = dp.robot_configuration(client, arm, robot)
     print(f"played: {abs(reached - plan.trajectory.position[-1]).max():.4f} rad from the goal at the end")
     print(f"wrote {args.picture}")
     p.disconnect(client)

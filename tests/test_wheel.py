@@ -42,6 +42,10 @@ def test_robots_scenes_and_weights_travel_in_the_wheel(installed):
         assert missing == []
 
 
+def test_the_mark_of_a_typed_package_travels_in_the_wheel(installed):
+    assert (installed / "diffplan" / "py.typed").is_file()
+
+
 @pytest.mark.parametrize("planner", ["diffusion"])
 def test_the_installed_wheel_plans_outside_the_checkout(installed, tmp_path, planner):
     environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
