@@ -11,8 +11,8 @@ import trimesh
 from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import KDTree
 
-from diffplan.errors import InputError
 from diffplan.geometry import Float
+from diffplan.mesh_files import read_mesh
 from diffplan.meshes import load_hulls
 from diffplan.urdf import CollisionShape
 
@@ -98,12 +98,9 @@ def _mesh(shape: CollisionShape) -> trimesh.Trimesh:
         return trimesh.creation.cylinder(radius=shape.size[0], height=shape.size[1], sections=64)
     if shape.kind == "capsule":
         return trimesh.creation.capsule(radius=shape.size[0], height=shape.size[1])
-    try:
-        mesh = trimesh.load(shape.file, force="mesh", process=False)
-    except (ValueError, IndexError, OSError) as error:
-        raise InputError(f"mesh not readable: {error}", file=shape.file) from error
-    if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
-        raise InputError("mesh has no triangles", file=shape.file)
+    assert shape.file is not None
+    content = read_mesh(shape.file)
+    mesh = trimesh.Trimesh(content.vertices, np.concatenate(content.groups), process=False)
     mesh.apply_scale(shape.scale)
     mesh.update_faces(mesh.nondegenerate_faces())
     return mesh

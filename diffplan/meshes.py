@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,10 +12,16 @@ from scipy.spatial import QhullError
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
+from diffplan.kept import Kept
+from diffplan.mesh_files import MeshContent, read_mesh
 
 Scale: TypeAlias = "tuple[float, float, float]"
 _UNIT: Scale = (1.0, 1.0, 1.0)
-_FORMATS = ("obj", "stl", "ply", "off", "glb", "gltf")
+LARGEST = 100.0
+"""Largest mesh [m across]; up to there float32 in PyBullet is good for a hundredth of a millimetre."""
+MOST_VERTICES, MOST_TRIANGLES = 131_072, 174_762
+"""What PyBullet takes of a hollow mesh (B3_MAX_NUM_VERTICES, B3_MAX_NUM_INDICES / 3)."""
+_kept: Kept[list[trimesh.Trimesh]] = Kept(256 * 2**20)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,36 +39,55 @@ class DistanceField:
 def load_hulls(file: str | Path, scale: Scale = _UNIT) -> list[trimesh.Trimesh]:
     """Return what PyBullet collides with: one convex hull for each group (`o`, `g`) of an OBJ file, else one in all.
 
+    The meshes are the caller's own.
+
     Raises:
-        InputError: if the file is missing, not readable, or a group is flat.
+        InputError: if the file is missing, not readable, a group is flat, or the mesh is larger than `LARGEST`.
     """
-    path = Path(file)
-    groups = _read_obj(path) if path.suffix.lower() == ".obj" else [_read_other(path)]
-    hulls = []
-    for vertices, faces in groups:
-        try:
-            hull = trimesh.convex.convex_hull(np.asarray(vertices)[np.unique(faces)] * scale)
-        except QhullError as error:
-            raise InputError("a part of the mesh is flat and has no convex hull", file=path) from error
-        hulls.append(hull)
-    return hulls
+    content = read_mesh(file)
+    hulls = _kept.get(("hulls", content.key, scale), lambda: _hulls(content, scale), _bytes)
+    return [hull.copy() for hull in hulls]
 
 
 def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
-    """Return a closed mesh with its normals outside.
+    """Return a closed mesh with its normals outside; it is the caller's own.
 
     Raises:
-        InputError: if the file is missing, not readable, or the mesh is not closed.
+        InputError: if the file is missing, not readable, or the mesh is not closed, larger than `LARGEST`, or has more
+            vertices or triangles than PyBullet takes.
     """
-    path = Path(file)
-    groups = _read_obj(path) if path.suffix.lower() == ".obj" else [_read_other(path)]
-    faces = np.concatenate([group for _, group in groups])
-    mesh = trimesh.Trimesh(groups[0][0] * np.asarray(scale), faces, process=True)
+    content = read_mesh(file)
+    return _kept.get(("closed", content.key, scale), lambda: [_closed(content, scale)], _bytes)[0].copy()
+
+
+def _hulls(content: MeshContent, scale: Scale) -> list[trimesh.Trimesh]:
+    hulls = []
+    for faces in content.groups:
+        try:
+            hull = trimesh.convex.convex_hull(content.vertices[np.unique(faces)] * scale)
+        except QhullError as error:
+            raise InputError("a part of the mesh is flat and has no convex hull", file=content.file) from error
+        hulls.append(hull)
+    _check_size(content.file, np.concatenate([hull.bounds for hull in hulls]), scale)
+    return hulls
+
+
+def _closed(content: MeshContent, scale: Scale) -> trimesh.Trimesh:
+    vertices, faces = content.vertices * np.asarray(scale), np.concatenate(content.groups)
+    _check_size(content.file, vertices[np.unique(faces)], scale)
+    mesh = trimesh.Trimesh(vertices, faces, process=True)
     mesh.update_faces(mesh.nondegenerate_faces())
+    if len(mesh.vertices) > MOST_VERTICES or len(mesh.faces) > MOST_TRIANGLES:
+        raise InputError(
+            f"a mesh of {len(mesh.vertices)} vertices and {len(mesh.faces)} triangles",
+            file=content.file,
+            allowed=f"up to {MOST_VERTICES} vertices and {MOST_TRIANGLES} triangles (or cut into parts), "
+            "or `convex: true` for its convex hull",
+        )
     if not (mesh.is_watertight and mesh.is_winding_consistent and mesh.volume != 0):
         raise InputError(
             "the mesh is not closed (watertight)",
-            file=path,
+            file=content.file,
             allowed="a mesh whose every edge joins two triangles, or `convex: true` for its convex hull",
         )
     if mesh.volume < 0:
@@ -71,9 +95,24 @@ def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
     return mesh
 
 
-@lru_cache(maxsize=64)
-def _cached_field(path: Path, modified_ns: int, scale: Scale, convex: bool) -> DistanceField:
-    return distance_field(load_hulls(path, scale) if convex else [load_mesh(path, scale)])
+def _check_size(file: Path, corners: Float, scale: Scale) -> None:
+    """Refuse a mesh [n, 3] (scaled, m) that is too large to be in metres."""
+    across = float(np.ptp(corners, axis=0).max())
+    if not across <= LARGEST or not np.abs(corners).max() <= 10 * LARGEST:
+        x, y, z = (0.001 * factor for factor in scale)
+        raise InputError(
+            f"the mesh is {across:.6g} m across, its farthest corner at {np.abs(corners).max():.6g} m",
+            file=file,
+            allowed=f"up to {LARGEST:g} m; if the file is in millimetres, its scale is "
+            + (f"{x:g}" if x == y == z else f"{x:g} {y:g} {z:g}"),
+        )
+
+
+def _bytes(meshes: list[trimesh.Trimesh]) -> int:
+    return sum(mesh.vertices.nbytes + mesh.faces.nbytes for mesh in meshes)
+
+
+_fields: Kept[DistanceField] = Kept(256 * 2**20)
 
 
 def file_field(file: str | Path, scale: Scale = _UNIT, *, convex: bool = False) -> DistanceField:
@@ -82,8 +121,12 @@ def file_field(file: str | Path, scale: Scale = _UNIT, *, convex: bool = False) 
     Raises:
         InputError: as `load_mesh` and `load_hulls`.
     """
-    path = _existing(Path(file)).resolve()
-    return _cached_field(path, path.stat().st_mtime_ns, scale, convex)
+    content = read_mesh(file)
+
+    def make() -> DistanceField:
+        return distance_field(_hulls(content, scale) if convex else [_closed(content, scale)])
+
+    return _fields.get((content.key, scale, convex), make, lambda field: field.values.nbytes)
 
 
 def distance_field(meshes: list[trimesh.Trimesh], spacing: float | None = None, padding: float = 0.1) -> DistanceField:
@@ -138,55 +181,3 @@ def _pseudonormals(mesh: trimesh.Trimesh) -> Float:
     normals[:, 1:4] = edge_normals[mesh.faces_unique_edges]
     normals[:, 4:7] = vertex_normals[faces]
     return normals
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError("mesh file not found", file=path)
-    if path.suffix.lower().lstrip(".") not in _FORMATS:
-        raise InputError("mesh format not supported", file=path, value=path.suffix, allowed=_FORMATS)
-    return path
-
-
-def _read_other(path: Path) -> tuple[Float, np.ndarray]:
-    """Return vertices [v, 3] and faces [f, 3] of a file that trimesh reads."""
-    _existing(path)
-    try:
-        mesh = trimesh.load(path, force="mesh")
-    except (ValueError, KeyError, IndexError, OSError, ImportError) as error:
-        raise InputError(f"not readable as a mesh: {error}", file=path) from error
-    if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
-        raise InputError("the file holds no triangles", file=path)
-    return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces)
-
-
-def _read_obj(path: Path) -> list[tuple[Float, np.ndarray]]:
-    """Return the vertices (all, shared) and the triangles [f, 3] of every group of an OBJ file.
-
-    Only positions and faces count: textures and normals would split vertices and open the mesh.
-    """
-    vertices: list[list[float]] = []
-    groups: list[list[list[int]]] = [[]]
-    for number, line in enumerate(_existing(path).read_text(errors="replace").splitlines(), start=1):
-        words = line.split()
-        try:
-            if not words:
-                continue
-            if words[0] == "v":
-                vertices.append([float(words[1]), float(words[2]), float(words[3])])
-            elif words[0] in ("o", "g"):
-                groups.append([])
-            elif words[0] == "f":
-                indices = [int(word.split("/")[0]) for word in words[1:]]
-                corners = [i - 1 if i > 0 else len(vertices) + i for i in indices]
-                if min(corners) < 0 or max(corners) >= len(vertices):
-                    raise ValueError("a face names a vertex that is not there")
-                groups[-1] += [[corners[0], corners[k], corners[k + 1]] for k in range(1, len(corners) - 1)]
-        except (ValueError, IndexError) as error:
-            problem = "too few values" if isinstance(error, IndexError) else str(error)
-            raise InputError(f"not readable as OBJ: {problem}", file=path, line=number, value=line.strip()) from error
-    points = np.array(vertices, dtype=np.float64).reshape(-1, 3)
-    filled = [(points, np.array(group, dtype=np.int64)) for group in groups if group]
-    if not filled or not np.isfinite(points).all():
-        raise InputError("the file holds no triangles, or vertices that are not finite", file=path)
-    return filled

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from diffplan.geometry import Float
@@ -11,9 +9,11 @@ from diffplan.meshes import load_hulls
 from diffplan.urdf import CollisionShape
 
 
-@lru_cache(maxsize=256)
 def convex_parts(shape: CollisionShape) -> list[Float]:
-    """Return the corners [n, 3] (link frame) of hulls that hold a shape's convex parts; a sphere's is its centre."""
+    """Return the corners [n, 3] (link frame) of hulls that hold a shape's convex parts; a sphere's is its centre.
+
+    A mesh is read as its file is now.
+    """
     if shape.kind == "mesh" and shape.file is not None:
         parts = [np.asarray(hull.vertices) for hull in load_hulls(shape.file, shape.scale)]
     elif shape.kind == "box":
