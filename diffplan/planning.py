@@ -19,7 +19,7 @@ from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.planners import make_planner
 from diffplan.planners.base import Options
-from diffplan.problem import Plan, Problem, Status, Trajectory
+from diffplan.problem import Plan, Problem, Status, Trajectory, robot_in
 from diffplan.robot import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.search import Retime, Search
@@ -58,7 +58,7 @@ def plan(
 
     Args:
         robot: a robot or the name of a shipped one.
-        scene: the obstacles.
+        scene: the obstacles; where it says how the robot's fingers stand (`scene.hold`), the plan's robot has them so.
         start: joint positions [dof] (rad or m) or the name of a configuration.
         goal: the same, or several joint positions [k, dof] of which any will do, or a `PoseGoal`.
         planner: a name in `PLANNERS`.
@@ -81,7 +81,7 @@ def plan(
     """
     begin = perf_counter()
     _check_numbers(seed, timeout)
-    robot = Robot.load(robot) if isinstance(robot, str) else robot
+    robot = robot_in(Robot.load(robot) if isinstance(robot, str) else robot, scene)
     q_start = configuration(robot, start, "start")
     reaching = perf_counter()
     goals = goal_configurations(robot, scene, goal, q_start, seed)

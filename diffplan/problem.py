@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -74,6 +74,13 @@ class Problem:
             raise ValueError(f"start has shape {self.start.shape}, expected ({dof},)")
         if self.goals.ndim != 2 or self.goals.shape[1] != dof or len(self.goals) == 0:
             raise ValueError(f"goals have shape {self.goals.shape}, expected (k, {dof}) with k >= 1")
+        held = robot_in(self.robot, self.scene).held_joints
+        for joint in (name for name, value in self.robot.held_joints.items() if value != held[name]):
+            raise InputError(
+                f"the scene says that {joint} is held at {held[joint]:.6g}: diffplan.problem.robot_in gives that robot",
+                key=joint,
+                value=self.robot.held_joints[joint],
+            )
         names = [cost.name for cost in self.costs]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -82,6 +89,24 @@ class Problem:
     def __repr__(self) -> str:
         where = f"{one_line(self.robot.name, 40)} in {one_line(self.scene.name, 40)}"
         return f"Problem({one_line(self.name, 40)!r}: {where}, {count(len(self.goals), 'goal')})"
+
+
+def robot_in(robot: Robot, scene: Scene) -> Robot:
+    """Return the robot with its held joints (fingers) where the scene says that they stand (`scene.hold`).
+
+    Raises:
+        InputError: if the scene says so of a joint that the robot does not hold: it is a scene of another robot.
+    """
+    for joint in scene.hold:
+        if joint not in robot.model.joints or joint in robot.joint_names:
+            raise InputError(
+                f"the scene was read for another robot: {robot.name} holds no joint {joint!r}",
+                key=f"{scene.name}.hold",
+                allowed=list(robot.held_joints),
+            )
+    if all(robot.held_joints.get(joint) == value for joint, value in scene.hold.items()):
+        return robot
+    return replace(robot, held_joints={**robot.held_joints, **scene.hold})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,13 +130,18 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Obstacles around a robot; immutable, `add`, `remove` and `move` return a changed copy."""
+    """Obstacles around a robot; immutable, `add`, `remove` and `move` return a changed copy.
+
+    `hold` says where the robot's fingers (held joints, rad or m) stand in this scene, if it says so: a scene that was
+    read from a running world does.
+    """
 
     name: str = "scene"
     robot: str | None = None
     robot_base: Pose = field(default_factory=Pose)
     obstacles: tuple[Obstacle, ...] = ()
     queries: dict[str, Query] = field(default_factory=dict)
+    hold: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [obstacle.name for obstacle in self.obstacles]
@@ -157,7 +162,7 @@ class Scene:
 
     @staticmethod
     def from_pybullet(
-        client: int, *, robot_body: int | None = None, robot: Robot | None = None, ignore: Collection[int] = ()
+        client: int, *, robot_body: int | None = None, robot: Robot | str | None = None, ignore: Collection[int] = ()
     ) -> Scene:
         """Read the obstacles of a running PyBullet world; see `diffplan.simulation.live.scene_from_pybullet`.
 

@@ -6,131 +6,168 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import trimesh
 
+from diffplan.assets import shipped_robots
 from diffplan.errors import DiffplanError, InputError
 from diffplan.geometry import Float, Pose
 from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
-from diffplan.simulation.bullet import bullet, silence
+from diffplan.simulation.body_shapes import BodyShape, corners_in_link, shapes_in_link
+from diffplan.simulation.bullet import bullet
+from diffplan.simulation.hull_match import differing_part
 from diffplan.simulation.palette import obstacle_colours
-from diffplan.simulation.world import (
-    attach_robot,
-    inertial_frame,
-    joint_indices,
-    link_frame,
-    link_indices,
-    load_scene_bodies,
-)
+from diffplan.simulation.running import as_bodies, bodies_of, check_body, check_client, is_soft
+from diffplan.simulation.same_robot import check_same_robot
+from diffplan.simulation.world import attach_robot, joint_indices, link_frame, link_indices, load_scene_bodies
 
 PLANE_SIZE = 100.0
 """Edge of the box that stands for an infinite plane [m]; it is 1 m thick, below the plane."""
-_SOFT_BODY = 3
-_EMPTY = 0.01
 _ROUND_SIDES = 32
 
 
 def scene_from_pybullet(
-    client: int, *, robot_body: int | None = None, robot: Robot | None = None, ignore: Collection[int] = ()
+    client: int, *, robot_body: int | None = None, robot: Robot | str | None = None, ignore: Collection[int] = ()
 ) -> Scene:
     """Read the obstacles of a running world, at their current poses.
 
     Every collision shape becomes one obstacle `<body>#<id>`, with the link's and the shape's number behind it where
     there are several. A plane becomes a box 100 m wide. A mesh is what PyBullet collides with: convex hulls, or a
     closed hollow mesh where it was loaded concave. Meshes that PyBullet knows only by their corners (made by
-    `createCollisionShape`, or scaled unevenly) become one hull a link, in an OBJ file in the temporary folder.
+    `createCollisionShape`, scaled unevenly, or of a file that has changed since) become one hull a link, in an OBJ
+    file in the temporary folder.
 
     Args:
         client: the physics client.
-        robot_body: the robot, which is no obstacle; `robot_base` is read from it.
-        robot: what it is; needed only if its `base_link` is not the root of its URDF.
-        ignore: other bodies to leave out.
+        robot_body: the robot, which is no obstacle; `robot_base` and `hold`, where its fingers stand, are read from it.
+        robot: what it is; without it, the shipped robot that the body is.
+        ignore: other bodies to leave out, those tied to the robot by a constraint among them.
 
     Raises:
-        InputError: naming the body that cannot be read: soft, a height field, an open or unreadable hollow mesh.
+        InputError: if the client is not connected, a body is not there, or the robot's body is not the robot (see
+            `same_robot`); naming the body that cannot be read: soft, a height field, an unreadable hollow mesh.
     """
-    known = [bullet.getBodyUniqueId(i, physicsClientId=client) for i in range(_body_count(client))]
-    for body in (*ignore, *(() if robot_body is None else (robot_body,))):
-        if body not in known:
-            raise InputError("no such body in this world", key="ignore", value=body, allowed=[str(b) for b in known])
+    client = check_client(client)
+    left_out = [check_body(client, body, "ignore") for body in as_bodies(ignore, "ignore")]
+    arm = None if robot_body is None else check_body(client, robot_body, "robot_body")
+    robot = None if robot is None else _as_robot(robot)
+    base, hold = Pose(), {}
+    if arm is not None:
+        if arm in left_out:
+            raise InputError("the robot is no other body to leave out", key="ignore", value=arm)
+        robot = robot or _shipped_robot(client, arm)
+        check_same_robot(client, arm, robot, key="robot_body", ignore=left_out)
+        base, hold = _base(client, arm, robot), _held(client, arm, robot)
     obstacles = [
         obstacle
-        for body in known
-        if body != robot_body and body not in ignore
+        for body in bodies_of(client)
+        if body != arm and body not in left_out
         for obstacle in _body_obstacles(client, body)
     ]
-    base = Pose()
-    if robot_body is not None:
-        link = robot.base_link if robot else bullet.getBodyInfo(robot_body, physicsClientId=client)[0].decode()
-        links = link_indices(client, robot_body)
-        if link not in links:
-            raise InputError(f"body {robot_body} is another robot: no link {link!r}", allowed=sorted(links))
-        base = link_frame(client, robot_body, links[link])
-    return Scene(name="pybullet", robot=robot.name if robot else None, robot_base=base, obstacles=tuple(obstacles))
+    name = robot.name if robot else None
+    return Scene(name="pybullet", robot=name, robot_base=base, obstacles=tuple(obstacles), hold=hold)
 
 
 def scene_to_pybullet(scene: Scene, client: int) -> dict[str, int]:
     """Put a scene's obstacles into a running world as immovable, coloured bodies; returns the body of each by name.
 
     Raises:
-        InputError: naming the obstacle whose file PyBullet cannot read.
+        InputError: if the client is not connected, or naming the obstacle whose file PyBullet cannot read.
     """
-    return load_scene_bodies(client, scene, colours=obstacle_colours())
+    return load_scene_bodies(check_client(client), scene, colours=obstacle_colours())
 
 
-def robot_configuration(client: int, body: int, robot: Robot) -> Float:
+def robot_configuration(client: int, body: int, robot: Robot | str) -> Float:
     """Return the current position of the planning joints [dof] of a robot in a running world.
 
     Raises:
-        InputError: if the body is another robot.
+        InputError: if the client is not connected, or the body is not there or not this robot (`check_same_robot`).
     """
+    client = check_client(client)
+    body, robot = check_body(client, body, "body"), _as_robot(robot)
+    check_same_robot(client, body, robot, key="body")
     return attach_robot(client, body, robot).joint_positions()
 
 
-def robot_as_held(client: int, body: int, robot: Robot) -> Robot:
+def robot_as_held(client: int, body: int, robot: Robot | str) -> Robot:
     """Return the robot with its held joints (fingers) where those of the body in a running world are now.
 
+    They are taken as they are there, followers of other joints (URDF `mimic`) too: PyBullet does not couple them.
+
     Raises:
-        InputError: if the body is another robot.
+        InputError: if the client is not connected, or the body is not there or not this robot (`check_same_robot`).
     """
-    attach_robot(client, body, robot)
+    client = check_client(client)
+    body, robot = check_body(client, body, "body"), _as_robot(robot)
+    check_same_robot(client, body, robot, key="body")
+    return replace(robot, held_joints={**robot.held_joints, **_held(client, body, robot)})
+
+
+def _as_robot(robot: Robot | str) -> Robot:
+    """Return a robot that may be given by its name or file.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if isinstance(robot, Robot):
+        return robot
+    if isinstance(robot, str | Path):
+        return Robot.load(str(robot))
+    raise InputError("not a robot", key="robot", value=robot, allowed="a diffplan.Robot, or the name of one")
+
+
+def _held(client: int, body: int, robot: Robot) -> dict[str, float]:
+    """Return where the joints behind the base link that are not planned for stand now."""
     joints = joint_indices(client, body)
-    return robot.with_held(
-        {name: float(bullet.getJointState(body, joints[name], physicsClientId=client)[0]) for name in robot.held_joints}
+    return {
+        name: float(bullet.getJointState(body, joints[name], physicsClientId=client)[0])
+        for name, joint in robot.model.joints.items()
+        if joint.kind != "fixed" and name not in robot.joint_names and joint.child in robot.chain.placement
+    }
+
+
+def _base(client: int, body: int, robot: Robot) -> Pose:
+    return link_frame(client, body, link_indices(client, body)[robot.base_link])
+
+
+def _shipped_robot(client: int, body: int) -> Robot:
+    """Return the shipped robot whose joints a body has.
+
+    Raises:
+        InputError: if there is none.
+    """
+    joints = joint_indices(client, body)
+    for name in shipped_robots():
+        robot = Robot.load(name)
+        if joints.keys() >= set(robot.joint_names):
+            return robot
+    raise InputError(
+        "which robot this body is has to be said: it is none of the shipped ones",
+        key="robot",
+        value=sorted(joints),
+        allowed="robot=diffplan.Robot.load(NAME or robot file)",
     )
-
-
-def _body_count(client: int) -> int:
-    return int(bullet.getNumBodies(physicsClientId=client))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Shape:
-    """One collision shape as PyBullet reports it: `kind` and `sizes` are its geometry type and dimensions."""
-
-    kind: int
-    sizes: tuple[float, float, float]
-    file: str
-    pose: Pose
 
 
 def _body_obstacles(client: int, body: int) -> Iterator[Obstacle]:
     """Read all links of a body."""
     base, title = (word.decode() for word in bullet.getBodyInfo(body, physicsClientId=client))
     name = f"{title.removesuffix('.urdf') or base or 'body'}#{body}"
-    if bullet.getDynamicsInfo(body, -1, physicsClientId=client)[10] == _SOFT_BODY:
+    if is_soft(client, body):
         raise InputError("a soft body cannot be an obstacle", key=name, allowed=f"rigid bodies; ignore=[{body}]")
-    links = {link: number for link, number in link_indices(client, body).items()}
+    links = link_indices(client, body)
     shapes = {link: _shapes(client, body, number, f"{name}/{link}") for link, number in links.items()}
     several = sum(bool(found) for found in shapes.values()) > 1
     for link, found in shapes.items():
         prefix = f"{name}/{link}" if several else name
-        merged = any(shape.kind == bullet.GEOM_MESH and _needs_corners(shape) for shape in found)
+        merged = any(shape.kind == bullet.GEOM_MESH and _needs_corners(shape) for shape in found) or _outdated(
+            client, body, links[link], [shape for shape in found if shape.kind == bullet.GEOM_MESH]
+        )
         if merged:
             yield _from_corners(client, body, links[link], prefix)
         rest = [s for s in found if not (merged and s.kind == bullet.GEOM_MESH)]
@@ -138,30 +175,13 @@ def _body_obstacles(client: int, body: int) -> Iterator[Obstacle]:
             yield _obstacle(shape, f"{prefix}.{i}" if len(rest) + merged > 1 else prefix, client, body, links[link])
 
 
-def _shapes(client: int, body: int, link: int, name: str) -> list[_Shape]:
-    """Return the collision shapes of a link, in the world frame.
-
-    PyBullet reports their poses relative to the frame of the link's inertia, whose own pose it gives as that of the
-    base or link.
-    """
-    with silence():
-        entries = bullet.getCollisionShapeData(body, link, physicsClientId=client)
-    if not entries:
-        low, high = bullet.getAABB(body, link, physicsClientId=client)
-        if np.ptp([low, high], axis=0).max() > _EMPTY:
-            raise InputError(
-                "PyBullet does not tell this collision shape (a height field?)",
-                key=name,
-                allowed=f"box, sphere, cylinder, capsule, plane, mesh; or ignore=[{body}]",
-            )
-    T_world_inertia = inertial_frame(client, body, link)
-    return [
-        _Shape(kind=kind, sizes=sizes, file=file.decode(), pose=T_world_inertia @ Pose(xyz=xyz, quat_xyzw=quat_xyzw))
-        for _, _, kind, sizes, file, xyz, quat_xyzw in entries
-    ]
+def _shapes(client: int, body: int, link: int, name: str) -> list[BodyShape]:
+    """Return the collision shapes of a link, their poses in the world frame."""
+    T_world_link = link_frame(client, body, link)
+    return [replace(s, pose=T_world_link @ s.pose) for s in shapes_in_link(client, body, link, name)]
 
 
-def _obstacle(shape: _Shape, name: str, client: int, body: int, link: int) -> Obstacle:
+def _obstacle(shape: BodyShape, name: str, client: int, body: int, link: int) -> Obstacle:
     """Return the obstacle of a shape whose sizes PyBullet tells: box edges, sphere radius, (length, radius)."""
     first, second, _ = shape.sizes
     if shape.kind == bullet.GEOM_BOX:
@@ -175,8 +195,8 @@ def _obstacle(shape: _Shape, name: str, client: int, body: int, link: int) -> Ob
     if shape.kind == bullet.GEOM_PLANE:
         return _plane(shape, name)
     if shape.kind == bullet.GEOM_MESH:
-        hollow = len(_corners(client, body, link)) == 0
-        mesh = Mesh(name=name, file=Path(shape.file), scale=first, pose=shape.pose, convex=not hollow)
+        hollow = len(corners_in_link(client, body, link)) == 0
+        mesh = Mesh(name=name, file=Path(shape.file).resolve(), scale=first, pose=shape.pose, convex=not hollow)
         _check_readable(mesh, body)
         return mesh
     raise InputError(
@@ -187,7 +207,7 @@ def _obstacle(shape: _Shape, name: str, client: int, body: int, link: int) -> Ob
     )
 
 
-def _plane(shape: _Shape, name: str) -> Box:
+def _plane(shape: BodyShape, name: str) -> Box:
     """Return a thick plate whose upper face is the plane, its local z along the normal."""
     normal = np.array(shape.sizes) / np.linalg.norm(shape.sizes)
     rotation = np.array(trimesh.geometry.align_vectors([0, 0, 1], normal))
@@ -195,32 +215,40 @@ def _plane(shape: _Shape, name: str) -> Box:
     return Box(name=name, size=(PLANE_SIZE, PLANE_SIZE, 1.0), pose=shape.pose @ Pose.from_matrix(rotation))
 
 
-def _needs_corners(shape: _Shape) -> bool:
+def _needs_corners(shape: BodyShape) -> bool:
     """Whether a mesh has to be read by its corners: no file that is there, or a scale that `Mesh` cannot say."""
     even = min(shape.sizes) > 0 and np.ptp(shape.sizes) < 1e-9
     return not even or not Path(shape.file).is_file()
 
 
-def _corners(client: int, body: int, link: int) -> Float:
-    """Return the corners [n, 3] of all hulls of a link in its inertial frame; none if its mesh is hollow."""
-    with silence():
-        count, corners = bullet.getMeshData(body, link, physicsClientId=client)
-    return np.array(corners).reshape(-1, 3) if count else np.zeros((0, 3))
+def _outdated(client: int, body: int, link: int, meshes: list[BodyShape]) -> bool:
+    """Whether the files of a link's convex meshes no longer hold what PyBullet collides with."""
+    corners = corners_in_link(client, body, link) if meshes else np.zeros((0, 3))
+    if len(corners) == 0:
+        return False
+    parts = []
+    for shape in meshes:
+        try:
+            hulls = load_hulls(shape.file, shape.sizes)
+        except DiffplanError:
+            return True
+        pose = (link_frame(client, body, link).inverse() @ shape.pose).matrix
+        parts += [np.asarray(hull.vertices) @ pose[:3, :3].T + pose[:3, 3] for hull in hulls]
+    return bool(differing_part(parts, corners))
 
 
 def _from_corners(client: int, body: int, link: int, name: str) -> Obstacle:
     """Return one convex obstacle around all hulls of a link: a cylinder if it is one, else a mesh written to a file."""
-    corners = _corners(client, body, link)
+    corners = corners_in_link(client, body, link)
     if len(corners) == 0:
         raise InputError(
             "a hollow (concave) mesh of which PyBullet does not tell the triangles",
             key=name,
             allowed=f"a mesh loaded by loadURDF with an even scale; or ignore=[{body}] and add a Mesh by hand",
         )
-    pose = inertial_frame(client, body, link)
-    entries = bullet.getCollisionShapeData(body, link, physicsClientId=client)
-    local = Pose(xyz=entries[0][5], quat_xyzw=entries[0][6])
-    cylinder = _as_cylinder(corners, local, pose, name) if len(entries) == 1 else None
+    pose = link_frame(client, body, link)
+    shapes = shapes_in_link(client, body, link, name)
+    cylinder = _as_cylinder(corners, shapes[0].pose, pose, name) if len(shapes) == 1 else None
     return cylinder or Mesh(name=name, file=_write_hull(corners), pose=pose, convex=True)
 
 

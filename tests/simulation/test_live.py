@@ -214,3 +214,29 @@ def test_start_and_fingers_are_read_from_the_current_joints(world, panda):
     cube = p.loadURDF("cube_small.urdf", physicsClientId=world)
     with pytest.raises(InputError, match="is not the robot panda"):
         robot_configuration(world, cube, panda)
+
+
+def _block(folder, edge):
+    trimesh.creation.box((edge, edge, 0.1)).export(folder / "block.obj")
+    (folder / "block.urdf").write_text(
+        '<robot name="block"><link name="block"><inertial><mass value="0"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" '
+        'iyz="0" izz="1"/></inertial><collision><origin xyz="0.1 0 0" rpy="0.3 0 0"/><geometry><mesh '
+        'filename="block.obj"/></geometry></collision></link></robot>'
+    )
+
+
+def test_a_mesh_is_read_as_it_was_loaded_though_its_file_has_changed_since(world, tmp_path):
+    _block(tmp_path, 0.3)
+    p.loadURDF(str(tmp_path / "block.urdf"), TILT.xyz, TILT.quat_xyzw, physicsClientId=world)
+    _block(tmp_path, 0.05)
+    _assert_same_world(world)
+
+
+def test_a_mesh_of_the_same_name_in_the_current_folder_is_not_read_instead(world, tmp_path, monkeypatch):
+    for folder, edge in (("one", 0.3), ("other", 0.05)):
+        (tmp_path / folder).mkdir()
+        _block(tmp_path / folder, edge)
+    monkeypatch.chdir(tmp_path / "one")
+    p.loadURDF("block.urdf", TILT.xyz, TILT.quat_xyzw, physicsClientId=world)
+    monkeypatch.chdir(tmp_path / "other")
+    _assert_same_world(world)
