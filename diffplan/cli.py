@@ -21,7 +21,7 @@ from diffplan.errors import DiffplanError
 # Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
 _COMMANDS = {
     "plan": "plan a motion in a scene and certify it",
-    "check": "check a scene or a problem suite strictly, without planning",
+    "check": "check a scene or a problem suite strictly, or certify a plan file again",
     "bench": "run planners over problems and compare them",
     "suites": "list the problem suites, fetch published ones, or import other projects'",
     "data": "generate training data, or describe it",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from diffplan.errors import InputError
+from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry import Float
 from diffplan.planners import make_planner
 from diffplan.planners.base import Options
@@ -131,13 +132,15 @@ def solve(
     retime = _retimer()
     warm = perf_counter()
     with Certifier(problem.robot, problem.scene) as certifier:
+        sums = fingerprint(problem.robot, problem.scene)
         loaded = perf_counter()
         status, where, open_goals = _preflight(problem, certifier)
         if status is not None:
             answer = _unsolved(
                 problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
             )
-            return replace(answer, timing_s={**answer.timing_s, "warmup": warm - begin, "load": loaded - warm})
+            times = {**answer.timing_s, "warmup": warm - begin, "load": loaded - warm}
+            return replace(answer, timing_s=times, fingerprint=sums)
         reachable = replace(problem, goals=problem.goals[open_goals], previous=previous, alternatives=alternatives)
         search = Search(problem=reachable, certifier=certifier, retime=retime, seed=seed)
         search.reuse()
@@ -148,7 +151,7 @@ def solve(
             helper.prepare(reachable)
             search.run(helper, perf_counter() + timeout - first, prefix="fallback:")
     answer = search.answer(problem, planner, {"warmup": warm - begin, "load": loaded - warm})
-    return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin})
+    return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin}, fingerprint=sums)
 
 
 @cache

@@ -188,6 +188,14 @@ class Judged:
     first_rejected: bool | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """SHA-256 sums of what a plan was made with: the robot's parts by name, the obstacles' files by absolute path."""
+
+    robot: dict[str, str]
+    files: dict[str, str]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alternative:
     """Another certified way, with its own goal, certificate and metrics."""
@@ -204,7 +212,8 @@ class Alternative:
 class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
-    `costs` gives the user's costs along the trajectory, unweighted, by name. A plan is true, as in `if plan:`, only if
+    `costs` gives the user's costs along the trajectory, unweighted, by name. `fingerprint` tells what the files of
+    robot and scene held when the plan was certified. A plan is true, as in `if plan:`, only if
     it is solved: taking one that is not for a success is the mistake that must not happen.
     """
 
@@ -224,6 +233,7 @@ class Plan:
     costs: dict[str, float] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
     judged: Judged = field(default_factory=Judged)
+    fingerprint: Fingerprint | None = None
 
     def __post_init__(self) -> None:
         if self.solved and not (self.trajectory and self.certificate and self.certificate.valid):
@@ -248,10 +258,33 @@ class Plan:
         return f"Plan({how}: {where}\n     {about})"
 
     def save(self, path: str | Path) -> None:
-        """Write the plan file (format `diffplan/plan@1`)."""
+        """Write the plan file (format `diffplan/plan@1`), with the scene that was planned in.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
         from diffplan.formats.plan_file import save_plan
 
         save_plan(self, path)
+
+    @staticmethod
+    def load(path: str | Path, *, robot: Robot | None = None) -> Plan:
+        """Read a plan file back as the plan that was saved.
+
+        A plan speaks of the robot and the meshes that it was made with: if their files have changed since, or the plan
+        file itself, it is refused (`diffplan check FILE` certifies the motion with what is there now). The first
+        plan files did not hold their scene: such a plan can be played, and says so where its scene is needed.
+
+        Args:
+            path: the plan file.
+            robot: the robot, where it is neither a shipped one nor read from a robot file.
+
+        Raises:
+            InputError: naming file, key and value if the file is wrong, or what has changed since.
+        """
+        from diffplan.formats.stored_plan import read_plan
+
+        return read_plan(path, robot=robot)
 
     def play(self, client: int, body: int) -> None:
         """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +47,8 @@ class Robot:
     """An arm with fixed base. Arrays have one entry a planning joint: rad, rad/s, rad/s^2, rad/s^3 (m for prismatic).
 
     `held_joints` are the joints kept still (fingers); `touching` are the link pairs that always touch (adjacent ones
-    among them), `never_touching` those for which sampling with the real meshes found no contact.
+    among them), `never_touching` those for which sampling with the real meshes found no contact. `file` is the robot
+    file that it was read from, if it was.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Robot:
     spheres: CollisionSpheres
     touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
     never_touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
+    file: Path | None = None
 
     @staticmethod
     def load(name: str) -> Robot:

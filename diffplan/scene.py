@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -173,6 +173,16 @@ class Scene:
 
         return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignore)
 
+    def save(self, path: str | Path) -> None:
+        """Write a scene file (YAML, `diffplan/scene@1`); meshes below its folder are named relative to it.
+
+        Raises:
+            InputError: if the scene has a name that no file can hold, or the file cannot be written.
+        """
+        from diffplan.formats.scene_writer import save_scene
+
+        save_scene(self, path)
+
     def to_pybullet(self, client: int) -> dict[str, int]:
         """Put the obstacles into a running PyBullet world; returns the body of each by name.
 
@@ -231,3 +241,27 @@ class Scene:
         """Return a copy with the named obstacle at another pose."""
         moved = self.obstacle(name)
         return replace(self, obstacles=tuple(replace(o, pose=pose) if o is moved else o for o in self.obstacles))
+
+
+class UnknownScene(Scene):
+    """The scene of a plan file that does not hold it: its name is known, and all else is refused when it is asked for.
+
+    An empty scene in its place would let everything pass.
+    """
+
+    def __init__(self, name: str, file: Path) -> None:
+        """Remember the plan file that lacks the scene."""
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "_file", file)
+
+    def __repr__(self) -> str:
+        return f"UnknownScene({one_line(self.name, 40)!r}: the plan file does not hold it)"
+
+    def _refuse(self) -> NoReturn:
+        raise InputError(
+            f"this plan file does not hold its scene {self.name!r}, which is needed here",
+            file=getattr(self, "_file", None),
+            allowed="plan files that do (key `world`); plan again to get one",
+        )
+
+    robot = robot_base = obstacles = queries = property(_refuse)  # pyright: ignore[reportAssignmentType]

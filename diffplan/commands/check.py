@@ -1,22 +1,43 @@
-"""`diffplan check`: strict reading of a scene or suite, and where each query starts and ends; no planning."""
+"""`diffplan check`: strict reading of a scene or suite, and where each query starts and ends; no planning.
+
+A plan file is certified again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from diffplan.commands.common import print_table
+
+if TYPE_CHECKING:
+    from diffplan.problem import Certificate
+    from diffplan.recheck import Recheck
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("scene", metavar="SCENE|SUITE", help="scene file or name, folder of scenes, or problem suite")
+    about = "scene file or name, folder of scenes, problem suite, or plan file"
+    parser.add_argument("scene", metavar="SCENE|SUITE|PLAN", help=about)
     parser.add_argument("--robot", metavar="NAME", help="robot, if the file names none or another is meant")
+    parser.description = (
+        "Check a scene or a problem suite strictly, and whether each problem can start and end where it says. "
+        "A plan file is certified again, with the robot and the meshes that are there now."
+    )
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
-    """Print a table of all queries; 0 if each can start and end where it says, 1 if one cannot."""
+    """Print a table of all queries, or of the motions of a plan.
+
+    Returns:
+        0 if each query can start and end where it says, or each motion is certified; 1 if one is not.
+    """
+    from diffplan.formats.plan_file import is_plan_file
+
+    if is_plan_file(args.scene):
+        return _check_plan(Path(args.scene), args.robot, out)
     from diffplan.benchmark.preflight import preflight
     from diffplan.benchmark.suites import load_cases
 
@@ -28,3 +49,42 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     print_table(out, ("problem", "robot", "obstacles", "start", "goal"), rows)
     print(f"{len(rows) - bad} of {len(rows)} problems can start and end where they say", file=sys.stderr)
     return 1 if bad else 0
+
+
+def _check_plan(file: Path, robot: str | None, out: TextIO) -> int:
+    from diffplan.recheck import recheck
+    from diffplan.robot import Robot
+
+    found = recheck(file, robot=Robot.load(robot) if robot else None)
+    rows = [[m.name, _verdict(m.recorded), _verdict(m.now), _least(m.recorded), _least(m.now)] for m in found.motions]
+    print_table(out, ("motion", "the file says", "now", "its clearance", "clearance now"), rows)
+    for what in found.changed:
+        print(f"not as it was when the plan was made: {what}", file=sys.stderr)
+    print(_conclusion(found), file=sys.stderr)
+    return 0 if found.holds else 1
+
+
+def _conclusion(found: Recheck) -> str:
+    refused = [motion for motion in found.motions if not motion.now.valid]
+    if not found.motions:
+        return f"nothing to certify: the plan has no motion ({found.plan.status.value}: {found.plan.message})"
+    if refused:
+        return "; ".join(f"{motion.name} is refused: {motion.now.reason}" for motion in refused)
+    if not found.intact:
+        return (
+            "the plan file was changed after it was written (its content_sum differs), so its verdict is void; "
+            "as it stands now it is certified. Remove the key content_sum to have an edited file judged for itself"
+        )
+    if any(motion.recorded is None or not motion.recorded.valid for motion in found.motions):
+        return "certified now, which the plan was not when it was made"
+    return "the verdict still holds: certified again" + (" with what is there now" if found.changed else "")
+
+
+def _verdict(certificate: Certificate | None) -> str:
+    return "nothing" if certificate is None else "certified" if certificate.valid else "refused"
+
+
+def _least(certificate: Certificate | None) -> str:
+    if certificate is None or certificate.min_clearance_m is None:
+        return "-"
+    return f"{1000 * certificate.min_clearance_m:.1f} mm"

@@ -199,7 +199,7 @@ def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
     if args.json:
         from diffplan.formats.plan_file import plan_document
 
-        json.dump(plan_document(plan), out)
+        json.dump(plan_document(plan, args.out.parent if args.out else None), out)
         out.write("\n")
     if plan.trajectory is None:
         if args.render or args.plot or args.execute:

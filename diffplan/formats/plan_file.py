@@ -1,32 +1,54 @@
-"""Plan files (JSON, `diffplan/plan@1`): written whole or not at all, and read back."""
+"""Plan files (JSON, `diffplan/plan@1`): written whole or not at all, with the scene that was planned in.
+
+`load_plan` reads the motion alone; `stored_plan.read_plan` gives the whole plan, robot and scene included.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar, get_args, get_type_hints
+from typing import TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from diffplan.assets import asset_folder
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry, Json
+from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
+from diffplan.formats.scene_writer import path_word, scene_keys
 from diffplan.formats.strict_json import read_json
 from diffplan.problem import Alternative, Certificate, Metrics, Plan, Status, Trajectory
+from diffplan.scene import UnknownScene
 
 _T = TypeVar("_T")
 _PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "numba", "toppra", "ompl")
 _ARRAYS = ("position", "velocity", "acceleration")
+_IS_PLAN = re.compile(rb'"format"\s*:\s*"diffplan/plan@')
+_LARGEST = 2**27  # bytes of a file that is looked into for being a plan
 _MOTION = ("time_s", *_ARRAYS, "certificate", "metrics")
+_REQUIRED = (
+    *("status", "message", "planner", "solved_by", "robot", "scene", "seed", "joint_names", "held_joints"),
+    *("goal_index", "timing_s", "alternatives", "versions", *_MOTION),
+)
+_SUMMED = (
+    *("status", "robot", "joint_names", "held_joints", "start", "goals", "goal_index", "alternatives", "world"),
+    *("sums", *_MOTION),
+)
+"""The keys that the verdict hangs on: `content_sum` is made of them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlanFile:
-    """A plan as its file tells it: robot and scene by name; `trajectory` is None if no candidate was found."""
+    """A plan as its file tells it: robot and scene by name; `trajectory` is None if no candidate was found.
+
+    `intact` is false if the file was changed after it was written; `entries` are all its keys.
+    """
 
     status: Status
     message: str
@@ -44,11 +66,17 @@ class PlanFile:
     timing_s: dict[str, float]
     alternatives: tuple[Alternative, ...]
     versions: dict[str, str]
+    intact: bool
+    entries: dict[str, Entry]
 
 
-def plan_document(plan: Plan) -> dict[str, Json]:
-    """Return the content of the plan file."""
-    return {
+def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
+    """Return the content of a plan file in this folder (None: all paths are absolute).
+
+    Raises:
+        InputError: if the scene has a name that no file can hold, or a file of robot or scene cannot be read.
+    """
+    document: dict[str, Json] = {
         "format": "diffplan/plan@1",
         "status": plan.status.value,
         "message": plan.message,
@@ -66,8 +94,32 @@ def plan_document(plan: Plan) -> dict[str, Json]:
         "judged": asdict(plan.judged),
         "timing_s": {name: float(seconds) for name, seconds in plan.timing_s.items()},
         "alternatives": [_motion(a.trajectory, a.certificate, a.metrics) for a in plan.alternatives],
+        **_world(plan, folder),
         "versions": {"python": platform.python_version(), **_versions()},
     }
+    return {**document, "content_sum": content_sum(document)}
+
+
+def content_sum(document: dict[str, Json]) -> str:
+    """Return the sum of those keys of a plan file that its verdict hangs on."""
+    return json_sum({key: document.get(key) for key in _SUMMED})
+
+
+def _world(plan: Plan, folder: Path | None) -> dict[str, Json]:
+    """Return what the motion was certified in: the scene in its own keys, and the sums of all files behind it."""
+    if isinstance(plan.scene, UnknownScene):
+        return {}
+    sums = plan.fingerprint
+    if sums is None or set(sums.files) != set(scene_files(plan.scene)):  # not certified, or its scene was replaced
+        sums = fingerprint(plan.robot, plan.scene)
+    files: dict[str, Json] = {path_word(Path(file), folder): found for file, found in sums.files.items()}
+    world: dict[str, Json] = {
+        "world": scene_keys(plan.scene, folder),
+        "sums": {"robot": {**sums.robot}, "files": files},
+    }
+    if plan.robot.file is not None and not plan.robot.file.is_relative_to(asset_folder("robots")):
+        world["robot_file"] = path_word(plan.robot.file, folder)
+    return world
 
 
 def save_plan(plan: Plan, path: str | Path) -> None:
@@ -77,7 +129,10 @@ def save_plan(plan: Plan, path: str | Path) -> None:
         InputError: if the file cannot be written.
     """
     path = Path(path)
-    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in plan_document(plan).items()]
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
+        for key, value in plan_document(plan, path.parent).items()
+    ]
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
@@ -87,16 +142,24 @@ def save_plan(plan: Plan, path: str | Path) -> None:
         raise InputError(f"cannot be written: {error.strerror}", file=path) from error
 
 
+def is_plan_file(path: str | Path) -> bool:
+    """Whether a file says that it is a plan; what is wrong with it, `load_plan` tells."""
+    path = Path(path)
+    if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size > _LARGEST:
+        return False
+    data = path.read_bytes()
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _IS_PLAN.search(data) is not None
+
+
 def load_plan(path: str | Path) -> PlanFile:
     """Read a plan file; keys that are not known are passed over, since outputs may grow.
 
     Raises:
         InputError: naming file, key path, value and what is allowed.
     """
-    names = {field.name for field in fields(PlanFile)} - {"trajectory"}
     entry = read_json(path)
     _required(entry, ["format"])["format"].expect_format("diffplan/plan@1")
-    top = _required(entry, [*sorted(names), *_MOTION])
+    top = _required(entry, _REQUIRED)
     joint_names = tuple(name.text() for name in top["joint_names"].sequence())
     trajectory, certificate, metrics = _read_motion(top, len(joint_names))
     return PlanFile(
@@ -116,7 +179,13 @@ def load_plan(path: str | Path) -> PlanFile:
         timing_s={name: value.number() for name, value in top["timing_s"].mapping().items()},
         alternatives=tuple(_alternative(entry, len(joint_names)) for entry in top["alternatives"].sequence()),
         versions={name: value.text() for name, value in top["versions"].mapping().items()},
+        intact="content_sum" not in top or top["content_sum"].raw == _sum_of(entry),
+        entries=top,
     )
+
+
+def _sum_of(entry: Entry) -> str | None:
+    return content_sum(entry.raw) if isinstance(entry.raw, dict) else None
 
 
 def _motion(trajectory: Trajectory | None, certificate: Certificate | None, metrics: Metrics | None) -> dict[str, Json]:
@@ -170,24 +239,33 @@ def _read_motion(entries: dict[str, Entry], dof: int) -> tuple[Trajectory | None
     certificate, metrics = entries["certificate"], entries["metrics"]
     return (
         trajectory,
-        None if certificate.raw is None else _read(Certificate, certificate),
-        None if metrics.raw is None else _read(Metrics, metrics),
+        None if certificate.raw is None else read_record(Certificate, certificate),
+        None if metrics.raw is None else read_record(Metrics, metrics),
     )
 
 
-def _read(kind: type[_T], entry: Entry) -> _T:
-    """Return a flat dataclass from a mapping with its fields; a field typed as a dataclass is read likewise."""
+def read_record(kind: type[_T], entry: Entry) -> _T:
+    """Return a flat dataclass from a mapping with its fields; a field typed as a dataclass is read likewise.
+
+    A field with a default may be missing: files of earlier versions do not have it.
+
+    Raises:
+        InputError: if a key is missing, or a value is of another kind.
+    """
     hints = get_type_hints(kind)
-    entries = _required(entry, hints)
-    return kind(**{name: _value(entries[name], hint) for name, hint in hints.items()})
+    optional = {field.name for field in fields(kind) if field.default is not MISSING}  # pyright: ignore[reportArgumentType]
+    entries = _required(entry, [name for name in hints if name not in optional])
+    return kind(**{name: _value(entries[name], hint) for name, hint in hints.items() if name in entries})
 
 
 def _value(entry: Entry, hint: type) -> object:
-    optional = get_args(hint)
-    if optional:
-        return None if entry.raw is None else _value(entry, optional[0])
+    inner = get_args(hint)
+    if inner and type(None) in inner:
+        return None if entry.raw is None else _value(entry, inner[0])
+    if get_origin(hint) is tuple:
+        return tuple(_value(item, inner[0]) for item in entry.sequence())
     if is_dataclass(hint):
-        return _read(hint, entry)
+        return read_record(hint, entry)
     if hint is bool:
         return entry.boolean()
     return _word(entry) if hint is str else hint(entry.number())

@@ -84,6 +84,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         spheres=spheres,
         touching=touching,
         never_touching=never_touching,
+        file=Path(os.path.abspath(path)),
     )
     _check_chain(robot, top)
     return robot

@@ -15,6 +15,8 @@ from diffplan.geometry import Pose
 from diffplan.robot import Robot
 from diffplan.scene import Goal, PoseGoal, Query, Scene
 
+_REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries")
+
 
 def scene_path(name_or_path: str | Path) -> Path:
     """Return the scene file of a path, or of a shipped scene's name.
@@ -43,10 +45,26 @@ def load_scene(name_or_path: str | Path) -> Scene:
         InputError: naming file, line, key, value and what is allowed.
     """
     path = scene_path(name_or_path)
-    fields = read_yaml(path).fields(("format", "name"), ("robot", "robot_base", "obstacles", "queries"))
+    fields = read_yaml(path).fields(("format", *_REQUIRED), _OPTIONAL)
     fields["format"].expect_format("diffplan/scene@1")
     robot = _robot(fields["robot"]) if "robot" in fields else None
-    model = load_robot(robot, collision=False) if robot else None
+    return _scene(fields, robot, load_robot(robot, collision=False) if robot else None)
+
+
+def read_scene(entry: Entry) -> Scene:
+    """Return a scene from the keys of a scene file inside another file; its robot need not be at hand.
+
+    Raises:
+        InputError: naming file, key, value and what is allowed.
+    """
+    fields = entry.fields(_REQUIRED, _OPTIONAL)
+    robot = fields["robot"].text() if "robot" in fields else None
+    beside = entry.file.parent / robot if robot else None
+    in_file = beside and robot not in shipped_robots() and (beside.is_file() or (beside / "robot.yaml").is_file())
+    return _scene(fields, str(beside) if in_file else robot, None)
+
+
+def _scene(fields: dict[str, Entry], robot: str | None, model: Robot | None) -> Scene:
     queries = fields["queries"].mapping() if "queries" in fields else {}
     return Scene(
         name=fields["name"].text(),

@@ -1,0 +1,120 @@
+"""Scenes written in the keys of the scene file, as mappings or as a YAML file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+
+from diffplan.assets import shipped_robots
+from diffplan.errors import InputError
+from diffplan.formats.entry import Json
+from diffplan.geometry import Pose
+from diffplan.scene import Box, Capsule, Cylinder, Goal, Mesh, Obstacle, PoseGoal, Query, Scene, Sphere, Urdf
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value that stands in two places twice: scene files have no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def save_scene(scene: Scene, path: str | Path) -> None:
+    """Write a scene file (`diffplan/scene@1`); meshes below its folder are named relative to it, others absolutely.
+
+    Raises:
+        InputError: if the scene has a name that no scene file can hold, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError("a scene file is YAML", file=path, value=path.suffix, allowed=[".yaml", ".yml"])
+    document: dict[str, Json] = {"format": "diffplan/scene@1", **scene_keys(scene, path.parent)}
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=2**20)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {error.strerror}", file=path) from error
+
+
+def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:
+    """Return a scene in the keys of scene files, which plan files share.
+
+    Args:
+        scene: the scene.
+        folder: of the file that is written; None makes all paths absolute.
+    """
+    keys: dict[str, Json] = {"name": _text(scene.name, "name")}
+    if scene.robot is not None:
+        path = Path(scene.robot)
+        in_file = scene.robot not in shipped_robots() and (path.is_file() or (path / "robot.yaml").is_file())
+        keys["robot"] = path_word(path, folder) if in_file else scene.robot
+    keys["robot_base"] = _pose(scene.robot_base)
+    keys["obstacles"] = [obstacle_keys(obstacle, folder) for obstacle in scene.obstacles]
+    if scene.queries:
+        keys["queries"] = {_text(name, "queries"): _query(query) for name, query in scene.queries.items()}
+    return keys
+
+
+def obstacle_keys(obstacle: Obstacle, folder: Path | None) -> dict[str, Json]:
+    """Return an obstacle as scene files spell it.
+
+    Raises:
+        InputError: if its name is empty.
+    """
+    keys: dict[str, Json] = {"name": _text(obstacle.name, "obstacles"), "type": type(obstacle).__name__.lower()}
+    if isinstance(obstacle, Box):
+        keys["size"] = [float(edge) for edge in obstacle.size]
+    elif isinstance(obstacle, Sphere):
+        keys["radius"] = float(obstacle.radius)
+    elif isinstance(obstacle, Cylinder | Capsule):
+        keys |= {"radius": float(obstacle.radius), "height": float(obstacle.height)}
+    else:
+        keys["file"] = path_word(Path(obstacle.file), folder)
+        if obstacle.scale != 1:
+            keys["scale"] = float(obstacle.scale)
+        if isinstance(obstacle, Mesh) and obstacle.convex:
+            keys["convex"] = True
+        if isinstance(obstacle, Urdf) and obstacle.joints:
+            keys["joints"] = {name: float(value) for name, value in obstacle.joints.items()}
+    return {**keys, "pose": _pose(obstacle.pose)}
+
+
+def path_word(file: Path, folder: Path | None) -> str:
+    """Return the path of a file relative to `folder` if it lies there or deeper, else the absolute one."""
+    whole = Path(os.path.abspath(file))
+    base = None if folder is None else Path(os.path.abspath(folder))
+    return whole.relative_to(base).as_posix() if base and whole.is_relative_to(base) else str(whole)
+
+
+def _pose(pose: Pose) -> dict[str, Json]:
+    keys: dict[str, Json] = {"xyz": [float(value) for value in pose.xyz]}
+    if tuple(pose.quat_xyzw) != Pose().quat_xyzw:
+        keys["quat_xyzw"] = [float(value) for value in pose.quat_xyzw]
+    return keys
+
+
+def _query(query: Query) -> dict[str, Json]:
+    return {"start": _goal(query.start), "goal": _goal(query.goal)}
+
+
+def _goal(goal: Goal) -> Json:
+    if isinstance(goal, PoseGoal):
+        return {"link": goal.link, "pose": _pose(goal.pose)}
+    return _text(goal, "queries") if isinstance(goal, str) else [float(value) for value in goal]
+
+
+def _text(text: str, key: str) -> str:
+    """Return a name, after making sure that it can stand in a file and be read again."""
+    try:
+        text.encode("utf-8")
+        readable = bool(text.strip()) and "\0" not in text
+    except UnicodeEncodeError:
+        readable = False
+    if not readable:
+        raise InputError("a name that no file can hold", key=key, value=text, allowed="a text that is not empty")
+    return text
