@@ -264,4 +264,4 @@ class UnknownScene(Scene):
             allowed="plan files that do (key `world`); plan again to get one",
         )
 
-    robot = robot_base = obstacles = queries = property(_refuse)  # pyright: ignore[reportAssignmentType]
+    robot = robot_base = obstacles = queries = hold = property(_refuse)  # pyright: ignore[reportAssignmentType]

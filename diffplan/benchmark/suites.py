@@ -10,7 +10,7 @@ from diffplan.assets import named_suites, shipped_scenes
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.planners.base import Options
-from diffplan.problem import Plan
+from diffplan.problem import Plan, robot_in
 from diffplan.robot import Robot
 from diffplan.scene import Goal, Scene
 
@@ -98,7 +98,7 @@ def _suite_cases(path: Path, robot_name: str | None) -> tuple[Case, ...]:
 
 def _scene_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
     scene = Scene.load(path)
-    robot = Robot.load(robot_name or scene.robot or DEFAULT_ROBOT)
+    robot = robot_in(Robot.load(robot_name or scene.robot or DEFAULT_ROBOT), scene)
     return tuple(
         Case(id=f"{scene.name}/{name}", robot=robot, scene=scene, start=query.start, goal=query.goal)
         for name, query in scene.queries.items()

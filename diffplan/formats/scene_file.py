@@ -15,7 +15,7 @@ from diffplan.geometry import Pose
 from diffplan.robot import Robot
 from diffplan.scene import Goal, PoseGoal, Query, Scene
 
-_REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries")
+_REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries", "hold")
 
 
 def scene_path(name_or_path: str | Path) -> Path:
@@ -70,9 +70,16 @@ def _scene(fields: dict[str, Entry], robot: str | None, model: Robot | None) -> 
         name=fields["name"].text(),
         robot=robot,
         robot_base=read_pose(fields["robot_base"]) if "robot_base" in fields else Pose(),
+        hold=_hold(fields["hold"], model) if "hold" in fields else {},
         obstacles=read_obstacles(fields["obstacles"]) if "obstacles" in fields else (),
         queries={name: _query(entry, model) for name, entry in queries.items()},
     )
+
+
+def _hold(entry: Entry, robot: Robot | None) -> dict[str, float]:
+    """Return where the robot's held joints (fingers) stand in this scene."""
+    joints = entry.fields((), robot.held_joints) if robot else entry.mapping()
+    return {name: value.number() for name, value in joints.items()}
 
 
 def _robot(entry: Entry) -> str:

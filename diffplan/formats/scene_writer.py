@@ -54,6 +54,8 @@ def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:
         in_file = scene.robot not in shipped_robots() and (path.is_file() or (path / "robot.yaml").is_file())
         keys["robot"] = path_word(path, folder) if in_file else scene.robot
     keys["robot_base"] = _pose(scene.robot_base)
+    if scene.hold:
+        keys["hold"] = {_text(name, "hold"): float(value) for name, value in scene.hold.items()}
     keys["obstacles"] = [obstacle_keys(obstacle, folder) for obstacle in scene.obstacles]
     if scene.queries:
         keys["queries"] = {_text(name, "queries"): _query(query) for name, query in scene.queries.items()}

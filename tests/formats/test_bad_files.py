@@ -176,7 +176,8 @@ MESSAGES = {
         "(found -0.8); allowed: a finite number > 0"
     ),
     "scene_no_format.yaml": (
-        "scene_no_format.yaml:1: key 'format' is missing; allowed: format, name, robot, robot_base, obstacles, queries"
+        "scene_no_format.yaml:1: key 'format' is missing; "
+        "allowed: format, name, robot, robot_base, obstacles, queries, hold"
     ),
     "scene_no_pose.yaml": (
         "scene_no_pose.yaml:4: obstacles[0]: key 'pose' is missing; allowed: name, type, pose, size"
@@ -260,7 +261,7 @@ MESSAGES = {
     ),
     "scene_unknown_top_key.yaml": (
         "scene_unknown_top_key.yaml:3: obstacle: unknown key (did you mean "
-        "'obstacles'?); allowed: format, name, robot, robot_base, obstacles, queries"
+        "'obstacles'?); allowed: format, name, robot, robot_base, obstacles, queries, hold"
     ),
     "scene_unknown_type.yaml": (
         "scene_unknown_type.yaml:4: obstacles[0].type: unknown obstacle type (did "

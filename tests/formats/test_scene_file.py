@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffplan.benchmark.suites import load_cases
 from diffplan.errors import InputError
 from diffplan.formats.obstacles import read_pose
 from diffplan.formats.scene_file import load_scene
@@ -116,3 +117,15 @@ def test_a_quaternion_may_be_off_by_a_thousandth(norm: float, allowed: bool) -> 
     else:
         with pytest.raises(InputError, match="quaternion not normalised"):
             pose(text)
+
+
+def test_a_scene_says_where_the_fingers_stand_and_its_plans_and_checks_have_them_there(tmp_path: Path) -> None:
+    file = tmp_path / "scene.yaml"
+    text = "format: diffplan/scene@1\nname: a\nrobot: panda\nhold: {panda_finger_joint1: 0.01}\nqueries:\n"
+    file.write_text(text + "  default: {start: home, goal: left}\n")
+    assert Scene.load(file).hold == {"panda_finger_joint1": 0.01}
+    (case,) = load_cases(str(file))
+    assert case.robot.held_joints == {"panda_finger_joint1": 0.01, "panda_finger_joint2": 0.04}
+    file.write_text(text.replace("finger_joint1", "finger_jiont1") + "  default: {start: home, goal: left}\n")
+    with pytest.raises(InputError, match=r"scene.yaml:4: hold.panda_finger_jiont1: unknown key \(did you mean"):
+        Scene.load(file)

@@ -80,7 +80,13 @@ def test_a_saved_scene_comes_back_equal(folder: Path, data: st.DataObject) -> No
     found = data.draw(st.lists(obstacles(folder), max_size=6, unique_by=lambda obstacle: obstacle.name))
     goal = st.tuples(*[st.floats(-2, 2)] * 7) | st.sampled_from(TRAPS) | st.builds(PoseGoal, link=name, pose=poses())
     queries = data.draw(st.dictionaries(name, st.builds(Query, start=st.sampled_from(TRAPS), goal=goal), max_size=3))
-    scene = Scene(name=data.draw(name), robot_base=data.draw(poses()), obstacles=tuple(found), queries=queries)
+    scene = Scene(
+        name=data.draw(name),
+        robot_base=data.draw(poses()),
+        hold=data.draw(st.dictionaries(name, st.floats(-1, 1), max_size=2)),
+        obstacles=tuple(found),
+        queries=queries,
+    )
     scene.save(folder / "scene.yaml")
     assert Scene.load(folder / "scene.yaml") == scene
 
