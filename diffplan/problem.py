@@ -180,12 +180,13 @@ class Judged:
 
     `offered` counts them, those of its fallback and an earlier plan's motion among them, `rejected` the refused ones;
     `first_rejected` tells whether the first was refused (a false success, but for the certificate); None if none was
-    offered.
+    offered. `untimed` counts those that were dropped before, because no timing keeps the robot's limits along them.
     """
 
     offered: int = 0
     rejected: int = 0
     first_rejected: bool | None = None
+    untimed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ class _Way:
 class Search:
     """The certified ways found so far, the last candidate that was rejected, and where the time went.
 
-    `verdicts` tells of each judged candidate, in order, whether it passed.
+    `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why others could not be timed.
     """
 
     problem: Problem
@@ -52,6 +52,7 @@ class Search:
     ways: list[_Way] = field(default_factory=list)
     rejected: _Way | None = None
     verdicts: list[bool] = field(default_factory=list)
+    untimed: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -82,7 +83,7 @@ class Search:
                 break
             if self.first_path is None:
                 self.first_path = candidate.first_path_s
-            trajectory = None if self._known(candidate) else self.retime(candidate.control, self.problem.robot)
+            trajectory = None if self._known(candidate) else self._timed(candidate)
             now = perf_counter()
             self.plan_time += now - clock
             if trajectory is not None:
@@ -111,6 +112,9 @@ class Search:
         first = {} if self.first_path is None else {"first_path": self.first_path}
         if certificate and not ways:
             message = f"last candidate rejected: {certificate.reason}; {message}"
+        if self.untimed and not ways:
+            paths = f"{len(self.untimed)} path{'s' if len(self.untimed) > 1 else ''} could not be timed"
+            message = f"{paths} (the last: {self.untimed[-1]}); {message}"
         return Plan(
             status=status,
             message=message,
@@ -138,8 +142,17 @@ class Search:
                 offered=len(self.verdicts),
                 rejected=self.verdicts.count(False),
                 first_rejected=not self.verdicts[0] if self.verdicts else None,
+                untimed=len(self.untimed),
             ),
         )
+
+    def _timed(self, candidate: Candidate) -> Trajectory | None:
+        trajectory = self.retime(candidate.control, self.problem.robot)
+        if trajectory is None:
+            from diffplan.retime import why_untimed  # here, because it imports scipy
+
+            self.untimed.append(why_untimed(candidate.control, self.problem.robot))
+        return trajectory
 
     def _judge(self, trajectory: Trajectory, candidate: Candidate) -> None:
         """Certify a timed candidate and keep it, as a way or as the last that was rejected."""

@@ -84,6 +84,20 @@ def test_a_path_without_timing_is_never_solved(blocked: Problem, monkeypatch: py
     monkeypatch.setattr(planning, "_retimer", lambda: lambda control, robot: None)
     plan = dp.solve(blocked, planner="straight")
     assert (plan.status, plan.trajectory, plan.certificate) == (Status.NO_PATH_FOUND, None, None)
+    assert (plan.judged.offered, plan.judged.untimed) == (0, 1)
+    assert "1 path could not be timed" in plan.message
+
+
+def test_a_path_beyond_the_limits_is_counted_and_the_message_names_the_joint(
+    blocked: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = [_path(blocked, lift=0.9, source="a") for _ in range(2)]
+    for path in far:
+        path.control[3:6, 3] = blocked.robot.upper[3] + 0.1
+    _use(monkeypatch, Scripted(iter(far)))
+    plan = dp.solve(blocked, planner="straight")
+    assert (plan.status, plan.judged.untimed) == (Status.NO_PATH_FOUND, 2)
+    assert "2 paths could not be timed (the last: panda_joint4 leaves its position limits by 0.1)" in plan.message
 
 
 def test_a_candidate_that_ends_elsewhere_than_it_says_is_rejected(

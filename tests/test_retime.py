@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffplan.formats.robot_file import load_robot
+from diffplan.planners.waypoints import quintic
 from diffplan.problem import Trajectory
-from diffplan.retime import retime
+from diffplan.retime import retime, why_untimed
 from diffplan.robot import Robot
-from diffplan.spline import straight
+from diffplan.spline import fit, straight
 
 PANDA = load_robot("panda", collision=False)
 
@@ -45,9 +46,7 @@ def _dense(trajectory: Trajectory) -> tuple[np.ndarray, np.ndarray]:
 def test_any_path_is_timed_within_the_limits_from_rest_to_rest(seed, n, amplitude, repeated):
     control = _path(seed, n, amplitude, repeated=repeated)
     trajectory = retime(control, PANDA)
-    if trajectory is None:
-        assert repeated  # a path that stops inside may have no timing; a plain one always has
-        return
+    assert trajectory is not None
     steps = np.diff(trajectory.time)
     assert steps.max() <= 0.01 + 1e-12
     assert np.ptp(steps) < 1e-9
@@ -105,6 +104,46 @@ def test_the_fastest_straight_motion_is_bang_coast_bang():
     assert trajectory.duration == pytest.approx(2.0 / speed + speed / acceleration, rel=0.01)
 
 
+@pytest.mark.parametrize("kind", ["straight", "minimum jerk", "repeated"])
+@pytest.mark.parametrize("size", [1e-15, 1e-12, 0.9e-9, 1.1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.03, 0.3, 1.0])
+@pytest.mark.parametrize("joints", ["all", "one", "mixed"])
+def test_a_goal_of_any_nearness_is_reached_by_a_motion_as_small_and_nearly_as_fast_as_can_be(kind, size, joints):
+    start = PANDA.configuration("home")
+    share = {"all": np.ones(7), "one": np.eye(7)[3], "mixed": 10.0 ** -np.arange(7)}[joints]
+    goal = start + size * share
+    if kind == "straight":
+        control = straight(start, goal, 16)
+    elif kind == "minimum jerk":
+        control = fit(quintic(start, goal, 40), 16)
+    else:
+        control = np.concatenate([np.tile(start, (5, 1)), straight(start, goal, 6), np.tile(goal, (7, 1))])
+    trajectory = retime(control, PANDA)
+    assert trajectory is not None
+    np.testing.assert_array_equal(trajectory.position[[0, -1]], [start, goal])
+    lengths = np.linalg.norm(np.diff(trajectory.position, axis=0), axis=1)
+    assert lengths.sum() <= 1.0001 * np.linalg.norm(goal - start)
+    way = np.abs(goal - start)
+    coast = np.maximum(way / PANDA.velocity - PANDA.velocity / PANDA.acceleration, 0)
+    ramps = 2 * np.sqrt(np.minimum(way, PANDA.velocity**2 / PANDA.acceleration) / PANDA.acceleration)
+    fastest = float((coast + ramps).max())
+    assert trajectory.duration <= max(
+        0.010001, {"straight": 1.002, "minimum jerk": 1.1, "repeated": 1.7}[kind] * fastest
+    )
+    assert np.all(np.abs(trajectory.velocity) <= PANDA.velocity * (1 + 1e-9))
+    assert np.all(np.abs(trajectory.acceleration) <= PANDA.acceleration * (1 + 1e-9))
+
+
+def test_a_path_that_turns_on_the_spot_is_timed():
+    start = PANDA.configuration("home")
+    there = start + 0.3 * np.eye(7)[0]
+    control = np.concatenate([straight(start, there, 8), np.tile(there, (3, 1)), straight(there, start, 8)])
+    trajectory = retime(control, PANDA)
+    assert trajectory is not None
+    one_way = retime(straight(start, there, 8), PANDA)
+    assert one_way is not None
+    assert trajectory.duration < 2.5 * one_way.duration
+
+
 def test_half_the_limits_take_longer():
     control = _path(3, 16, 0.1)
     from dataclasses import replace
@@ -129,12 +168,14 @@ def test_a_path_that_leaves_the_position_limits_is_refused():
     control = _path(0, 12, 0.0)
     control[4:8] = PANDA.upper + 0.2
     assert retime(control, PANDA) is None
+    assert "leaves its position limits by 0.2" in why_untimed(control, PANDA)
 
 
 def test_a_path_that_is_not_finite_is_refused():
     control = _path(0, 12, 0.0)
     control[3, 2] = np.nan
     assert retime(control, PANDA) is None
+    assert "not finite" in why_untimed(control, PANDA)
 
 
 def test_nothing_is_printed(capfd):

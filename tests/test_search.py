@@ -119,7 +119,12 @@ def test_a_plan_tells_how_many_paths_were_offered_and_refused(
     hindered = dp.plan(robot, plan.scene, *ends, timeout=100)
     assert hindered.solved
     assert hindered.judged == Judged(offered=3, rejected=2, first_rejected=True)
-    assert plan_document(hindered)["judged"] == {"offered": 3, "rejected": 2, "first_rejected": True}
+    assert plan_document(hindered)["judged"] == {
+        "offered": 3,
+        "rejected": 2,
+        "first_rejected": True,
+        "untimed": 0,
+    }
     free = dp.plan(robot, dp.Scene(), *ends, timeout=100)
     assert free.judged == Judged(offered=1, rejected=0, first_rejected=False)
 

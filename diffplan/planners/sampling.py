@@ -273,7 +273,7 @@ def _curve(checker: Checker, ends: _Ends, path: Float) -> Float | None:
     """Return the smoothest B-spline along a polyline that keeps the margins (the ends' own ones near the ends)."""
     total = length(path)
     if total < 1e-6:
-        return np.repeat(path[:1], 8, axis=0)
+        return spline.straight(path[0], path[-1], 8)
     points = int(np.ceil(total / _SAMPLING)) + 2
     cap = max(checker.margin, checker.self_margin, 0.0) + 0.01  # more need not be known
     for spacing in _SPACINGS:
