@@ -37,7 +37,7 @@ class LinkSolid:
         meshes, hulls = [], []
         for shape in shapes:
             mesh = _mesh(shape)
-            own = [mesh.convex_hull] if shape.file is None else load_hulls(shape.file, shape.scale)
+            own = [mesh.convex_hull] if shape.file is None else [h.copy() for h in load_hulls(shape.file, shape.scale)]
             for part in (mesh, *own):
                 part.apply_transform(shape.pose.matrix)
             meshes.append(mesh)

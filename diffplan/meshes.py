@@ -39,25 +39,24 @@ class DistanceField:
 def load_hulls(file: str | Path, scale: Scale = _UNIT) -> list[trimesh.Trimesh]:
     """Return what PyBullet collides with: one convex hull for each group (`o`, `g`) of an OBJ file, else one in all.
 
-    The meshes are the caller's own.
+    The meshes are kept: copy them before you change them.
 
     Raises:
         InputError: if the file is missing, not readable, a group is flat, or the mesh is larger than `LARGEST`.
     """
     content = read_mesh(file)
-    hulls = _kept.get(("hulls", content.key, scale), lambda: _hulls(content, scale), _bytes)
-    return [hull.copy() for hull in hulls]
+    return _kept.get(("hulls", content.key, scale), lambda: _hulls(content, scale), _bytes)
 
 
 def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
-    """Return a closed mesh with its normals outside; it is the caller's own.
+    """Return a closed mesh with its normals outside; it is kept: copy it before you change it.
 
     Raises:
         InputError: if the file is missing, not readable, or the mesh is not closed, larger than `LARGEST`, or has more
             vertices or triangles than PyBullet takes.
     """
     content = read_mesh(file)
-    return _kept.get(("closed", content.key, scale), lambda: [_closed(content, scale)], _bytes)[0].copy()
+    return _kept.get(("closed", content.key, scale), lambda: [_closed(content, scale)], _bytes)[0]
 
 
 def _hulls(content: MeshContent, scale: Scale) -> list[trimesh.Trimesh]:

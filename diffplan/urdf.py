@@ -36,22 +36,24 @@ class Joint:
     lower: float
     upper: float
 
-    def transform(self, value: float) -> Float:
-        """Return T_parent_child [4, 4] at this joint value (rad or m)."""
-        motion = np.eye(4)
+    def transform(self, value: float, scale: float = 1.0) -> Float:
+        """Return T_parent_child [4, 4] at this joint value (rad or m); `scale` stretches the origin, not the value."""
+        origin, motion = self.origin.matrix, np.eye(4)
+        origin[:3, 3] *= scale
         axis = np.asarray(self.axis)
         if self.kind in ("revolute", "continuous"):
             motion[:3, :3] = axis_angle(axis, value)
         elif self.kind == "prismatic":
             motion[:3, 3] = axis * value
-        return self.origin.matrix @ motion
+        return origin @ motion
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UrdfModel:
-    """Links with their collision shapes, and the joints that tie them into a tree."""
+    """Links with their collision shapes, and the joints that tie them into a tree; `source` is the file as read."""
 
     file: Path
+    source: bytes
     name: str
     collisions: dict[str, tuple[CollisionShape, ...]]
     joints: dict[str, Joint]
@@ -71,6 +73,15 @@ class UrdfModel:
             link = parents[link].parent
         return path
 
+    def link_poses(self, values: dict[str, float], scale: float = 1.0) -> dict[str, Float]:
+        """Return T_root_link [4, 4] of every link, joints at these values (rad or m; zero if not named)."""
+        poses = {self.root: np.eye(4)}
+        while len(poses) < len(self.collisions):
+            for joint in self.joints.values():
+                if joint.parent in poses and joint.child not in poses:
+                    poses[joint.child] = poses[joint.parent] @ joint.transform(values.get(joint.name, 0.0), scale)
+        return poses
+
 
 def axis_angle(axis: Float, angle: float) -> Float:
     """Return the rotation [3, 3] about a unit axis by an angle [rad] (Rodrigues' formula)."""
@@ -80,17 +91,16 @@ def axis_angle(axis: Float, angle: float) -> Float:
 
 
 def load_urdf(path: str | Path) -> UrdfModel:
-    """Read a URDF file; meshes are looked for beside it (`package://` stands for its folder).
+    """Read a URDF file; meshes are looked for from its folder (`package://`: from there and the folders above).
 
     Raises:
         InputError: if the file is missing, is not XML, or names a mesh that is not there.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError("no such URDF file", file=path)
+    source = read_source(path)
     try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as error:
+        root = ET.fromstring(source)
+    except (ET.ParseError, ValueError, LookupError) as error:
         raise InputError(f"not readable as XML: {error}", file=path) from error
     if root.tag != "robot":
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
@@ -98,7 +108,34 @@ def load_urdf(path: str | Path) -> UrdfModel:
     collisions = {_name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links}
     joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
     _check_tree(root, collisions, joints, path)
-    return UrdfModel(file=path, name=root.get("name", path.stem), collisions=collisions, joints=joints)
+    name = root.get("name", path.stem)
+    return UrdfModel(file=path, source=source, name=name, collisions=collisions, joints=joints)
+
+
+def read_source(path: Path) -> bytes:
+    """Return the bytes of a URDF file as it is now.
+
+    Raises:
+        InputError: if it is missing or cannot be read.
+    """
+    if not path.is_file():
+        raise InputError("no such URDF file", file=path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+
+
+def find_mesh(name: str, folder: Path) -> Path | None:
+    """Return the file that a URDF in `folder` means by a mesh's name, or None.
+
+    `package://NAME/REST` is looked for in the folder and then in those above it; never in the current folder.
+    """
+    if name.startswith(("package://", "model://")):
+        rest = name.split("://", 1)[1]
+        return next((above / rest for above in (folder, *folder.resolve().parents) if (above / rest).is_file()), None)
+    file = folder / name.removeprefix("file://")
+    return file if file.is_file() else None
 
 
 def _check_tree(
@@ -204,8 +241,8 @@ def _shape(element: ET.Element, path: Path) -> CollisionShape:
         return CollisionShape(kind=shape.tag, size=size, pose=pose)
     if shape.tag == "mesh":
         name = shape.get("filename", "")
-        file = path.parent / name.removeprefix("package://").removeprefix("file://")
-        if not file.is_file():
+        file = find_mesh(name, path.parent)
+        if file is None:
             raise InputError(
                 "mesh file not found", file=path, key="mesh filename", value=name, allowed=f"a file under {path.parent}"
             )

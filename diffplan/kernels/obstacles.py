@@ -77,12 +77,9 @@ def _mesh_row(name: str, T: Float, file: Path, scale: tuple[float, float, float]
 def _urdf_rows(obstacle: Urdf, T: Float) -> list[Row]:
     model = load_urdf(obstacle.file)
     rows = []
+    poses = model.link_poses(obstacle.joints, obstacle.scale)
     for link, shapes in model.collisions.items():
-        T_link = T.copy()
-        for joint in model.chain(link):
-            step = joint.transform(obstacle.joints.get(joint.name, 0.0))
-            step[:3, 3] *= obstacle.scale
-            T_link = T_link @ step
+        T_link = T @ poses[link]
         for shape in shapes:
             T_shape = shape.pose.matrix.copy()
             T_shape[:3, 3] *= obstacle.scale

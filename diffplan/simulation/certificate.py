@@ -21,7 +21,7 @@ from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.motion_bound import Cover, cover, travel
 from diffplan.simulation.solid import Solid
-from diffplan.simulation.world import Stage, load_hull, load_scene_bodies
+from diffplan.simulation.world import Stage, in_base_frame, load_hull, load_scene_bodies
 
 MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
@@ -74,11 +74,12 @@ class Certifier:
         self.robot, self.scene = robot, scene
         self._cover = cover(robot)
         self._pairs = _Pairs.of(robot, scene, self._cover)
-        self._solids = [Solid.of(o) for o in scene.obstacles if isinstance(o, Mesh) and not o.convex]
-        self._stage: Stage | None = Stage.enter(robot, scene.robot_base)
+        near = in_base_frame(scene)  # all of this client stands in the robot's base frame
+        self._solids = [Solid.of(o) for o in near.obstacles if isinstance(o, Mesh) and not o.convex]
+        self._stage: Stage | None = Stage.enter(robot)
         self._client, self._body = self._stage.client, self._stage.body
         try:
-            self._bodies = list(load_scene_bodies(self._client, scene).values())
+            self._bodies = list(load_scene_bodies(self._client, near).values())
             self._hulls = self._load_hulls()
             self._row = {self._body.links[link]: row for link, row in self._pairs.row.items()}
             self._check_kinematics()
@@ -258,7 +259,7 @@ class Certifier:
         """
         if self._mount or not self._solids:
             return self._mount
-        poses = self.scene.robot_base.matrix @ self.robot.body_poses(q)[0, self._cover.body]
+        poses = self.robot.body_poses(q)[0, self._cover.body]
         for link, pose, points in zip(self.robot.links, poses, self._cover.inner, strict=True):
             for solid in self._solids:
                 if solid.contains(points @ pose[:3, :3].T + pose[:3, 3]).any():
@@ -292,7 +293,7 @@ class Certifier:
             state = bullet.getLinkState(
                 self._body.body, index, computeForwardKinematics=True, physicsClientId=self._client
             )
-            ours = (self.scene.robot_base.matrix @ self.robot.link_pose(q, link)[0])[:3, 3]
+            ours = self.robot.link_pose(q, link)[0, :3, 3]
             if np.abs(ours - state[4]).max() > 1e-5:
                 raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {state[4]}, our kinematics at {ours}")
 

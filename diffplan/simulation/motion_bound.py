@@ -30,8 +30,8 @@ import numpy as np
 
 from diffplan.geometry import Float
 from diffplan.robot import Robot
+from diffplan.simulation.loaded import MARGIN
 from diffplan.simulation.shapes import convex_parts
-from diffplan.simulation.world import MARGIN
 
 _SLICES = 4
 _STRETCH = 8

@@ -13,7 +13,7 @@ from diffplan.scene import Mesh
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solid:
-    """The inside of a closed mesh: its triangles [t, 3, 3] in the world frame (m)."""
+    """The inside of a closed mesh: its triangles [t, 3, 3] in the frame of the obstacle's pose (m)."""
 
     name: str
     triangles: Float

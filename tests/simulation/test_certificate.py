@@ -10,7 +10,7 @@ import trimesh
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Scene, Sphere, Urdf
-from diffplan.simulation import world
+from diffplan.simulation import loaded, world
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.motion_bound import cover, travel
 
@@ -354,8 +354,9 @@ def test_geometry_that_pybullet_left_out_is_noticed(panda, tmp_path, monkeypatch
     )
     crate = Urdf(name="crate", file=tmp_path / "crate.urdf", pose=Pose(xyz=(1.0, 0.0, 0.0)), scale=2.0)
     Certifier(panda, Scene(obstacles=(crate,))).close()
-    monkeypatch.setattr(world, "convex_parts", lambda shape: [np.array([[0.0, 0.0, 0.2]])])
-    with pytest.raises(InputError, match="does not load all of this collision geometry"):
+    larger = trimesh.creation.box((0.1, 0.1, 0.11)).vertices
+    monkeypatch.setattr(loaded, "convex_parts", lambda shape: [larger])
+    with pytest.raises(InputError, match=r"crate: PyBullet does not hold what the file says: 10 mm of it are missing"):
         Certifier(panda, Scene(obstacles=(crate,)))
 
 
