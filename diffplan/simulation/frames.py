@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from diffplan.geometry import Pose
+from diffplan.simulation.body_shapes import inertia_in_link
 from diffplan.simulation.bullet import bullet
 
 
@@ -35,10 +36,4 @@ def link_frame(client: int, body: int, link: int) -> Pose:
     if link >= 0:
         state = bullet.getLinkState(body, link, computeForwardKinematics=True, physicsClientId=client)
         return Pose(xyz=state[4], quat_xyzw=state[5])
-    return inertial_frame(client, body, -1) @ inertial_offset(client, body, -1).inverse()
-
-
-def inertial_offset(client: int, body: int, link: int) -> Pose:
-    """Return the pose of the frame of a link's inertia in the link's own (-1: base)."""
-    inertia = bullet.getDynamicsInfo(body, link, physicsClientId=client)
-    return Pose(xyz=inertia[3], quat_xyzw=inertia[4])
+    return inertial_frame(client, body, -1) @ inertia_in_link(client, body, -1).inverse()

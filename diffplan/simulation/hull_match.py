@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import trimesh
+from scipy.spatial import ConvexHull
 
 from diffplan.geometry import Float
 from diffplan.urdf import CollisionShape
@@ -18,19 +18,36 @@ def differing_part(parts: list[Float], corners: Float) -> str:
 
     Every corner must lie within a part, and the corners within each part must span it.
     """
-    hulls = [trimesh.convex.convex_hull(part) for part in parts]
-    away = np.stack([_beyond(hull, corners) for hull in hulls])
+    away = np.stack([beyond(part, corners) for part in parts])
     rounding = [_LEAST + _ROUNDED * float(np.ptp(part, axis=0).max()) for part in parts]
     least = (away - np.array(rounding)[:, None]).min(axis=0)
     if least.max() > 0:
         worst = int(np.argmax(least))
         return f"a corner at {corners[worst].round(4).tolist()}, {1000 * away[:, worst].min():.2f} mm outside of it"
-    for hull, far, bound in zip(hulls, away, rounding, strict=True):
-        missing = _unspanned(np.asarray(hull.vertices), corners[far <= bound])
-        if missing[0] > bound:
-            at = missing[1].round(4).tolist()
-            return f"no corner near {at}: {1000 * missing[0]:.2f} mm of it are missing there"
+    for bound, (missing, corner) in zip(rounding, missing_corners(parts, corners), strict=True):
+        if missing > bound:
+            at = corner.round(4).tolist()
+            return f"no corner near {at}: {1000 * missing:.2f} mm of it are missing there"
     return ""
+
+
+def missing_corners(parts: list[Float], corners: Float) -> list[tuple[float, Float]]:
+    """Return for each part how far it sticks out of the hull of the corners that lie in it (m), and where [3]."""
+    missing = []
+    for part in parts:
+        within = corners[beyond(part, corners) <= _LEAST + _ROUNDED * float(np.ptp(part, axis=0).max())]
+        if len(within) < 4 or np.linalg.matrix_rank(within - within.mean(axis=0), tol=1e-7) < 3:
+            missing.append((np.inf, part[0]))
+            continue
+        away = beyond(within, part)
+        missing.append((float(away.max()), part[int(np.argmax(away))]))
+    return missing
+
+
+def beyond(corners: Float, points: Float) -> Float:
+    """Return how far points [n, 3] lie beyond the planes of the faces of the corners' convex hull [n]; < 0 inside."""
+    planes = ConvexHull(corners).equations
+    return (points @ planes[:, :3].T + planes[:, 3]).max(axis=1)
 
 
 def prism(shape: CollisionShape) -> Float:
@@ -40,17 +57,3 @@ def prism(shape: CollisionShape) -> Float:
     ring = np.stack([radius * np.sin(turn), radius * np.cos(turn), np.zeros(_SIDES)], axis=1)
     points = np.concatenate([ring + np.array([0.0, 0.0, z]) for z in (-length / 2, length / 2)])
     return points @ shape.pose.matrix[:3, :3].T + shape.pose.matrix[:3, 3]
-
-
-def _beyond(hull: trimesh.Trimesh, points: Float) -> Float:
-    """Return how far points [n, 3] lie beyond the farthest face plane of a convex mesh [n]; negative inside."""
-    normals, origins = np.asarray(hull.face_normals), np.asarray(hull.triangles)[:, 0]
-    return (points @ normals.T - (normals * origins).sum(axis=1)).max(axis=1)
-
-
-def _unspanned(points: Float, corners: Float) -> tuple[float, Float]:
-    """Return the point [3] farthest outside of the hull of the corners, and how far [m]."""
-    if len(corners) < 4 or np.linalg.matrix_rank(corners - corners.mean(axis=0), tol=1e-7) < 3:
-        return np.inf, points[0]
-    beyond = _beyond(trimesh.convex.convex_hull(corners), points)
-    return float(beyond.max()), points[int(np.argmax(beyond))]
