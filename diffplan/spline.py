@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.optimize import lsq_linear
 
 from diffplan.geometry import Float
 
@@ -58,6 +59,21 @@ def fit(waypoints: Float, n: int) -> Float:
     ends = waypoints[..., [0, -1], :]
     inner = solve @ (waypoints - at_ends @ ends)
     return np.concatenate([ends[..., :1, :], inner, ends[..., 1:, :]], axis=-2)
+
+
+def fit_within(waypoints: Float, n: int, lower: Float, upper: Float) -> Float:
+    """Return the control points [n, dof] closest to waypoints [points, dof] of those within limits [dof], ends exact.
+
+    By the hull property the curve keeps the limits where the ends do. Bounded least squares, for the joints whose free
+    fit leaves the limits.
+    """
+    control = fit(waypoints, n)
+    beyond = ((control[1:-1] < lower) | (control[1:-1] > upper)).any(axis=0)
+    for j in np.flatnonzero(beyond):
+        matrix = basis(n, len(waypoints))
+        target = waypoints[:, j] - matrix[:, [0, -1]] @ waypoints[[0, -1], j]
+        control[1:-1, j] = lsq_linear(matrix[:, 1:-1], target, (lower[j], upper[j]), method="bvls").x
+    return control
 
 
 def straight(start: Float, goal: Float, n: int) -> Float:

@@ -175,15 +175,15 @@ class _Descent:
             step *= config.learning_rate
             path[1:-1] -= step * np.minimum(1.0, config.update_limit / np.maximum(np.abs(step).max(axis=0), 1e-12))
             within_limits(path, robot, smooth.inverse)
-            if iteration % config.check_every == 0 and self.believer.free(control := control_points(best)):
+            if iteration % config.check_every == 0 and self.believer.free(control := control_points(best, robot)):
                 return best, control
             if left < 0 and config.obstacle_weight * obstacle < config.threshold:
                 left = config.settle
             elif left >= 0:
                 left -= 1
                 if left < 0:
-                    return best, control_points(best)
-        control = control_points(best)
+                    return best, control_points(best, robot)
+        control = control_points(best, robot)
         return best, control if self.believer.free(control) else None
 
     def bent(self, path: Float) -> Float:

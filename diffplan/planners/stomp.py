@@ -110,7 +110,7 @@ class _Search:
         c, robot = self.config, self.model.robot
         earlier = np.zeros((0, *path[1:-1].shape))
         for _ in range(c.iterations):
-            if self.believer.free(control := control_points(path)):
+            if self.believer.free(control := control_points(path, robot)):
                 return control
             if time.perf_counter() > deadline:
                 return None

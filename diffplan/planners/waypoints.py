@@ -96,9 +96,10 @@ class Believer:
         return bool(self._refiner.slack_along(control[None]).min() >= 0.0)
 
 
-def control_points(path: Float) -> Float:
-    """Return B-spline control points [n, dof] of the curve closest to waypoints [points, dof], ends exact."""
-    return spline.fit(path, max(spline.DEGREE + 5, round(_CONTROL_SHARE * len(path))))
+def control_points(path: Float, robot: Robot) -> Float:
+    """Return B-spline control points [n, dof] of the curve closest to waypoints [points, dof], within the limits."""
+    number = max(spline.DEGREE + 5, round(_CONTROL_SHARE * len(path)))
+    return spline.fit_within(path, number, robot.lower, robot.upper)
 
 
 def goals_in_turn(problem: Problem) -> Iterator[int]:
