@@ -74,13 +74,13 @@ class Problem:
             raise ValueError(f"start has shape {self.start.shape}, expected ({dof},)")
         if self.goals.ndim != 2 or self.goals.shape[1] != dof or len(self.goals) == 0:
             raise ValueError(f"goals have shape {self.goals.shape}, expected (k, {dof}) with k >= 1")
-        held = robot_in(self.robot, self.scene).held_joints
-        for joint in (name for name, value in self.robot.held_joints.items() if value != held[name]):
-            raise InputError(
-                f"the scene says that {joint} is held at {held[joint]:.6g}: diffplan.problem.robot_in gives that robot",
-                key=joint,
-                value=self.robot.held_joints[joint],
-            )
+        for joint, value in robot_in(self.robot, self.scene).still_joints.items():
+            if value != self.robot.still_joints[joint]:
+                raise InputError(
+                    f"the scene says that {joint} is held at {value:.6g}: diffplan.problem.robot_in gives that robot",
+                    key=joint,
+                    value=self.robot.still_joints[joint],
+                )
         names = [cost.name for cost in self.costs]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -98,13 +98,13 @@ def robot_in(robot: Robot, scene: Scene) -> Robot:
         InputError: if the scene says so of a joint that the robot does not hold: it is a scene of another robot.
     """
     for joint in scene.hold:
-        if joint not in robot.model.joints or joint in robot.joint_names:
+        if joint not in robot.still_joints:
             raise InputError(
                 f"the scene was read for another robot: {robot.name} holds no joint {joint!r}",
                 key=f"{scene.name}.hold",
                 allowed=list(robot.held_joints),
             )
-    if all(robot.held_joints.get(joint) == value for joint, value in scene.hold.items()):
+    if all(robot.still_joints[joint] == value for joint, value in scene.hold.items()):
         return robot
     return replace(robot, held_joints={**robot.held_joints, **scene.hold})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,10 +115,10 @@ class Robot:
         return tuple(p for p in pairs if frozenset(p) not in self.touching)
 
     def with_held(self, values: dict[str, float]) -> Robot:
-        """Return a copy that holds these joints at these values (rad or m).
+        """Return a copy that holds these joints at these values (rad or m); joints that mimic them follow.
 
         Raises:
-            InputError: if a joint is not one of `held_joints`.
+            InputError: if a joint is not one of `held_joints`, or is set against the one that it mimics.
         """
         for joint in values:
             if joint not in self.held_joints:
@@ -126,7 +127,13 @@ class Robot:
                     key=joint,
                     allowed=list(self.held_joints),
                 )
-        return replace(self, held_joints={**self.held_joints, **values})
+        return replace(self, held_joints=_with_followers(self, values))
+
+    @cached_property
+    def still_joints(self) -> dict[str, float]:
+        """Where every movable joint stands that is not planned for (rad or m): held, following a held one, or at 0."""
+        values = self.model.filled(self.held_joints)
+        return {joint: value for joint, value in values.items() if joint not in self.joint_names}
 
     def configuration(self, name: str) -> Float:
         """Return a named configuration [dof].
@@ -179,7 +186,7 @@ class Robot:
         from diffplan.reference_kinematics import reference_chain
 
         values = {name: q[:, i] for i, name in enumerate(self.joint_names)}
-        values |= {name: torch.full_like(q[:, 0], value) for name, value in self.held_joints.items()}
+        values |= {name: torch.full_like(q[:, 0], value) for name, value in self.still_joints.items()}
         poses = reference_chain(self.model, q.dtype, q.device).forward_kinematics(values)
         T_base_world = poses[self.base_link].get_matrix().inverse()
         return {link: T_base_world @ pose.get_matrix() for link, pose in poses.items()}
@@ -197,10 +204,19 @@ class Robot:
         columns = [i for i, name in enumerate(names) if name in self.joint_names]
         full = q.new_zeros((len(q), len(names)))
         for i, name in enumerate(names):
-            full[:, i] = q[:, self.joint_names.index(name)] if name in self.joint_names else self.held_joints[name]
+            full[:, i] = q[:, self.joint_names.index(name)] if name in self.joint_names else self.still_joints[name]
         jacobian = chain.jacobian(full)
         assert isinstance(jacobian, torch.Tensor)  # a pair only where the pose is asked for too
         return jacobian[:, :, columns]
+
+
+def _with_followers(robot: Robot, values: Mapping[str, float]) -> dict[str, float]:
+    """Return the held joints with these values, and with those that follow them where they belong."""
+    model = robot.model
+    follow = {name for name in model.joints if name not in values and set(model.leaders(name)) & set(values)}
+    leads = {name: value for name, value in robot.held_joints.items() if model.joints[name].mimic is None}
+    everything = model.joint_values({**leads, **values}, key="", limited=False)
+    return {**robot.held_joints, **values, **{name: everything[name] for name in follow}}
 
 
 def _motions(chain: Chain, k: int, values: Float) -> Float:
@@ -218,6 +234,11 @@ def _motions(chain: Chain, k: int, values: Float) -> Float:
 
 def _chain(robot: Robot) -> Chain:
     """Fold the URDF tree into bodies moved by the planning joints, in their order from the base."""
+    for name, joint in robot.model.joints.items():
+        planned = [leader for leader in (name, *robot.model.leaders(name)) if leader in robot.joint_names]
+        if joint.mimic is not None and planned:
+            problem = f"{name} mimics {joint.mimic.leader}: joints that follow others cannot be planned for"
+            raise InputError(problem, key=planned[0])
     children: dict[str, list[Joint]] = {}
     for joint in robot.model.joints.values():
         children.setdefault(joint.parent, []).append(joint)
@@ -236,7 +257,7 @@ def _chain(robot: Robot) -> Chain:
                 prismatic.append(joint.kind == "prismatic")
                 placement[joint.child] = (body + 1, np.eye(4))
             else:
-                value = robot.held_joints.get(joint.name, 0.0)
+                value = robot.still_joints.get(joint.name, 0.0)
                 placement[joint.child] = (body, T_body_link @ joint.transform(value))
             stack.append(joint.child)
     if len(origin) != robot.dof:

@@ -257,7 +257,7 @@ def ignored_pairs(robot: Robot, samples: int, seed: int = 0) -> dict[tuple[str, 
     """
     from diffplan.simulation.pairs import sample_pairs
 
-    joints = [robot.model.joints[name] for name in robot.held_joints]
+    joints = [joint for name in robot.held_joints if (joint := robot.model.joints[name]).mimic is None]
     held = [{j.name: j.lower for j in joints}, {j.name: j.upper for j in joints}] if joints else [{}]
     ignored = {pair: "adjacent" for pair in combinations(robot.links, 2) if _adjacent(robot, *pair)}
     sampled = sample_pairs(robot, held, samples=samples, rng=np.random.default_rng(seed))

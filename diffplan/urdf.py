@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from diffplan.errors import InputError
+from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
+
+FOLLOWS = 1e-3
+"""How far a joint that mimics another may stand from where that puts it [rad or m]: measured values differ a little."""
+_HAIR = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,15 @@ class CollisionShape:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mimic:
+    """How a joint follows another: value = multiplier * leader's value + offset (rad or m)."""
+
+    leader: str
+    multiplier: float
+    offset: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Joint:
     """A joint: `origin` is T_parent_joint at zero, `axis` in the joint frame, limits in rad or m."""
 
@@ -35,6 +49,7 @@ class Joint:
     axis: tuple[float, float, float]
     lower: float
     upper: float
+    mimic: Mimic | None = None
 
     def transform(self, value: float, scale: float = 1.0) -> Float:
         """Return T_parent_child [4, 4] at this joint value (rad or m); `scale` stretches the origin, not the value."""
@@ -82,6 +97,70 @@ class UrdfModel:
                     poses[joint.child] = poses[joint.parent] @ joint.transform(values.get(joint.name, 0.0), scale)
         return poses
 
+    def leaders(self, joint: str) -> list[str]:
+        """Return the joints that a joint follows (URDF `mimic`), nearest first; none if it moves by itself."""
+        found: list[str] = []
+        mimic = self.joints[joint].mimic
+        while mimic is not None:
+            found.append(mimic.leader)
+            mimic = self.joints[mimic.leader].mimic
+        return found
+
+    def filled(self, given: Mapping[str, float], scale: float = 1.0) -> dict[str, float]:
+        """Return the value of every movable joint: the given ones, followers by their leaders, the others at zero.
+
+        Values are in rad, or in m of the model stretched by `scale`. A follower that is given stays as given.
+        """
+        values: dict[str, float] = {}
+        movable = [name for name, joint in self.joints.items() if joint.kind != "fixed"]
+        for name in sorted(movable, key=lambda name: len(self.leaders(name))):
+            mimic = self.joints[name].mimic
+            if name in given:
+                values[name] = given[name]
+            elif mimic is None:
+                values[name] = 0.0
+            else:
+                leads, follows = self._unit(mimic.leader, scale), self._unit(name, scale)
+                values[name] = follows * (mimic.multiplier * values[mimic.leader] / leads + mimic.offset)
+        return values
+
+    def joint_values(
+        self, given: Mapping[str, float], scale: float = 1.0, *, key: str, limited: bool
+    ) -> dict[str, float]:
+        """Return the value of every movable joint, as `filled`, of values that make sense.
+
+        Args:
+            given: values by joint name, in rad or in m of the model stretched by `scale`.
+            scale: how much larger the model is than the URDF says.
+            key: where the values were given, for errors.
+            limited: whether the given values must keep the joints' limits.
+
+        Raises:
+            InputError: for a joint that is not there or cannot move, a value that is not finite or (if `limited`)
+                outside of the limits, and a follower that is more than 0.001 (rad or m) off what its leader asks for.
+        """
+        movable = [name for name, joint in self.joints.items() if joint.kind != "fixed"]
+        for name, value in given.items():
+            where = f"{key}.{name}" if key else name
+            if name not in movable:
+                problem = f"{self.file.name} has no movable joint {name!r}{did_you_mean(name, movable)}"
+                raise InputError(problem, key=where, allowed=movable or "none: all of its joints are fixed")
+            joint, unit = self.joints[name], self._unit(name, scale)
+            low, high = joint.lower * unit, joint.upper * unit
+            kept = not limited or low >= high or low - _HAIR <= value <= high + _HAIR
+            if not (np.isfinite(value) and kept):
+                allowed = f"{low:.6g} ... {high:.6g}"
+                raise InputError("outside the joint's limits", file=self.file, key=where, value=value, allowed=allowed)
+            asked = self.filled({other: given[other] for other in given if other != name}, scale)[name]
+            if joint.mimic is not None and abs(value - asked) > FOLLOWS:
+                problem = f"it follows {joint.mimic.leader} (mimic), which puts it at {asked:.6g}"
+                allowed = f"a value for {joint.mimic.leader} alone"
+                raise InputError(problem, file=self.file, key=where, value=value, allowed=allowed)
+        return self.filled(given, scale)
+
+    def _unit(self, joint: str, scale: float) -> float:
+        return scale if self.joints[joint].kind == "prismatic" else 1.0
+
 
 def axis_angle(axis: Float, angle: float) -> Float:
     """Return the rotation [3, 3] about a unit axis by an angle [rad] (Rodrigues' formula)."""
@@ -108,6 +187,7 @@ def load_urdf(path: str | Path) -> UrdfModel:
     collisions = {_name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links}
     joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
     _check_tree(root, collisions, joints, path)
+    _check_mimics(joints, path)
     name = root.get("name", path.stem)
     return UrdfModel(file=path, source=source, name=name, collisions=collisions, joints=joints)
 
@@ -158,6 +238,33 @@ def _check_tree(
             reached += [joint.child for joint in joints.values() if joint.parent == link]
     if len(reached) != len(links) or len(children) != len(joints):
         raise InputError("the joints do not tie the links into one tree", file=path, key="joint")
+
+
+def _check_mimics(joints: dict[str, Joint], path: Path) -> None:
+    """Make sure that every joint that follows another follows one that moves by itself in the end."""
+    for name, joint in joints.items():
+        seen, mimic = [name], joint.mimic
+        while mimic is not None:
+            leader = joints.get(mimic.leader)
+            if leader is None or leader.kind == "fixed":
+                movable = [other for other, found in joints.items() if found.kind != "fixed" and other != name]
+                problem = f"it mimics a joint that is not there or fixed{did_you_mean(mimic.leader, movable)}"
+                raise InputError(problem, file=path, key=seen[-1], value=mimic.leader, allowed=movable)
+            if mimic.leader in seen:
+                raise InputError(
+                    "joints mimic each other in a circle", file=path, key=name, value=[*seen, mimic.leader]
+                )
+            seen.append(mimic.leader)
+            mimic = leader.mimic
+
+
+def _mimic(element: ET.Element, path: Path) -> Mimic | None:
+    """Return how a joint follows another, if it does."""
+    mimic = element.find("mimic")
+    if mimic is None:
+        return None
+    (multiplier,), (offset,) = _numbers(mimic, "multiplier", "1", path), _numbers(mimic, "offset", "0", path)
+    return Mimic(leader=mimic.get("joint", ""), multiplier=multiplier, offset=offset)
 
 
 def _name(element: ET.Element, path: Path) -> str:
@@ -223,6 +330,7 @@ def _joint(element: ET.Element, path: Path) -> Joint:
         axis=(float(axis[0]), float(axis[1]), float(axis[2])),
         lower=lower,
         upper=upper,
+        mimic=_mimic(element, path) if kind != "fixed" else None,
     )
 
 

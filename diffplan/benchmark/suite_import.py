@@ -90,7 +90,7 @@ def import_suite(
         try:
             imported = draft.read()
             if fixed is None:
-                fixed = _rounded_map({**robot.held_joints, **imported.held})
+                fixed = _rounded_map(robot.with_held(imported.held).held_joints)
             _expect_held(imported, fixed)
         except Unsupported as error:
             refused.append(f"{draft.id}: {error}")

@@ -101,7 +101,7 @@ def read_obstacle(entry: Entry) -> Obstacle:
         convex = fields["convex"].boolean() if "convex" in fields else False
         _check_mesh(fields["file"], file, scale, convex)
         return Mesh(name=name, file=file, scale=scale, pose=pose, convex=convex)
-    joints = _urdf_joints(fields["file"], file, fields.get("joints"))
+    joints = _urdf_joints(fields["file"], file, scale, fields.get("joints"))
     return Urdf(name=name, file=file, scale=scale, pose=pose, joints=joints)
 
 
@@ -118,7 +118,7 @@ def _check_mesh(entry: Entry, file: Path, scale: float, convex: bool) -> None:
         raise entry.error(error.problem + line, allowed=error.allowed) from error
 
 
-def _urdf_joints(entry: Entry, file: Path, joints: Entry | None) -> dict[str, float]:
+def _urdf_joints(entry: Entry, file: Path, scale: float, joints: Entry | None) -> dict[str, float]:
     """Check the URDF file of an obstacle and return its joint values."""
     try:
         model = load_urdf(file)
@@ -128,4 +128,9 @@ def _urdf_joints(entry: Entry, file: Path, joints: Entry | None) -> dict[str, fl
         raise entry.error("the URDF has no collision geometry")
     movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
     fields = joints.fields((), movable) if joints else {}
-    return {name: value.number() for name, value in fields.items()}
+    values = {name: value.number() for name, value in fields.items()}
+    try:
+        model.joint_values(values, scale, key="", limited=True)
+    except InputError as error:
+        raise fields[error.key or ""].error(error.problem, allowed=error.allowed) from error
+    return values

@@ -63,9 +63,13 @@ def load_problems(path: str | Path) -> Suite:
         entries[entry.id] = entry
     if not entries:
         raise InputError("the suite has no problems", file=path, key="problems")
+    try:
+        robot = robot.with_held(fixed_joints)
+    except InputError as error:
+        raise held[error.key or ""].error(error.problem, allowed=error.allowed) from error
     return Suite(
         name=fields["name"].text(),
-        robot=robot.with_held(fixed_joints),
+        robot=robot,
         fixed_joints=fixed_joints,
         entries=tuple(entries.values()),
     )

@@ -74,7 +74,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         base_link=top["base_link"].choice(model.collisions, "link"),
         end_link=top["end_link"].choice(model.collisions, "link"),
         joint_names=tuple(joints),
-        held_joints={name: _held(entry, model.joints[name]) for name, entry in held.items()},
+        held_joints=_held_joints(held, model),
         lower=lower,
         upper=upper,
         velocity=velocity,
@@ -111,6 +111,16 @@ def _limits(entry: Entry, joint: Joint) -> tuple[float, ...]:
     if not (np.isfinite([joint.lower, joint.upper]).all() and joint.lower < joint.upper):
         raise entry.error("the joint needs position limits lower < upper in the URDF")
     return (joint.lower, joint.upper, *(fields[key].number(positive=True) for key in rates))
+
+
+def _held_joints(entries: dict[str, Entry], model: UrdfModel) -> dict[str, float]:
+    """Return where the joints are held, and those that follow them (URDF `mimic`)."""
+    held = {name: _held(entry, model.joints[name]) for name, entry in entries.items()}
+    try:
+        values = model.joint_values(held, key="", limited=False)
+    except InputError as error:
+        raise entries[error.key or ""].error(error.problem, allowed=error.allowed) from error
+    return {name: value for name, value in values.items() if {name, *model.leaders(name)} & held.keys()}
 
 
 def _held(entry: Entry, joint: Joint) -> float:

@@ -76,8 +76,9 @@ def _mesh_row(name: str, T: Float, file: Path, scale: tuple[float, float, float]
 
 def _urdf_rows(obstacle: Urdf, T: Float) -> list[Row]:
     model = load_urdf(obstacle.file)
+    values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
     rows = []
-    poses = model.link_poses(obstacle.joints, obstacle.scale)
+    poses = model.link_poses(values, obstacle.scale)
     for link, shapes in model.collisions.items():
         T_link = T @ poses[link]
         for shape in shapes:

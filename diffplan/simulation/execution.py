@@ -93,7 +93,7 @@ def execute(plan: Plan) -> ExecutionReport:
         bodies = load_scene_bodies(client, plan.scene)
         for body in bodies.values():
             _hold(client, body, {})
-        _hold(client, robot.body, plan.robot.held_joints)
+        _hold(client, robot.body, plan.robot.still_joints)
         watch = _ContactWatch(robot=robot, plan=plan, names={body: name for name, body in bodies.items()}, found={})
         errors = _follow(robot, trajectory, settle=_SETTLE_S, after_step=watch)
     return ExecutionReport(
@@ -113,7 +113,7 @@ def tracker(robot: Robot) -> Iterator[Callable[[Trajectory], Float]]:
     with connection() as client:
         bullet.setGravity(0, 0, _GRAVITY, physicsClientId=client)
         body = load_robot_body(client, robot, Pose())
-        _hold(client, body.body, robot.held_joints)
+        _hold(client, body.body, robot.still_joints)
 
         def follow(trajectory: Trajectory) -> Float:
             body.place(trajectory.position[0])

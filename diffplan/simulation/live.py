@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Collection, Iterator
@@ -25,7 +26,9 @@ from diffplan.simulation.palette import obstacle_colours
 from diffplan.simulation.running import as_bodies, bodies_of, check_body, check_client, is_soft
 from diffplan.simulation.same_robot import check_same_robot
 from diffplan.simulation.world import attach_robot, joint_indices, link_frame, link_indices, load_scene_bodies
+from diffplan.urdf import FOLLOWS
 
+_LOG = logging.getLogger("diffplan")
 PLANE_SIZE = 100.0
 """Edge of the box that stands for an infinite plane [m]; it is 1 m thick, below the plane."""
 _ROUND_SIDES = 32
@@ -97,7 +100,8 @@ def robot_configuration(client: int, body: int, robot: Robot | str) -> Float:
 def robot_as_held(client: int, body: int, robot: Robot | str) -> Robot:
     """Return the robot with its held joints (fingers) where those of the body in a running world are now.
 
-    They are taken as they are there, followers of other joints (URDF `mimic`) too: PyBullet does not couple them.
+    They are taken as they are there, followers of other joints (URDF `mimic`) too: PyBullet does not couple them, and
+    a follower that stands elsewhere than its leader puts it is told as a warning (logger `diffplan`).
 
     Raises:
         InputError: if the client is not connected, or the body is not there or not this robot (`check_same_robot`).
@@ -123,12 +127,24 @@ def _as_robot(robot: Robot | str) -> Robot:
 
 def _held(client: int, body: int, robot: Robot) -> dict[str, float]:
     """Return where the joints behind the base link that are not planned for stand now."""
-    joints = joint_indices(client, body)
-    return {
+    joints, model = joint_indices(client, body), robot.model
+    held = {
         name: float(bullet.getJointState(body, joints[name], physicsClientId=client)[0])
-        for name, joint in robot.model.joints.items()
-        if joint.kind != "fixed" and name not in robot.joint_names and joint.child in robot.chain.placement
+        for name in robot.still_joints
+        if model.joints[name].child in robot.chain.placement
     }
+    leads = model.filled({name: value for name, value in held.items() if model.joints[name].mimic is None})
+    for name, value in held.items():
+        mimic = model.joints[name].mimic
+        if mimic is not None and abs(value - leads[name]) > FOLLOWS:
+            _LOG.warning(
+                "%s stands at %.4g in this world, where %s would put it at %.4g (mimic); planned for as it stands",
+                name,
+                value,
+                mimic.leader,
+                leads[name],
+            )
+    return held
 
 
 def _base(client: int, body: int, robot: Robot) -> Pose:

@@ -64,7 +64,7 @@ def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = Fa
             file=robot.model.file,
             allowed="the file as it was, or the robot loaded again (Robot.load)",
         )
-    T_root_base = robot.model.link_poses({})[robot.base_link]
+    T_root_base = robot.model.link_poses(robot.still_joints)[robot.base_link]
     body = _load_urdf(client, robot.model, Pose.from_matrix(base.matrix @ np.linalg.inv(T_root_base)), visuals=visuals)
     handle = attach_robot(client, body, robot, hold=True)
     check_loaded(client, body, robot.model)
@@ -132,8 +132,8 @@ def _robot_key(robot: Robot) -> str:
 
 
 def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) -> RobotBody:
-    """Return the handle of a robot that is already in the client; with `hold`, put its held joints at their values
-    and all others at zero.
+    """Return the handle of a robot that is already in the client; with `hold`, put its held joints at their values,
+    joints that mimic them where they belong, and all others at zero.
 
     Raises:
         InputError: if a joint of the robot is not one of the body's.
@@ -147,7 +147,7 @@ def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) ->
             )
     if hold:
         for name, joint in joints.items():
-            bullet.resetJointState(body, joint, robot.held_joints.get(name, 0.0), physicsClientId=client)
+            bullet.resetJointState(body, joint, robot.still_joints.get(name, 0.0), physicsClientId=client)
     return RobotBody(client=client, body=body, joints=tuple(joints[name] for name in robot.joint_names), links=links)
 
 
@@ -167,7 +167,7 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
     """Load one obstacle as an immovable body; with a colour (RGBA, 0...1) it can be seen in pictures too.
 
     Raises:
-        InputError: naming the obstacle whose file PyBullet cannot read.
+        InputError: naming the obstacle whose file PyBullet cannot read, or whose joints cannot stand so.
     """
     if isinstance(obstacle, Mesh):
         return _load_mesh_body(client, obstacle, colour)
@@ -178,16 +178,10 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
         pose = obstacle.pose
         return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
     model = load_urdf(obstacle.file)
+    values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
     body = _load_urdf(client, model, obstacle.pose, visuals=colour is not None, scale=obstacle.scale)
-    joints = joint_indices(client, body)
-    for name, value in obstacle.joints.items():
-        if name not in joints:
-            raise InputError(
-                f"{obstacle.file.name} has no joint {name!r}{did_you_mean(name, joints)}",
-                key=obstacle.name,
-                allowed=sorted(joints),
-            )
-        bullet.resetJointState(body, joints[name], value, physicsClientId=client)
+    for name, joint in joint_indices(client, body).items():
+        bullet.resetJointState(body, joint, values.get(name, 0.0), physicsClientId=client)
     check_loaded(client, body, model, scale=obstacle.scale)
     return body
 

@@ -41,7 +41,14 @@ def test_the_robot_of_a_suite_holds_the_fixed_joints_even_beyond_their_limits(tm
     (tmp_path / "suite.json").write_text(json.dumps(SUITE))
     suite = load_problems(tmp_path / "suite.json")
     assert suite.fixed_joints == {"panda_finger_joint1": 0.065}
-    assert suite.robot.held_joints == {"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.04}
+    assert suite.robot.held_joints == {"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.065}  # which mimics it
+
+
+def test_fixed_joints_that_set_a_finger_against_the_one_it_mimics_are_refused(tmp_path: Path) -> None:
+    fixed = {"panda_finger_joint1": 0.03, "panda_finger_joint2": 0.0}
+    (tmp_path / "suite.json").write_text(json.dumps({**SUITE, "fixed_joints": fixed}))
+    with pytest.raises(InputError, match=r"fixed_joints\.panda_finger_joint2: .*follows panda_finger_joint1.*at 0\.03"):
+        load_problems(tmp_path / "suite.json")
 
 
 def test_a_suite_without_problems_is_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_folder_becomes_a_suite_that_reads_back_the_same_and_passes_the_check(
     assert f"wrote {suite}: 2 problems; digest " in capfd.readouterr().err
     loaded = load_problems(suite)
     assert (loaded.name, [entry.id for entry in loaded.entries]) == ("shelves", ["shelf/1", "shelf/2"])
-    assert loaded.fixed_joints == {"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.04}
+    assert loaded.fixed_joints == {"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.065}
     document = import_suite([tmp_path / "shelf_panda"], name="shelves", robot=panda, source="", show=False)
     for entry, record in zip(loaded.entries, document.problems, strict=True):
         assert entry.start.tolist() == record["start"]
@@ -68,7 +68,7 @@ def test_the_same_problems_from_three_projects_are_one_suite(pairs: Pairs, tmp_p
     moveit, *others = [sorted_problem(document.problems[0]) for document in documents]
     assert others == [moveit, moveit]
     assert {json.dumps(document.fixed_joints) for document in documents} == {
-        '{"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.04}'
+        '{"panda_finger_joint1": 0.065, "panda_finger_joint2": 0.065}'
     }
 
 

@@ -255,11 +255,15 @@ def test_constraints_of_the_base_and_gears_of_the_fingers_are_no_hindrance(world
     assert len(scene_from_pybullet(world, robot_body=body, robot=panda).obstacles) == 1
 
 
-def test_a_scene_remembers_where_the_fingers_stand_and_the_plans_robot_has_them_there(world, panda, tmp_path):
+def test_a_scene_remembers_where_the_fingers_stand_and_the_plans_robot_has_them_there(world, panda, tmp_path, caplog):
     body = _arm(world, tmp_path)
     p.resetJointState(body, 9, 0.013, physicsClientId=world)
     p.resetJointState(body, 10, 0.027, physicsClientId=world)
     scene = scene_from_pybullet(world, robot_body=body)
+    assert (
+        "panda_finger_joint2 stands at 0.027 in this world, where panda_finger_joint1 would put it at 0.013"
+        in caplog.text
+    )
     assert scene.hold == pytest.approx({"panda_finger_joint1": 0.013, "panda_finger_joint2": 0.027})
     assert robot_in(panda, scene).held_joints == robot_as_held(world, body, panda).held_joints == scene.hold
     home = panda.configuration("home")
