@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -104,9 +104,8 @@ def robot_in(robot: Robot, scene: Scene) -> Robot:
                 key=f"{scene.name}.hold",
                 allowed=list(robot.held_joints),
             )
-    if all(robot.still_joints[joint] == value for joint, value in scene.hold.items()):
-        return robot
-    return replace(robot, held_joints={**robot.held_joints, **scene.hold})
+    stands = robot.standing(scene.hold)
+    return robot if stands.still_joints == robot.still_joints else stands
 
 
 @dataclass(frozen=True, kw_only=True)

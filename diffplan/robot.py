@@ -127,7 +127,20 @@ class Robot:
                     key=joint,
                     allowed=list(self.held_joints),
                 )
-        return replace(self, held_joints=_with_followers(self, values))
+        leads = {name: value for name, value in self.held_joints.items() if self.model.joints[name].mimic is None}
+        self.model.joint_values({**leads, **values}, key="", limited=False)
+        return self.standing(values)
+
+    def standing(self, values: Mapping[str, float]) -> Robot:
+        """Return a copy whose held joints stand at these values as they are: measured ones (rad or m).
+
+        Joints that mimic them follow unless they are named too: in a PyBullet world they may stand elsewhere.
+        """
+        model = self.model
+        follow = {name for name in model.joints if name not in values and set(model.leaders(name)) & set(values)}
+        kept = {name: value for name, value in self.held_joints.items() if name not in follow}
+        everything = model.filled({**kept, **values})
+        return replace(self, held_joints={**kept, **values, **{name: everything[name] for name in sorted(follow)}})
 
     @cached_property
     def still_joints(self) -> dict[str, float]:
@@ -208,15 +221,6 @@ class Robot:
         jacobian = chain.jacobian(full)
         assert isinstance(jacobian, torch.Tensor)  # a pair only where the pose is asked for too
         return jacobian[:, :, columns]
-
-
-def _with_followers(robot: Robot, values: Mapping[str, float]) -> dict[str, float]:
-    """Return the held joints with these values, and with those that follow them where they belong."""
-    model = robot.model
-    follow = {name for name in model.joints if name not in values and set(model.leaders(name)) & set(values)}
-    leads = {name: value for name, value in robot.held_joints.items() if model.joints[name].mimic is None}
-    everything = model.joint_values({**leads, **values}, key="", limited=False)
-    return {**robot.held_joints, **values, **{name: everything[name] for name in follow}}
 
 
 def _motions(chain: Chain, k: int, values: Float) -> Float:

@@ -114,7 +114,9 @@ def _robot(file: PlanFile, robot: Robot | None) -> Robot:
     if robot.joint_names != file.joint_names:
         names = ", ".join(robot.joint_names)
         raise file.entries["joint_names"].error(f"not the joints of {robot.name}", allowed=names)
-    return robot.with_held(file.held_joints)
+    for joint in (name for name in file.held_joints if name not in robot.still_joints):
+        raise file.entries["held_joints"].error(f"{robot.name} holds no joint {joint!r}", allowed=robot.still_joints)
+    return robot.standing(file.held_joints)
 
 
 def _fingerprint(entry: Entry) -> Fingerprint:

@@ -109,7 +109,7 @@ def robot_as_held(client: int, body: int, robot: Robot | str) -> Robot:
     client = check_client(client)
     body, robot = check_body(client, body, "body"), _as_robot(robot)
     check_same_robot(client, body, robot, key="body")
-    return replace(robot, held_joints={**robot.held_joints, **_held(client, body, robot)})
+    return robot.standing(_held(client, body, robot))
 
 
 def _as_robot(robot: Robot | str) -> Robot:

@@ -125,7 +125,7 @@ def test_a_scene_says_where_the_fingers_stand_and_its_plans_and_checks_have_them
     file.write_text(text + "  default: {start: home, goal: left}\n")
     assert Scene.load(file).hold == {"panda_finger_joint1": 0.01}
     (case,) = load_cases(str(file))
-    assert case.robot.held_joints == {"panda_finger_joint1": 0.01, "panda_finger_joint2": 0.04}
+    assert case.robot.held_joints == {"panda_finger_joint1": 0.01, "panda_finger_joint2": 0.01}
     file.write_text(text.replace("finger_joint1", "finger_jiont1") + "  default: {start: home, goal: left}\n")
     with pytest.raises(InputError, match=r"scene.yaml:4: hold.panda_finger_jiont1: unknown key \(did you mean"):
         Scene.load(file)

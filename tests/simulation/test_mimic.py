@@ -11,6 +11,7 @@ from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import load_scene
 from diffplan.geometry import Pose
 from diffplan.kernels.obstacles import Obstacles
+from diffplan.problem import robot_in
 from diffplan.scene import Scene, Urdf
 from diffplan.simulation.bullet import connection
 from diffplan.simulation.certificate import Certifier
@@ -63,7 +64,7 @@ def test_followers_stand_where_written_out_values_put_them(tmp_path_factory, sca
     with connection() as client:
         bodies = [load_obstacle(client, urdf) for urdf in (follows, written)]
         boxes = [[p.getAABB(body, link, physicsClientId=client) for link in range(-1, 3)] for body in bodies]
-        np.testing.assert_allclose(*boxes, atol=1e-9)
+        np.testing.assert_allclose(boxes[0], boxes[1], atol=1e-9)
         centres = np.mean(boxes[0], axis=1)
     packed = Obstacles.pack([Scene(obstacles=(follows,))])
     ours = np.sort([row.T_base_solid[:3, 3] for row in packed.rows], axis=0)
@@ -211,3 +212,10 @@ def test_the_shipped_pandas_second_finger_follows_the_first(panda):
     }
     with pytest.raises(InputError, match="panda_finger_joint2: it follows panda_finger_joint1"):
         panda.with_held({"panda_finger_joint1": 0.0, "panda_finger_joint2": 0.04})
+
+
+def test_a_scene_that_holds_the_first_finger_moves_the_second_and_measured_ones_stay(panda):
+    one = {"panda_finger_joint1": 0.013}
+    assert robot_in(panda, Scene(hold=one)).held_joints == dict.fromkeys(panda.held_joints, 0.013)
+    measured = {"panda_finger_joint1": 0.013, "panda_finger_joint2": 0.027}
+    assert robot_in(panda, Scene(hold=measured)).held_joints == measured
