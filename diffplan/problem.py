@@ -287,7 +287,12 @@ class Plan:
         return read_plan(path, robot=robot)
 
     def play(self, client: int, body: int) -> None:
-        """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there."""
+        """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there.
+
+        Raises:
+            InputError: if the plan is not certified, or the body is not this robot, at the plan's start; see
+                `diffplan.simulation.execution.play`.
+        """
         from diffplan.simulation.execution import play
 
         play(self, client=client, body=body)

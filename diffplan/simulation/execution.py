@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +15,16 @@ from diffplan.geometry import Float, Pose
 from diffplan.problem import Plan, Trajectory
 from diffplan.robot import Robot
 from diffplan.simulation.bullet import bullet, connection
-from diffplan.simulation.world import RobotBody, attach_robot, joint_indices, load_robot_body, load_scene_bodies
+from diffplan.simulation.frames import joint_indices, link_frame
+from diffplan.simulation.running import bodies_of, check_body, check_client
+from diffplan.simulation.same_robot import check_same_robot
+from diffplan.simulation.world import RobotBody, attach_robot, load_robot_body, load_scene_bodies
 
+_LOG = logging.getLogger("diffplan")
 _START_TOLERANCE = 0.05
+_BASE_SHIFT = 0.002
+_BASE_TURN = 0.002
+_FINGER_TOLERANCE = 0.002
 _SETTLE_S = 0.5
 _GRAVITY = -9.81
 
@@ -49,23 +57,30 @@ def play(plan: Plan, client: int, body: int) -> float:
     """Follow the plan in a running PyBullet world, stepping its simulation for as long as the plan lasts.
 
     Targets are the plan's positions, interpolated linearly; the force limits are the URDF's. With a
-    window (GUI) the steps keep real time. Other joints of the body, such as fingers, are left as they are.
+    window (GUI) the steps keep real time. Other joints of the body, such as fingers, are left as they are; where they
+    stand otherwise than planned, or the base is not fixed, a warning says so (logger `diffplan`).
 
     Args:
         plan: with a trajectory.
         client: the physics client.
-        body: the robot in it, standing at the plan's start.
+        body: the robot in it, standing at the plan's start, its base where the plan's scene has it.
 
     Returns:
         The largest tracking error of a joint [rad].
 
     Raises:
-        InputError: if the plan is not certified, or the body is another robot or not at the start.
+        InputError: if the plan is not certified, the client is not connected, or the body is not there, another robot
+            (see `check_same_robot`), not at the start, or on another base (that matters only among obstacles).
     """
     trajectory = _trajectory(plan)
     if not plan.solved:
         raise InputError("the plan is not certified; only `execute` follows such plans", key=plan.planner)
+    client = check_client(client)
+    body = check_body(client, body, "body")
+    # What is tied to the arm was told when the scene was read, and left out knowingly.
+    check_same_robot(client, body, plan.robot, key="body", ignore=bodies_of(client))
     robot = attach_robot(client, body, plan.robot)
+    _check_place(plan, robot)
     away = np.abs(robot.joint_positions() - trajectory.position[0])
     if away.max() > _START_TOLERANCE:
         raise InputError(
@@ -102,6 +117,30 @@ def execute(plan: Plan) -> ExecutionReport:
         final_error_rad=float(errors[-1]),
         contacts=tuple(watch.found.values()),
     )
+
+
+def _check_place(plan: Plan, robot: RobotBody) -> None:
+    """Refuse another base than planned, where there are obstacles; warn of other fingers and of a base that can move.
+
+    Raises:
+        InputError: if the base stands elsewhere.
+    """
+    base = link_frame(robot.client, robot.body, robot.links[plan.robot.base_link])
+    apart = np.abs(base.matrix - plan.scene.robot_base.matrix)
+    if plan.scene.obstacles and (apart[:3, 3].max() > _BASE_SHIFT or apart[:3, :3].max() > _BASE_TURN):
+        raise InputError(
+            "its base is not where the plan's scene has it, and there are obstacles",
+            key="body",
+            value=tuple(round(x, 4) for x in base.xyz),
+            allowed=f"{plan.scene.robot_base.xyz}, within {1000 * _BASE_SHIFT:g} mm, turned alike",
+        )
+    if bullet.getDynamicsInfo(robot.body, -1, physicsClientId=robot.client)[0] > 0:
+        _LOG.warning("the base of body %d is not fixed: the arm's motion may move it", robot.body)
+    joints = joint_indices(robot.client, robot.body)
+    for name, planned in plan.robot.still_joints.items():
+        value = float(bullet.getJointState(robot.body, joints[name], physicsClientId=robot.client)[0])
+        if abs(value - planned) > _FINGER_TOLERANCE:
+            _LOG.warning("%s stands at %.4g, and the plan was made for %.4g: not certified so", name, value, planned)
 
 
 @contextmanager

@@ -21,11 +21,12 @@ from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
 from diffplan.simulation.body_shapes import BodyShape, corners_in_link, shapes_in_link
 from diffplan.simulation.bullet import bullet
+from diffplan.simulation.frames import joint_indices, link_frame, link_indices
 from diffplan.simulation.hull_match import differing_part
 from diffplan.simulation.palette import obstacle_colours
 from diffplan.simulation.running import as_bodies, bodies_of, check_body, check_client, is_soft
 from diffplan.simulation.same_robot import check_same_robot
-from diffplan.simulation.world import attach_robot, joint_indices, link_frame, link_indices, load_scene_bodies
+from diffplan.simulation.world import attach_robot, load_scene_bodies
 from diffplan.urdf import FOLLOWS
 
 _LOG = logging.getLogger("diffplan")

@@ -16,10 +16,10 @@ from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.simulation.body_shapes import BodyShape, corners_in_link, inertia_in_link, shapes_in_link
 from diffplan.simulation.bullet import bullet
+from diffplan.simulation.frames import joint_indices, link_frame, link_indices
 from diffplan.simulation.hull_match import differing_part, prism
 from diffplan.simulation.running import is_soft
 from diffplan.simulation.shapes import convex_parts
-from diffplan.simulation.world import joint_indices, link_frame, link_indices
 from diffplan.urdf import CollisionShape, Joint
 
 _POSITION = 2e-5
