@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from diffplan.planning import solve as solve
     from diffplan.problem import Alternative as Alternative
     from diffplan.problem import Certificate as Certificate
+    from diffplan.problem import Contact as Contact
     from diffplan.problem import Metrics as Metrics
     from diffplan.problem import Plan as Plan
     from diffplan.problem import Problem as Problem
@@ -70,6 +71,7 @@ _HOME = {
     "Trajectory": "problem",
     "Certificate": "problem",
     "Metrics": "problem",
+    "Contact": "problem",
     "Alternative": "problem",
     "Status": "problem",
     "avoid": "named_costs.terms",

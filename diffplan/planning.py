@@ -20,11 +20,12 @@ from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry import Float
 from diffplan.planners import make_planner
 from diffplan.planners.base import Options
-from diffplan.problem import Plan, Problem, Status, Trajectory, robot_in
+from diffplan.problem import Contact, Plan, Problem, Status, Trajectory, robot_in
 from diffplan.robot import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.search import Retime, Search
 from diffplan.simulation.certificate import Certifier
+from diffplan.simulation.failure import contact_of
 
 FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
@@ -134,13 +135,13 @@ def solve(
     with Certifier(problem.robot, problem.scene) as certifier:
         sums = fingerprint(problem.robot, problem.scene)
         loaded = perf_counter()
-        status, where, open_goals = _preflight(problem, certifier)
+        status, where, open_goals, contact = _preflight(problem, certifier)
         if status is not None:
             answer = _unsolved(
                 problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
             )
             times = {**answer.timing_s, "warmup": warm - begin, "load": loaded - warm}
-            return replace(answer, timing_s=times, fingerprint=sums)
+            return replace(answer, timing_s=times, fingerprint=sums, contact=contact)
         reachable = replace(problem, goals=problem.goals[open_goals], previous=previous, alternatives=alternatives)
         search = Search(problem=reachable, certifier=certifier, retime=retime, seed=seed)
         search.reuse()
@@ -264,30 +265,32 @@ def _unreached(goal: GoalLike) -> str:
     return f"no joint values within the limits bring {goal.link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
 
 
-def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray]:
-    """Return a status and its cause if the ends make the problem hopeless, and which goals are open."""
+def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray, Contact | None]:
+    """Return a status, its cause and what touches if the ends make the problem hopeless, and which goals are open."""
     robot = problem.robot
     everything = np.ones(len(problem.goals), dtype=bool)
     outside = outside_limits(robot, problem.start)
     if outside:
-        return Status.START_OUTSIDE_LIMITS, outside, everything
-    contact = certifier.check(problem.start).contact
-    if contact:
-        return Status.START_IN_COLLISION, f"at the start, {contact}", everything
+        return Status.START_OUTSIDE_LIMITS, outside, everything, None
+    check = certifier.check(problem.start)
+    if check.contact:
+        contact = contact_of(check, problem.start, "start")
+        return Status.START_IN_COLLISION, f"at the start, {check.contact}", everything, contact
     causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
-        return Status.GOAL_OUTSIDE_LIMITS, causes[0], everything
-    causes = [cause or certifier.check(goal).contact for cause, goal in zip(causes, problem.goals, strict=True)]
-    free = np.array([not cause for cause in causes])
+        return Status.GOAL_OUTSIDE_LIMITS, causes[0], everything, None
+    checks = [None if cause else certifier.check(goal) for cause, goal in zip(causes, problem.goals, strict=True)]
+    free = np.array([check is not None and check.free for check in checks])
     near = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
     free[near[np.cumsum(free[near]) > _MOST_GOALS]] = False
-    if not free.any():
-        return (
-            Status.GOAL_IN_COLLISION,
-            f"at the goal, {causes[0]}" + (f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""),
-            free,
-        )
-    return None, "", free
+    if free.any():
+        return None, "", free, None
+    first = next(i for i, check in enumerate(checks) if check is not None)
+    touching = checks[first]
+    assert touching is not None
+    more = f" (and {len(checks) - 1} more goals)" if len(checks) > 1 else ""
+    contact = contact_of(touching, problem.goals[first], "goal")
+    return Status.GOAL_IN_COLLISION, f"at the goal, {touching.contact}{more}", free, contact
 
 
 def outside_limits(robot: Robot, q: Float) -> str:

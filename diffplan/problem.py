@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from diffplan.errors import InputError
 from diffplan.robot import Robot
 from diffplan.scene import Scene
-from diffplan.words import count, one_line
+from diffplan.words import count, html, one_line
 
 if TYPE_CHECKING:
     from diffplan.costs import Cost
@@ -196,6 +196,28 @@ class Fingerprint:
     files: dict[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """What touches at joint positions `q` (rad or m): `link` an `obstacle`, or `other_link` (the other of them is "").
+
+    `at` is `start`, `goal` or `motion` (then with its time). `clearance_m` is negative where bodies overlap, None where
+    one is wholly inside the other.
+    """
+
+    at: str
+    link: str
+    obstacle: str
+    other_link: str
+    q: tuple[float, ...]
+    clearance_m: float | None
+    time_s: float | None = None
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The links that touch."""
+        return (self.link, self.other_link) if self.other_link else (self.link,)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alternative:
     """Another certified way, with its own goal, certificate and metrics."""
@@ -212,7 +234,8 @@ class Alternative:
 class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
-    `costs` gives the user's costs along the trajectory, unweighted, by name. `fingerprint` tells what the files of
+    `costs` gives the user's costs along the trajectory, unweighted, by name. `contact` is what touches where the status
+    says that the start or the goal is in collision. `fingerprint` tells what the files of
     robot and scene held when the plan was certified. A plan is true, as in `if plan:`, only if
     it is solved: taking one that is not for a success is the mistake that must not happen.
     """
@@ -233,6 +256,7 @@ class Plan:
     costs: dict[str, float] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
     judged: Judged = field(default_factory=Judged)
+    contact: Contact | None = None
     fingerprint: Fingerprint | None = None
 
     def __post_init__(self) -> None:
@@ -256,6 +280,16 @@ class Plan:
         else:
             about = one_line(self.message)
         return f"Plan({how}: {where}\n     {about})"
+
+    def _repr_html_(self) -> str:
+        """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
+
+        def draw() -> str:
+            from diffplan.simulation.notebook import plan_picture
+
+            return plan_picture(self)
+
+        return html(repr(self), draw)
 
     def save(self, path: str | Path) -> None:
         """Write the plan file (format `diffplan/plan@1`), with the scene that was planned in.

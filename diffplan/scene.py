@@ -12,7 +12,7 @@ import numpy as np
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Pose
-from diffplan.words import count, one_line, some
+from diffplan.words import count, html, one_line, some
 
 if TYPE_CHECKING:
     from diffplan.robot import Robot
@@ -201,6 +201,16 @@ class Scene:
         robot = one_line(self.robot, 60) if self.robot else "robot"
         asked = f"; queries {some(self.queries)}" if self.queries else ""
         return f"Scene({one_line(self.name, 40)!r}, {about}\n      {robot} at ({x:.3g}, {y:.3g}, {z:.3g}){asked})"
+
+    def _repr_html_(self) -> str:
+        """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
+
+        def draw() -> str:
+            from diffplan.simulation.notebook import scene_picture
+
+            return scene_picture(self)
+
+        return html(repr(self), draw)
 
     def obstacle(self, name: str) -> Obstacle:
         """Return the obstacle with this name.

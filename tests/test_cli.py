@@ -3,12 +3,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import pytest
 
 import diffplan
 from diffplan.benchmark.results import COLUMNS, read_rows
 from diffplan.cli import main
+from diffplan.problem import Plan
 
 SCENE = """\
 format: diffplan/scene@1
@@ -63,6 +65,22 @@ def test_a_start_in_collision_exits_1_and_names_what_touches(scene, capfd):
     assert out == ""
     assert "start_in_collision" in err
     assert "touches wall" in err
+
+
+def test_a_failure_is_drawn_and_its_contact_stands_in_the_plan_file(scene, tmp_path, capfd):
+    files = {kind: tmp_path / f"plan.{kind}" for kind in ("png", "json", "svg")}
+    argv = ["plan", scene(IN_THE_HAND), "--query", "free", "--out", str(files["json"])]
+    assert main([*argv, "--render", str(files["png"]), "--plot", str(files["svg"])]) == 1
+    err = capfd.readouterr().err
+    assert f"wrote {files['png']}" in err
+    assert "no curves to plot and no motion to follow" in err
+    assert files["png"].stat().st_size > 1000
+    assert not files["svg"].exists()
+    contact = json.loads(files["json"].read_text())["contact"]
+    assert (contact["at"], contact["obstacle"], contact["other_link"]) == ("start", "wall", "")
+    assert contact["clearance_m"] < 0
+    assert f"at the start, {contact['link']} touches wall" in err
+    assert asdict(Plan.load(files["json"]).contact) == {**contact, "q": tuple(contact["q"])}
 
 
 def test_an_unreachable_goal_exits_1_and_says_so(scene, capfd):

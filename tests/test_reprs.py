@@ -1,6 +1,9 @@
 """What a notebook or a debugger shows of a plan, a robot, a trajectory and a scene: two short lines at most."""
 
+import base64
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from diffplan.geometry import Pose
 from diffplan.problem import Alternative, Certificate, Closest, Metrics, Plan, Problem, Status, Trajectory
 from diffplan.robot import Robot
-from diffplan.scene import Box, Query, Scene, Sphere
+from diffplan.scene import Box, Mesh, Query, Scene, Sphere
 from diffplan.words import one_line, some
 
 METRICS = Metrics(path_length_rad=1.5, straight_line_rad=1.0, duration_s=0.87, max_jerk=1.0, mean_jerk=1.0)
@@ -125,3 +128,32 @@ def test_lists_and_texts_are_cut_and_say_so():
     assert some("abcdefghi") == "a, b, c, d, e, f, g, 2 more"
     assert one_line("a\n  b\tc") == "a b c"
     assert one_line("x" * 10, 8) == "xxxxx..."
+
+
+def test_a_notebook_shows_the_words_and_a_picture(robot):
+    home = robot.configuration("home")
+    failed = Plan(
+        status=Status.NO_PATH_FOUND,
+        message="",
+        planner="test",
+        solved_by="",
+        robot=robot,
+        scene=Scene(name="<b>"),
+        seed=0,
+        start=home,
+        goals=home[None],
+    )
+    for shown in (failed, SCENE, replace(SCENE, robot=None), replace(SCENE, robot="no such robot"), Scene()):
+        text = shown._repr_html_()
+        assert text.startswith(f"<pre>{type(shown).__name__}(")
+        assert "<b>" not in text
+        picture = base64.b64decode(text.split("base64,")[1].split('"')[0])
+        assert picture.startswith(b"\x89PNG")
+
+
+def test_a_notebook_shows_the_words_where_nothing_can_be_drawn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffplan.simulation.notebook", None)
+    assert "no picture: " in SCENE._repr_html_()
+    monkeypatch.undo()
+    gone = Scene(obstacles=(Mesh(name="a", file=Path("<gone>.obj")),))
+    assert "<p>no picture: &lt;gone&gt;.obj: " in gone._repr_html_()

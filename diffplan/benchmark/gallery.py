@@ -20,8 +20,9 @@ from diffplan.geometry import Float
 from diffplan.planning import configuration, goal_configurations
 from diffplan.simulation.bisection import TOUCH
 from diffplan.simulation.certificate import Certifier, ConfigurationCheck
+from diffplan.simulation.failure import Arm
 from diffplan.simulation.palette import GOAL, START, TOUCHING
-from diffplan.simulation.still import Arm, draw_still
+from diffplan.simulation.still import draw_still
 
 _SIZE = (480, 360)
 _TELLING = ("not_certified", "no_path_found")

@@ -201,19 +201,17 @@ def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
 
         json.dump(plan_document(plan, args.out.parent if args.out else None), out)
         out.write("\n")
-    if plan.trajectory is None:
-        if args.render or args.plot or args.execute:
-            print("nothing to draw or to follow: no candidate was found", file=sys.stderr)
-        return
-    if args.execute:
+    moves = plan.trajectory is not None
+    if not moves and (args.plot or args.execute):
+        print("no curves to plot and no motion to follow: no candidate was found", file=sys.stderr)
+    if args.execute and moves:
         _execute(plan)
-    if args.render:
+    for file in args.render:
         from diffplan.simulation.render import render
 
-        for file in args.render:
-            render(plan, file)
-            print(f"wrote {file}", file=sys.stderr)
-    if args.plot:
+        render(plan, file)
+        print(f"wrote {file}", file=sys.stderr)
+    if args.plot and moves:
         from diffplan.viewer.plots import plot_joints
 
         plot_joints(plan, args.plot)

@@ -23,7 +23,7 @@ from diffplan.formats.entry import Entry, Json
 from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
 from diffplan.formats.scene_writer import path_word, scene_keys
 from diffplan.formats.strict_json import read_json
-from diffplan.problem import Alternative, Certificate, Metrics, Plan, Status, Trajectory
+from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, Status, Trajectory
 from diffplan.scene import UnknownScene
 
 _T = TypeVar("_T")
@@ -92,6 +92,7 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
         **_motion(plan.trajectory, plan.certificate, plan.metrics),
         "costs": dict(plan.costs),
         "judged": asdict(plan.judged),
+        "contact": _contact(plan.contact),
         "timing_s": {name: float(seconds) for name, seconds in plan.timing_s.items()},
         "alternatives": [_motion(a.trajectory, a.certificate, a.metrics) for a in plan.alternatives],
         **_world(plan, folder),
@@ -199,6 +200,10 @@ def _motion(trajectory: Trajectory | None, certificate: Certificate | None, metr
         "certificate": asdict(certificate) if certificate else None,
         "metrics": asdict(metrics) if metrics else None,
     }
+
+
+def _contact(contact: Contact | None) -> Json:
+    return None if contact is None else {**asdict(contact), "q": list(contact.q)}
 
 
 def _versions() -> dict[str, Json]:

@@ -15,7 +15,7 @@ from diffplan.formats.plan_file import PlanFile, load_plan, read_record
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import read_scene
 from diffplan.geometry import Float
-from diffplan.problem import Fingerprint, Judged, Plan, Status
+from diffplan.problem import Contact, Fingerprint, Judged, Plan, Status
 from diffplan.robot import Robot
 from diffplan.scene import Scene, UnknownScene
 
@@ -89,8 +89,13 @@ def _plan(file: PlanFile, path: Path, robot: Robot, scene: Scene, then: Fingerpr
         costs=_numbers(entries.get("costs")),
         alternatives=file.alternatives,
         judged=read_record(Judged, entries["judged"]) if "judged" in entries else Judged(),
+        contact=_contact(entries.get("contact")),
         fingerprint=then,
     )
+
+
+def _contact(entry: Entry | None) -> Contact | None:
+    return None if entry is None or entry.raw is None else read_record(Contact, entry)
 
 
 def _goals(entry: Entry, dof: int) -> Float:

@@ -12,7 +12,9 @@ from diffplan.simulation.bullet import bullet
 FIELD_OF_VIEW_DEG = 36.0
 _BORDER = 1.06
 _AZIMUTHS_DEG = (-50.0, -25.0, -75.0, 0.0, 50.0, 25.0, 75.0, -100.0, 100.0, -130.0, 130.0, -160.0, 160.0)
-_ELEVATIONS_DEG = (24.0, 40.0)
+_ELEVATIONS_DEG = {24.0: 0.0, 40.0: 0.05, 62.0: 0.15}
+"""Of each elevation, the share of the motion that it must show more than the first one to be chosen."""
+_MUST = 0.5  # what a place that must be seen counts, the whole motion counting 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,25 +26,43 @@ class Camera:
     light: tuple[float, float, float]
 
 
-def find_camera(client: int, *, motion: Float, frame: Float, base_yaw: float, aspect: float) -> Camera:
+def find_camera(
+    client: int,
+    *,
+    motion: Float,
+    ends: Float,
+    must: Float,
+    things: Float,
+    frame: Float,
+    base_yaw: float,
+    aspect: float,
+    slack: float = 0.01,
+    weight: float = 0.15,
+) -> Camera:
     """Choose among directions around the robot the one that shows most of the motion.
 
     Args:
-        client: with the obstacles in it, but not the robot, which would hide itself.
+        client: with the obstacles in it; with the robot only where it shall count that it hides itself.
         motion: points of the arm along its way [m, 3]; as many as possible shall be seen.
+        ends: points along the whole arm at its start and goal [l, 3]; together they count as much as the motion.
+        must: points that matter most [k, 3]: the tool at start and goal, a contact; each counts as half of the motion.
+        things: corners of the obstacles [j, 3]; all together they count `weight`.
         frame: points that shall lie in the picture [n, 3].
         base_yaw: direction the robot faces [rad].
         aspect: width over height.
+        slack: how deep [m] a point may lie in what it belongs to and still be seen.
+        weight: what seeing all obstacles counts, seeing the whole motion counting 1.
     """
     best, best_score = None, -np.inf
-    for elevation in _ELEVATIONS_DEG:
+    for elevation, handicap in _ELEVATIONS_DEG.items():
         for rank, azimuth in enumerate(_AZIMUTHS_DEG):
             yaw, pitch = base_yaw + np.radians(azimuth), np.radians(elevation)
             towards_eye = np.array([np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), np.sin(pitch)])
             eye, target = _place(frame, towards_eye, aspect)
-            hits = bullet.rayTestBatch([eye.tolist()] * len(motion), motion.tolist(), physicsClientId=client)
-            seen = float(np.mean([hit[0] < 0 for hit in hits]))
-            score = seen - 0.012 * rank - (0.05 if elevation > 30 else 0.0)
+            seen = [_seen(client, eye, points, slack) for points in (motion, ends, things, must)]
+            shares = [float(each.mean()) if len(each) else 0.0 for each in seen]
+            score = shares[0] + shares[1] + weight * shares[2] + _MUST * float(seen[3].sum())
+            score -= 0.012 * rank + handicap
             if score > best_score:
                 best, best_score = (eye, target), score
     assert best is not None
@@ -57,6 +77,15 @@ def find_camera(client: int, *, motion: Float, frame: Float, base_yaw: float, as
         projection=tuple(bullet.computeProjectionMatrixFOV(FIELD_OF_VIEW_DEG, aspect, 0.05, far)),
         light=(x, y, z),
     )
+
+
+def _seen(client: int, eye: Float, points: Float, slack: float) -> np.ndarray:
+    """Return which points [n, 3] are seen from the eye: nothing stands farther before them than `slack`."""
+    if len(points) == 0:
+        return np.zeros(0, dtype=bool)
+    hits = bullet.rayTestBatch([eye.tolist()] * len(points), points.tolist(), physicsClientId=client)
+    away = np.linalg.norm(points - eye, axis=1)
+    return np.array([hit[0] < 0 or (1 - hit[2]) * far < slack for hit, far in zip(hits, away, strict=True)])
 
 
 def _place(points: Float, towards_eye: Float, aspect: float) -> tuple[Float, Float]:

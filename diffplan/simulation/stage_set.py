@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
 from diffplan.geometry import Float, Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Box, Scene, Urdf
 from diffplan.simulation.bullet import bullet
-from diffplan.simulation.palette import FLOOR, FURNITURE, GOAL, PATH, START, Rgba, obstacle_colours
+from diffplan.simulation.palette import FLOOR, FURNITURE, GOAL, PATH, START, TOUCHING, Rgba, obstacle_colours
 from diffplan.simulation.world import load_obstacle
 
 REACH = 1.1
@@ -21,8 +22,10 @@ _TUBE_RADIUS = 0.006
 _TUBE_SIDES = 8
 
 
-def load_coloured(client: int, scene: Scene) -> list[int]:
+def load_coloured(client: int, scene: Scene, red: Collection[str] = ()) -> list[int]:
     """Load the obstacles, furniture in one tone, smaller things in distinct colours; returns the bodies to frame.
+
+    Those named in `red` touch the robot, and are red.
 
     Vast boxes (planes, rooms) are cut to what lies near the robot, and are no reason to step back.
     """
@@ -30,10 +33,15 @@ def load_coloured(client: int, scene: Scene) -> list[int]:
     bodies = []
     for obstacle in scene.obstacles:
         if isinstance(obstacle, Box) and max(obstacle.size) > _VAST:
-            load_obstacle(client, _cut(obstacle, scene.robot_base), FLOOR)
+            load_obstacle(client, _cut(obstacle, scene.robot_base), TOUCHING if obstacle.name in red else FLOOR)
             continue
         large = isinstance(obstacle, Box) and max(obstacle.size) > _LARGE
-        bodies.append(load_obstacle(client, obstacle, FURNITURE if large else next(colours)))
+        colour = TOUCHING if obstacle.name in red else FURNITURE if large else next(colours)
+        body = load_obstacle(client, obstacle, colour)
+        if obstacle.name in red and isinstance(obstacle, Urdf):  # its own colours stand in its file
+            for link in range(-1, bullet.getNumJoints(body, physicsClientId=client)):
+                bullet.changeVisualShape(body, link, rgbaColor=TOUCHING, physicsClientId=client)
+        bodies.append(body)
     return bodies
 
 

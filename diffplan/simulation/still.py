@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -12,38 +11,47 @@ from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.scene import Scene
 from diffplan.simulation.bullet import bullet, connection
-from diffplan.simulation.palette import Rgba
-from diffplan.simulation.render import set_up, shoot
-from diffplan.simulation.world import load_robot_body
+from diffplan.simulation.camera import find_camera
+from diffplan.simulation.failure import Arm
+from diffplan.simulation.render import place_arm, set_up, shoot
+from diffplan.simulation.stage_set import load_coloured
 
 _FINER = 1.5
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Arm:
-    """An arm at joint positions `q` [dof]: all but its base in `colour` (None: its own), and some `links` in others."""
+def draw_obstacles(scene: Scene, *, size: tuple[int, int]) -> Image.Image:
+    """Draw the obstacles of a scene that names no robot; a blank picture if there are none.
 
-    q: Float
-    colour: Rgba | None = None
-    links: Mapping[str, Rgba] = field(default_factory=dict)
+    Raises:
+        InputError: if a file of the scene cannot be read.
+    """
+    with connection() as client:
+        bodies = load_coloured(client, scene)
+        boxes = [bullet.getAABB(body, physicsClientId=client) for body in bodies]
+        corners = np.array([[x[0], y[1], z[2]] for box in boxes for x in box for y in box for z in box])
+        if not boxes:
+            return Image.new("RGB", size, "white")
+        aspect, none = size[0] / size[1], corners[:0]
+        camera = find_camera(
+            client, motion=corners, ends=none, must=none, things=none, frame=corners, base_yaw=0.0, aspect=aspect
+        )
+        return shoot(client, camera, size, finer=_FINER)
 
 
 def draw_still(
-    robot: Robot, scene: Scene, arms: Sequence[Arm], *, path: Float | None, size: tuple[int, int]
+    robot: Robot, scene: Scene, arms: Sequence[Arm], *, path: Float | None, size: tuple[int, int], survey: bool = False
 ) -> Image.Image:
     """Draw these arms, at least one, and the tool's path along a motion [n, dof] if there is one.
+
+    With `survey` the obstacles matter as much as the arms.
 
     Raises:
         InputError: if a file of the robot or the scene cannot be read.
     """
     seen = np.stack([arm.q for arm in arms]) if path is None else path
     with connection() as client:
-        camera = set_up(client, robot, scene, seen, ways=(), tube=path is not None, aspect=size[0] / size[1])
+        aspect, tube = size[0] / size[1], path is not None
+        camera = set_up(client, robot, scene, seen, ways=(), tube=tube, aspect=aspect, survey=survey)
         for arm in arms:
-            body = load_robot_body(client, robot, scene.robot_base, visuals=True)
-            body.place(arm.q)
-            for name, link in body.links.items():
-                colour = arm.links.get(name, None if name == robot.base_link else arm.colour)
-                if colour is not None:
-                    bullet.changeVisualShape(body.body, link, rgbaColor=colour, physicsClientId=client)
+            place_arm(client, robot, scene, arm)
         return shoot(client, camera, size, finer=_FINER)

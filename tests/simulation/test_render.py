@@ -8,9 +8,11 @@ from PIL import Image
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.problem import Plan, Status
-from diffplan.scene import Box, Scene
+from diffplan.problem import Contact, Plan, Status
+from diffplan.scene import Box, Scene, Sphere
 from diffplan.simulation import render as rendering
+from diffplan.simulation.bullet import bullet, connection
+from diffplan.simulation.failure import contact_point, failure, motion_contact
 from diffplan.simulation.stage_set import tool_path, tube
 
 
@@ -70,11 +72,9 @@ def test_a_film_is_written(plan, tmp_path, kind):
             assert film.n_frames == 3
 
 
-def test_other_kinds_of_files_and_plans_without_trajectory_are_refused(plan, tmp_path):
+def test_other_kinds_of_files_are_refused(plan, tmp_path):
     with pytest.raises(InputError, match=r"\.bmp.*\.png, \.gif, \.mp4"):
         rendering.render(plan, tmp_path / "plan.bmp")
-    with pytest.raises(InputError, match="no trajectory"):
-        rendering.render(replace(plan, trajectory=None), tmp_path / "plan.png")
 
 
 def test_the_tool_path_is_that_of_the_point_between_the_fingers(panda):
@@ -92,3 +92,100 @@ def test_a_tube_keeps_its_radius_along_the_way():
     np.testing.assert_allclose(np.linalg.norm(rings - way[:, None], axis=2), 0.006, atol=1e-9)
     assert triangles.min() == 0
     assert triangles.max() == len(corners) - 1
+
+
+def _red(pixels):
+    """How many pixels are of the red that shows what touches: no blue in it."""
+    red, green, blue = (np.asarray(pixels)[..., i].astype(int) for i in range(3))
+    return int(np.sum((red > 100) & (green < 0.35 * red) & (blue < 0.35 * red)))
+
+
+def _touching(panda, at, q, obstacle="ball", other=""):
+    ball = Sphere(name="ball", radius=0.1, pose=Pose(xyz=(0.31, 0.0, 0.6)))
+    check = Contact(at=at, link="panda_link7", obstacle=obstacle, other_link=other, q=tuple(q), clearance_m=-0.02)
+    return Plan(
+        status=Status.START_IN_COLLISION if at == "start" else Status.GOAL_IN_COLLISION,
+        message="",
+        planner="test",
+        solved_by="",
+        robot=panda,
+        scene=Scene(obstacles=(ball,)),
+        seed=0,
+        start=q,
+        goals=q[None],
+        contact=check,
+    )
+
+
+@pytest.mark.parametrize("at", ["start", "goal"])
+def test_an_end_in_contact_is_drawn_from_afar_and_near_by_in_red(panda, at):
+    plan = _touching(panda, at, panda.configuration("home"))
+    whole, near = rendering.still_pictures(plan, (160, 160))
+    assert min(_red(whole), _red(near)) > 50
+    free = replace(plan, contact=None, status=Status.NO_PATH_FOUND)
+    (shown,) = rendering.still_pictures(free, (160, 160))
+    assert _red(shown) == 0
+
+
+def test_two_links_that_touch_are_both_red(panda):
+    plan = replace(
+        _touching(panda, "start", panda.configuration("home"), obstacle="", other="panda_link5"), scene=Scene()
+    )
+    whole, near = rendering.still_pictures(plan, (160, 160))
+    assert min(_red(whole), _red(near)) > 50
+
+
+def test_a_joint_outside_its_limits_is_named_and_its_link_is_red(panda):
+    q = panda.configuration("home")
+    q[3] = 0.5
+    plan = replace(_touching(panda, "start", q), contact=None, status=Status.START_OUTSIDE_LIMITS, scene=Scene())
+    assert failure(plan).text == "start outside limits: panda_joint4"
+    (shown,) = rendering.still_pictures(plan, (160, 160))
+    assert _red(shown) > 50
+
+
+@pytest.mark.parametrize("kind", [".png", ".gif", ".mp4"])
+def test_a_plan_without_a_motion_or_a_goal_is_still_drawn_to_every_kind_of_file(panda, plan, tmp_path, kind):
+    status = Status.GOAL_UNREACHABLE
+    nothing = replace(plan, trajectory=None, status=status, goals=np.zeros((0, 7)), scene=Scene())
+    file = tmp_path / f"plan{kind}"
+    rendering.render(nothing, file)
+    assert file.stat().st_size > 500
+
+
+def test_a_refused_motion_is_red_where_it_touches(panda, timed, plan):
+    home = panda.configuration("home")
+    trajectory = timed(np.array([home, home + 0.8 * np.eye(7)[0]]), 1.5)
+    wall = Box(name="wall", size=(0.3, 0.02, 0.6), pose=Pose(xyz=(0.35, 0.15, 0.5)))
+    refused = replace(plan, trajectory=trajectory, scene=Scene(obstacles=(wall,)))
+    contact = motion_contact(refused, trajectory)
+    assert contact is not None
+    assert (contact.obstacle, contact.at) == ("wall", "motion")
+    assert contact.time_s is not None
+    assert 0 < contact.time_s < 1.5
+    pictures = rendering.strip_pictures(refused, size=(160, 160), poses=3, finer=1.0)
+    assert len(pictures) == 3
+    assert all(_red(picture) > 20 for picture in pictures)  # the wall
+    free = replace(refused, scene=Scene())
+    assert motion_contact(free, trajectory) is None
+
+
+def test_the_place_of_a_contact_lies_between_what_touches(panda):
+    home = panda.configuration("home")
+    plan = _touching(panda, "start", home)
+    assert plan.contact is not None
+    place = contact_point(panda, plan.scene, plan.contact)
+    assert np.linalg.norm(place - (0.31, 0.0, 0.6)) < 0.11
+
+
+def test_the_camera_stands_where_a_screen_does_not_hide_the_goal(panda, timed, plan):
+    home = panda.configuration("home")
+    path = np.array([home, home + 0.3 * np.eye(7)[0]])
+    tip = tool_path(panda, Pose(), path)[-1]
+    for side in (-0.15, 0.15):
+        screen = Box(name="screen", size=(0.8, 0.01, 1.2), pose=Pose(xyz=(tip[0], tip[1] + side, 0.6)))
+        with connection() as client:
+            camera = rendering.set_up(client, panda, Scene(obstacles=(screen,)), path, ways=(), tube=False, aspect=1.0)
+            eye = np.linalg.inv(np.reshape(camera.view, (4, 4)).T)[:3, 3]
+            hit = bullet.rayTest(eye.tolist(), tip.tolist(), physicsClientId=client)[0]
+        assert hit[0] < 0
