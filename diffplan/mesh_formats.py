@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -20,6 +21,9 @@ from diffplan.geometry import Float
 Groups: TypeAlias = "tuple[Float, list[np.ndarray]]"
 """Vertices [v, 3] and the triangles [f, 3] of each group."""
 
+_Property: TypeAlias = "tuple[str, str, str]"
+"""A PLY property: its name, the type of its list's length (empty for a single number), the type of its numbers."""
+_MOST_CORNERS = 10_000
 _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 _PLY_TYPES = {
     **{"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2"},
@@ -101,23 +105,19 @@ def _ascii_stl(data: bytes) -> Iterator[list[float]]:
 
 
 def read_off(data: bytes, _: Mapping[str, bytes]) -> Groups:
-    """Read an OFF file (text)."""
+    """Read an OFF file (text): a line for each vertex and each face; colours behind the numbers are left."""
     lines = (line.split("#")[0].split() for line in data.decode(errors="replace").splitlines())
-    words = (word for line in lines for word in line)
-    first = next(words, "").upper()
+    rows = [row for row in lines if row]
+    first = rows[0][0].upper() if rows else ""
     if first not in ("OFF", "COFF"):
         raise InputError("not readable as OFF: it does not begin with OFF", value=first[:80])
-    rest = list(words)
-    vertices, faces, _edges = (int(word) for word in rest[:3])
-    per_vertex = 7 if first == "COFF" else 3
-    end = 3 + vertices * per_vertex
-    if min(vertices, faces) < 0 or len(rest) < end + faces:
+    counts, body = (rows[0][1:], rows[1:]) if len(rows[0]) > 1 else (rows[1], rows[2:])
+    vertices, faces = int(counts[0]), int(counts[1])
+    if min(vertices, faces) < 0 or len(body) < vertices + faces:
         raise InputError(f"not readable as OFF: too short for {vertices} vertices and {faces} faces")
-    points = np.array(rest[3:end], dtype=np.float64).reshape(vertices, per_vertex)[:, :3]
-    rows = [line.split("#")[0].split() for line in data.decode(errors="replace").splitlines()]
-    rows = [row for row in rows if row][-faces:] if faces else []  # a face may carry colours behind its corners
+    points = _points([[float(word) for word in row[:3]] for row in body[:vertices]])
     triangles: list[list[int]] = []
-    for row in rows:
+    for row in body[vertices : vertices + faces]:
         corners = [int(word) for word in row[1 : 1 + int(row[0])]]
         if len(corners) != int(row[0]) or len(corners) < 3:
             raise InputError("not readable as OFF: a face with too few corners", value=" ".join(row)[:80])
@@ -132,7 +132,7 @@ def read_ply(data: bytes, _: Mapping[str, bytes]) -> Groups:
     if not mark or not lines or lines[0] != ["ply"]:
         raise InputError("not readable as PLY: no header between `ply` and `end_header`")
     kind = next((line[1] for line in lines if line[:1] == ["format"] and len(line) > 1), "")
-    elements: list[tuple[str, int, list[tuple[str, str, str]]]] = []
+    elements: list[tuple[str, int, list[_Property]]] = []
     for line in lines:
         if line[:1] == ["element"]:
             elements.append((line[1], int(line[2]), []))
@@ -141,79 +141,77 @@ def read_ply(data: bytes, _: Mapping[str, bytes]) -> Groups:
         elif line[:1] == ["property"]:
             elements[-1][2].append((line[2], "", _PLY_TYPES[line[1]]))
     body = body[2:] if body.startswith(b"\r\n") else body[1:]
-    if kind == "ascii":
-        take = _ascii_values(body)
-    elif kind in ("binary_little_endian", "binary_big_endian"):
-        take = _binary_values(body, "<" if kind == "binary_little_endian" else ">")
-    else:
+    if kind not in ("ascii", "binary_little_endian", "binary_big_endian"):
         raise InputError("not readable as PLY: unknown format", value=kind[:80])
+    values = _Values(body, kind)
     points, triangles = np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
     for name, count, properties in elements:
         if count < 0 or (count > len(body) and properties):
             raise InputError(f"not readable as PLY: too short for {count} of {name}")
         if any(length for _, length, _ in properties):
-            found = _ply_lists(count, properties, take)
-            if name == "face":
-                triangles = np.array(found, dtype=np.int64).reshape(-1, 3)
+            found = _ply_triangles(count, properties, values)
+            triangles = found if name == "face" else triangles
         else:
-            columns = _ply_columns(count, properties, take)
+            columns = _ply_columns(count, properties, values)
             if name == "vertex":
                 points = np.stack([columns[axis] for axis in ("x", "y", "z")], axis=1)
     return points, [triangles]
 
 
-_Take: TypeAlias = "Callable[[list[str], int], list[np.ndarray]]"
-"""Given value types and a number of rows, the next values of the file, one array [rows] for each type."""
+class _Values:
+    """The numbers of a PLY file's body, taken one after the other; `position` counts words or bytes."""
 
+    def __init__(self, body: bytes, kind: str) -> None:
+        self.words = body.split() if kind == "ascii" else None
+        self.body, self.order = body, ">" if kind == "binary_big_endian" else "<"
+        self.position = 0
 
-def _binary_values(body: bytes, order: str) -> _Take:
-    position = 0
-
-    def take(types: list[str], rows: int) -> list[np.ndarray]:
-        nonlocal position
-        kind = np.dtype([(str(i), order + one) for i, one in enumerate(types)])
-        if position + rows * kind.itemsize > len(body):
+    def take(self, types: list[str], rows: int) -> list[np.ndarray]:
+        """Return one array [rows] for each of the types."""
+        if self.words is None:
+            kind = np.dtype([(str(i), self.order + one) for i, one in enumerate(types)])
+            end, whole = self.position + rows * kind.itemsize, len(self.body)
+        else:
+            kind, end, whole = None, self.position + rows * len(types), len(self.words)
+        if end > whole:
             raise InputError("not readable as PLY: the file is too short")
-        block = np.frombuffer(body, kind, count=rows, offset=position)
-        position += rows * kind.itemsize
-        return [block[str(i)] for i in range(len(types))]
-
-    return take
-
-
-def _ascii_values(body: bytes) -> _Take:
-    words = body.split()
-    position = 0
-
-    def take(types: list[str], rows: int) -> list[np.ndarray]:
-        nonlocal position
-        end = position + rows * len(types)
-        if end > len(words):
-            raise InputError("not readable as PLY: the file is too short")
-        block = np.array(words[position:end], dtype=np.float64).reshape(rows, len(types))
-        position = end
-        return list(block.T)
-
-    return take
+        first, self.position = self.position, end
+        if kind is not None:
+            block = np.frombuffer(self.body, kind, count=rows, offset=first)
+            return [block[str(i)] for i in range(len(types))]
+        assert self.words is not None
+        return list(np.array(self.words[first:end], dtype=np.float64).reshape(rows, len(types)).T)
 
 
-def _ply_columns(count: int, properties: list[tuple[str, str, str]], take: _Take) -> dict[str, Float]:
-    values = take([kind for _, _, kind in properties], count) if properties else []
-    return {name: column.astype(np.float64) for (name, _, _), column in zip(properties, values, strict=True)}
+def _ply_columns(count: int, properties: list[_Property], values: _Values) -> dict[str, Float]:
+    columns = values.take([kind for _, _, kind in properties], count) if properties else []
+    return {name: column.astype(np.float64) for (name, _, _), column in zip(properties, columns, strict=True)}
 
 
-def _ply_lists(count: int, properties: list[tuple[str, str, str]], take: _Take) -> list[list[int]]:
-    """Return the triangles of a face element, whose rows have different lengths."""
+def _ply_triangles(count: int, properties: list[_Property], values: _Values) -> np.ndarray:
+    """Return the triangles [f, 3] of an element with lists, which may have different lengths."""
+    if count and len(properties) == 1:  # nearly all files: triangles, and nothing else
+        first, (_, length, kind) = values.position, properties[0]
+        size = int(values.take([length], 1)[0][0])
+        values.position = first
+        if size == 3:
+            columns = values.take([length, kind, kind, kind], count)
+            if np.all(columns[0] == 3):
+                return np.stack(columns[1:], axis=1).astype(np.int64)
+            values.position = first
     triangles: list[list[int]] = []
     for _ in range(count):
         for name, length, kind in properties:
             if not length:
-                take([kind], 1)
+                values.take([kind], 1)
                 continue
-            corners = [int(value[0]) for value in take([kind] * int(take([length], 1)[0][0]), 1)]
+            size = int(values.take([length], 1)[0][0])
+            if not 0 <= size <= _MOST_CORNERS:
+                raise InputError("not readable as PLY: a list of impossible length", value=size)
+            corners = [int(value[0]) for value in values.take([kind] * size, 1)] if size else []
             if name in ("vertex_indices", "vertex_index"):
                 triangles += _fan(corners)
-    return triangles
+    return np.array(triangles, dtype=np.int64).reshape(-1, 3)
 
 
 def gltf_buffers(data: bytes) -> list[str]:
@@ -225,6 +223,8 @@ def gltf_buffers(data: bytes) -> list[str]:
         raise InputError("a glTF extension that is not read", value=", ".join(needed))
     if any("sparse" in accessor or "bufferView" not in accessor for accessor in header.get("accessors", [])):
         raise InputError("a glTF accessor without its own values (sparse, or compressed) is not read")
+    if any("skin" in node for node in header.get("nodes", [])):
+        raise InputError("a glTF mesh that a skeleton bends is not read")
     names = [buffer.get("uri", "") for buffer in header.get("buffers", [])]
     return [name for name in names if name and "base64," not in name]
 
@@ -234,10 +234,11 @@ def read_gltf(data: bytes, beside: Mapping[str, bytes]) -> Groups:
     import trimesh  # slow to import, and few scenes have such meshes
 
     kind = "glb" if data[:4] == b"glTF" else "gltf"
-    scene = trimesh.load_scene(
-        io.BytesIO(data), file_type=kind, resolver=dict(beside), skip_materials=True, process=False
-    )
-    mesh = scene.to_mesh()
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        scene = trimesh.load_scene(
+            io.BytesIO(data), file_type=kind, resolver=dict(beside), skip_materials=True, process=False
+        )
+        mesh = scene.to_mesh()
     return np.asarray(mesh.vertices, dtype=np.float64), [np.asarray(mesh.faces, dtype=np.int64)]
 
 
@@ -248,16 +249,18 @@ def read_dae(data: bytes, _: Mapping[str, bytes]) -> Groups:
     from collada.polylist import BoundPolylist
     from collada.triangleset import BoundTriangleSet
 
-    document = collada.Collada(io.BytesIO(data))
-    if document.scene is None:
-        raise InputError("a COLLADA file without a scene")
-    corners = []
-    for geometry in document.scene.objects("geometry"):
-        for primitive in geometry.primitives():
-            if isinstance(primitive, (BoundPolylist, BoundPolygons)):
-                primitive = primitive.triangleset()
-            if isinstance(primitive, BoundTriangleSet) and len(primitive):
-                corners.append(primitive.vertex[primitive.vertex_index].reshape(-1, 3))
+    with warnings.catch_warnings():  # pycollada makes NumPy matrices
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        document = collada.Collada(io.BytesIO(data))
+        if document.scene is None:
+            raise InputError("a COLLADA file without a scene")
+        corners = []
+        for geometry in document.scene.objects("geometry"):
+            for primitive in geometry.primitives():
+                if isinstance(primitive, (BoundPolylist, BoundPolygons)):
+                    primitive = primitive.triangleset()
+                if isinstance(primitive, BoundTriangleSet) and len(primitive):
+                    corners.append(primitive.vertex[primitive.vertex_index].reshape(-1, 3))
     unit = float(getattr(document.assetInfo, "unitmeter", None) or 1.0)
     points = np.concatenate([np.zeros((0, 3)), *corners]).astype(np.float64) * unit
     return points, [np.arange(len(points)).reshape(-1, 3)]

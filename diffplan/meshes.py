@@ -60,20 +60,25 @@ def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
 
 
 def _hulls(content: MeshContent, scale: Scale) -> list[trimesh.Trimesh]:
+    _check_size(content, scale)
     hulls = []
     for faces in content.groups:
         try:
-            hull = trimesh.convex.convex_hull(content.vertices[np.unique(faces)] * scale)
+            with np.errstate(all="ignore"):
+                hull = trimesh.convex.convex_hull(content.vertices[np.unique(faces)] * scale)
+                flat = not hull.volume > 0
         except QhullError as error:
             raise InputError("a part of the mesh is flat and has no convex hull", file=content.file) from error
+        if flat:
+            raise InputError("a part of the mesh is flat and has no convex hull", file=content.file)
         hulls.append(hull)
-    _check_size(content.file, np.concatenate([hull.bounds for hull in hulls]), scale)
     return hulls
 
 
 def _closed(content: MeshContent, scale: Scale) -> trimesh.Trimesh:
-    vertices, faces = content.vertices * np.asarray(scale), np.concatenate(content.groups)
-    _check_size(content.file, vertices[np.unique(faces)], scale)
+    _check_size(content, scale)
+    used, faces = np.unique(np.concatenate(content.groups), return_inverse=True)
+    vertices, faces = content.vertices[used] * np.asarray(scale), faces.reshape(-1, 3)
     mesh = trimesh.Trimesh(vertices, faces, process=True)
     mesh.update_faces(mesh.nondegenerate_faces())
     if len(mesh.vertices) > MOST_VERTICES or len(mesh.faces) > MOST_TRIANGLES:
@@ -83,25 +88,29 @@ def _closed(content: MeshContent, scale: Scale) -> trimesh.Trimesh:
             allowed=f"up to {MOST_VERTICES} vertices and {MOST_TRIANGLES} triangles (or cut into parts), "
             "or `convex: true` for its convex hull",
         )
-    if not (mesh.is_watertight and mesh.is_winding_consistent and mesh.volume != 0):
+    with np.errstate(all="ignore"):
+        volume = float(mesh.volume)
+    if not (mesh.is_watertight and mesh.is_winding_consistent and abs(volume) > 0):
         raise InputError(
             "the mesh is not closed (watertight)",
             file=content.file,
             allowed="a mesh whose every edge joins two triangles, or `convex: true` for its convex hull",
         )
-    if mesh.volume < 0:
+    if volume < 0:
         mesh.invert()
     return mesh
 
 
-def _check_size(file: Path, corners: Float, scale: Scale) -> None:
-    """Refuse a mesh [n, 3] (scaled, m) that is too large to be in metres."""
-    across = float(np.ptp(corners, axis=0).max())
+def _check_size(content: MeshContent, scale: Scale) -> None:
+    """Refuse a mesh that, scaled, is too large to be in metres."""
+    with np.errstate(all="ignore"):  # numbers so large that they overflow are refused below
+        corners = content.vertices[np.unique(np.concatenate(content.groups))] * scale
+        across = float(np.ptp(corners, axis=0).max())
     if not across <= LARGEST or not np.abs(corners).max() <= 10 * LARGEST:
         x, y, z = (0.001 * factor for factor in scale)
         raise InputError(
             f"the mesh is {across:.6g} m across, its farthest corner at {np.abs(corners).max():.6g} m",
-            file=file,
+            file=content.file,
             allowed=f"up to {LARGEST:g} m; if the file is in millimetres, its scale is "
             + (f"{x:g}" if x == y == z else f"{x:g} {y:g} {z:g}"),
         )

@@ -173,7 +173,7 @@ def load_urdf(path: str | Path) -> UrdfModel:
     """Read a URDF file; meshes are looked for from its folder (`package://`: from there and the folders above).
 
     Raises:
-        InputError: if the file is missing, is not XML, or names a mesh that is not there.
+        InputError: if the file is missing, is not XML, names a mesh that is not there, or has no collision geometry.
     """
     path = Path(path)
     source = read_source(path)
@@ -185,6 +185,12 @@ def load_urdf(path: str | Path) -> UrdfModel:
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
     links = root.findall("link")
     collisions = {_name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links}
+    if not any(collisions.values()):
+        raise InputError(
+            "the URDF has no collision geometry: nothing would keep clear of it",
+            file=path,
+            allowed="at least one <collision> (visual shapes do not collide)",
+        )
     joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
     _check_tree(root, collisions, joints, path)
     _check_mimics(joints, path)

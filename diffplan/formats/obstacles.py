@@ -124,8 +124,6 @@ def _urdf_joints(entry: Entry, file: Path, scale: float, joints: Entry | None) -
         model = load_urdf(file)
     except InputError as error:
         raise entry.error(f"URDF not usable: {error}") from error
-    if not any(model.collisions.values()):
-        raise entry.error("the URDF has no collision geometry")
     movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
     fields = joints.fields((), movable) if joints else {}
     values = {name: value.number() for name, value in fields.items()}

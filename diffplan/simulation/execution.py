@@ -18,7 +18,7 @@ from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.frames import joint_indices, link_frame
 from diffplan.simulation.running import bodies_of, check_body, check_client
 from diffplan.simulation.same_robot import check_same_robot
-from diffplan.simulation.world import RobotBody, attach_robot, load_robot_body, load_scene_bodies
+from diffplan.simulation.world import RobotBody, at_origin, attach_robot, load_robot_body, load_scene_bodies
 
 _LOG = logging.getLogger("diffplan")
 _START_TOLERANCE = 0.05
@@ -103,9 +103,10 @@ def execute(plan: Plan) -> ExecutionReport:
     trajectory = _trajectory(plan)
     with connection() as client:
         bullet.setGravity(0, 0, _GRAVITY, physicsClientId=client)
-        robot = load_robot_body(client, plan.robot, plan.scene.robot_base)
+        scene = at_origin(plan.scene)
+        robot = load_robot_body(client, plan.robot, scene.robot_base)
         robot.place(trajectory.position[0])
-        bodies = load_scene_bodies(client, plan.scene)
+        bodies = load_scene_bodies(client, scene)
         for body in bodies.values():
             _hold(client, body, {})
         _hold(client, robot.body, plan.robot.still_joints)

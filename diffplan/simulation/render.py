@@ -19,7 +19,7 @@ from diffplan.simulation.camera import Camera, find_camera
 from diffplan.simulation.failure import Arm, Failure, contact_point, contact_words, failure, motion_contact
 from diffplan.simulation.palette import OTHER_PATH, TOUCHING
 from diffplan.simulation.stage_set import REACH, add_floor, add_tool_path, load_coloured, tool_path
-from diffplan.simulation.world import RobotBody, load_robot_body
+from diffplan.simulation.world import RobotBody, at_origin, load_robot_body
 
 _STRIP_POSES = 5
 _STRIP_SIZE = (480, 480)
@@ -174,26 +174,25 @@ def _pictures(
     """Draw the robot at these times [s], each picture rendered `finer` times as fine and then reduced."""
     q = np.array([np.interp(times, trajectory.time, joint) for joint in trajectory.position.T]).T
     red = frozenset({contact.obstacle} if contact else ())
-    touch = contact_point(plan.robot, plan.scene, contact) if contact else None
+    scene = at_origin(plan.scene)
+    touch = contact_point(plan.robot, scene, contact) if contact else None
     with connection() as client:
         others = [other.trajectory.position for other in plan.alternatives]
         path, aspect = trajectory.position, size[0] / size[1]
-        camera = set_up(
-            client, plan.robot, plan.scene, path, ways=others, tube=True, aspect=aspect, red=red, touch=touch
-        )
-        body = place_arm(client, plan.robot, plan.scene, Arm(q=q[0]))
+        camera = set_up(client, plan.robot, scene, path, ways=others, tube=True, aspect=aspect, red=red, touch=touch)
+        body = place_arm(client, plan.robot, scene, Arm(q=q[0]))
         for time, pose in zip(times, q, strict=True):
             now = contact is not None and time == contact.time_s
             if contact and now:
                 bullet.removeBody(body.body, physicsClientId=client)
                 red_arm = Arm(q=pose, links=dict.fromkeys(contact.links, TOUCHING))
-                body = place_arm(client, plan.robot, plan.scene, red_arm)
+                body = place_arm(client, plan.robot, scene, red_arm)
             body.place(pose)
             text = contact_words(contact) if contact and now else f"{time - trajectory.time[0]:.2f} s"
             yield _label(shoot(client, camera, size, finer=finer), text)
             if now:  # its own colours again
                 bullet.removeBody(body.body, physicsClientId=client)
-                body = place_arm(client, plan.robot, plan.scene, Arm(q=pose))
+                body = place_arm(client, plan.robot, scene, Arm(q=pose))
 
 
 def set_up(

@@ -15,6 +15,7 @@ from diffplan.simulation.camera import find_camera
 from diffplan.simulation.failure import Arm
 from diffplan.simulation.render import place_arm, set_up, shoot
 from diffplan.simulation.stage_set import load_coloured
+from diffplan.simulation.world import at_origin
 
 _FINER = 1.5
 
@@ -49,6 +50,7 @@ def draw_still(
         InputError: if a file of the robot or the scene cannot be read.
     """
     seen = np.stack([arm.q for arm in arms]) if path is None else path
+    scene = at_origin(scene)
     with connection() as client:
         aspect, tube = size[0] / size[1], path is not None
         camera = set_up(client, robot, scene, seen, ways=(), tube=tube, aspect=aspect, survey=survey)

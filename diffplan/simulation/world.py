@@ -73,11 +73,21 @@ def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = Fa
 
 def in_base_frame(scene: Scene) -> Scene:
     """Return the scene as seen from the robot's base, which stands at the origin: near it, float32 is fine enough."""
-    if scene.robot_base == Pose():
+    return _seen_from(scene, scene.robot_base, Pose())
+
+
+def at_origin(scene: Scene) -> Scene:
+    """Return the scene moved, not turned, so that the robot's base stands at the origin: for gravity and pictures."""
+    base = scene.robot_base
+    return _seen_from(scene, Pose(xyz=base.xyz), Pose(quat_xyzw=base.quat_xyzw))
+
+
+def _seen_from(scene: Scene, T_world_frame: Pose, base: Pose) -> Scene:
+    if T_world_frame == Pose():
         return scene
-    T_base_world = scene.robot_base.inverse()
-    obstacles = tuple(replace(obstacle, pose=T_base_world @ obstacle.pose) for obstacle in scene.obstacles)
-    return replace(scene, robot_base=Pose(), obstacles=obstacles)
+    T_frame_world = T_world_frame.inverse()
+    obstacles = tuple(replace(obstacle, pose=T_frame_world @ obstacle.pose) for obstacle in scene.obstacles)
+    return replace(scene, robot_base=base, obstacles=obstacles)
 
 
 class Stage:
