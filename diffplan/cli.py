@@ -17,6 +17,7 @@ from typing import TextIO
 
 from diffplan import __version__
 from diffplan.errors import DiffplanError
+from diffplan.progress import plain_line
 
 # Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
 _COMMANDS = {
@@ -27,6 +28,7 @@ _COMMANDS = {
     "data": "generate training data, or describe it",
     "train": "fit the prior",
     "planners": "list the planners",
+    "warmup": "compile and load everything that planning needs, once after installing",
     "robots": "list the robots, describe one, or fit its collision spheres",
 }
 _ERROR, _FAULT, _INTERRUPTED = 2, 70, 130
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = build_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
-        with _results() as out:
+        with _results() as out, plain_line():
             return import_module(f"diffplan.commands.{args.command}").run(args, out)
     except DiffplanError as error:
         return _refuse(str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -128,3 +129,12 @@ def weighted_sum(costs: Sequence[Cost], q: Float) -> tuple[Float, Float]:
             raise InputError("a cost is not finite, or not differentiable", key=names, allowed="torch operations on q")
         (gradient,) = torch.autograd.grad(total.sum(), curves)
     return total.detach().numpy(), gradient.numpy()
+
+
+def compile_costs(costs: Sequence[Cost], q: Float) -> None:
+    """Evaluate costs and their gradients once on a curve q [points, dof], so that what they compile is compiled.
+
+    A cost that is refused there is refused when planning meets the same; here it does not matter.
+    """
+    with suppress(InputError):
+        weighted_sum(costs, q[None])

@@ -6,6 +6,7 @@ scene + robot -> problem -> a planner's candidates -> timing -> PyBullet's certi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -18,9 +19,11 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry import Float
+from diffplan.kernels.obstacles import Obstacles
 from diffplan.planners import make_planner
-from diffplan.planners.base import Options
+from diffplan.planners.base import Options, Planner
 from diffplan.problem import Contact, Plan, Problem, Status, Trajectory, robot_in
+from diffplan.progress import working
 from diffplan.robot import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.search import Retime, Search
@@ -125,34 +128,78 @@ def solve(
         InputError: for a planner, option, seed, time limit, number of alternatives or plan to start from that makes no
             sense.
     """
-    begin = perf_counter()
+    times = _Times()
     _check_numbers(seed, timeout, alternatives)
     previous = _previous(warm_start, problem.robot, planner)
-    chosen = make_planner(planner, options)
-    chosen.prepare(problem)
-    retime = _retimer()
-    warm = perf_counter()
-    with Certifier(problem.robot, problem.scene) as certifier:
-        sums = fingerprint(problem.robot, problem.scene)
-        loaded = perf_counter()
-        status, where, open_goals, contact = _preflight(problem, certifier)
+    with ExitStack() as opened:
+        with working("getting ready to plan"):
+            chosen = make_planner(planner, options)
+            times.lap("warmup")
+            _prepare(chosen, problem, times)
+            certifier = opened.enter_context(Certifier(problem.robot, problem.scene))
+            sums = fingerprint(problem.robot, problem.scene)
+            status, where, open_goals, contact = _preflight(problem, certifier)
+            times.lap("load")
         if status is not None:
             answer = _unsolved(
-                problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, begin, where
+                problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, times.begin, where
             )
-            times = {**answer.timing_s, "warmup": warm - begin, "load": loaded - warm}
-            return replace(answer, timing_s=times, fingerprint=sums, contact=contact)
+            return times.told(replace(answer, fingerprint=sums, contact=contact), timeout)
         reachable = replace(problem, goals=problem.goals[open_goals], previous=previous, alternatives=alternatives)
-        search = Search(problem=reachable, certifier=certifier, retime=retime, seed=seed)
+        search = Search(problem=reachable, certifier=certifier, retime=_retimer(), seed=seed)
+        begin = perf_counter()
         search.reuse()
         help_planned = fallback and planner == "diffusion"
         first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
-        if not search.run(chosen, perf_counter() + first) and help_planned:
+        if not search.run(chosen, begin + first) and help_planned:
+            left = begin + timeout - perf_counter()
+            times.skip()
             helper = make_planner(FALLBACK)
-            helper.prepare(reachable)
-            search.run(helper, perf_counter() + timeout - first, prefix="fallback:")
-    answer = search.answer(problem, planner, {"warmup": warm - begin, "load": loaded - warm})
-    return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin}, fingerprint=sums)
+            with working("getting ready to plan"):
+                _prepare(helper, reachable, times)
+            search.run(helper, perf_counter() + left, prefix="fallback:")
+    return times.told(replace(search.answer(problem, planner, {}), fingerprint=sums), timeout)
+
+
+def _prepare(planner: Planner, problem: Problem, times: _Times) -> None:
+    """Do all that is slow and no search: sample the scene's meshes, load weights, compile; it is no planning time."""
+    Obstacles.around(problem.robot, problem.scene)
+    times.lap("prepare")
+    planner.prepare(problem)
+    if problem.costs:
+        from diffplan.costs import compile_costs
+
+        compile_costs(problem.costs, np.stack([problem.start, problem.goals[0]]))
+    _retimer()
+    times.lap("warmup")
+
+
+class _Times:
+    """Where the time goes before the search [s]: `prepare` the scene, `warmup` the code, `load` the judge."""
+
+    def __init__(self) -> None:
+        self.begin = self._last = perf_counter()
+        self.spent = {"prepare": 0.0, "warmup": 0.0, "load": 0.0}
+
+    def lap(self, name: str) -> None:
+        """Count the time since the last call under a name."""
+        now = perf_counter()
+        self.spent[name] += now - self._last
+        self._last = now
+
+    def skip(self) -> None:
+        """Leave out the time since the last call."""
+        self._last = perf_counter()
+
+    def told(self, plan: Plan, timeout: float) -> Plan:
+        """Return a plan with these times; its message tells of getting ready that took longer than the limit [s]."""
+        times = {**plan.timing_s, **self.spent, "total": perf_counter() - self.begin}
+        ready = sum(self.spent.values())
+        message = plan.message
+        if ready > timeout:
+            parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.spent.items())
+            message += f"; getting ready took {ready:.1f} s ({parts}), which does not count as planning"
+        return replace(plan, timing_s=times, message=message)
 
 
 @cache
@@ -183,7 +230,14 @@ def _unsolved(
         seed=seed,
         start=start,
         goals=goals,
-        timing_s={"warmup": 0.0, "load": 0.0, "plan": 0.0, "certify": 0.0, "total": perf_counter() - begin},
+        timing_s={
+            "prepare": 0.0,
+            "warmup": 0.0,
+            "load": 0.0,
+            "plan": 0.0,
+            "certify": 0.0,
+            "total": perf_counter() - begin,
+        },
     )
 
 

@@ -40,12 +40,17 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         return _check_plan(Path(args.scene), args.robot, out)
     from diffplan.benchmark.preflight import preflight
     from diffplan.benchmark.suites import load_cases
+    from diffplan.progress import working
 
     rows, bad = [], 0
-    for case in load_cases(args.scene, args.robot):
-        start, goal = preflight(case)
-        bad += not (start.free and goal.free)
-        rows.append([case.id, case.robot.name, str(len(case.scene.obstacles)), start.text, goal.text])
+    with working("reading"):
+        cases = load_cases(args.scene, args.robot)
+    with working("checking", len(cases)) as task:
+        for case in cases:
+            start, goal = preflight(case)
+            bad += not (start.free and goal.free)
+            rows.append([case.id, case.robot.name, str(len(case.scene.obstacles)), start.text, goal.text])
+            task.advance()
     print_table(out, ("problem", "robot", "obstacles", "start", "goal"), rows)
     print(f"{len(rows) - bad} of {len(rows)} problems can start and end where they say", file=sys.stderr)
     return 1 if bad else 0

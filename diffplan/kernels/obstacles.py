@@ -11,6 +11,7 @@ import numpy as np
 from diffplan.geometry import Float
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, ObstacleArrays
 from diffplan.meshes import DistanceField, file_field
+from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, Urdf
 from diffplan.urdf import CollisionShape, load_urdf
 
@@ -33,6 +34,15 @@ class Obstacles:
     rows: tuple[Row, ...]
     arrays: ObstacleArrays
     double: ObstacleArrays
+
+    @staticmethod
+    def around(robot: Robot, scene: Scene) -> Obstacles:
+        """Pack the scene that a robot stands in.
+
+        Raises:
+            InputError: if a mesh or URDF file cannot be read.
+        """
+        return Obstacles.pack([scene])
 
     @staticmethod
     def pack(scenes: Sequence[Scene]) -> Obstacles:

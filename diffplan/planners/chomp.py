@@ -141,7 +141,7 @@ class _Descent:
 
     def __init__(self, problem: Problem, config: ChompConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
-        self.model, self.world = _model(problem.robot), Obstacles.pack([problem.scene])
+        self.model, self.world = _model(problem.robot), Obstacles.around(problem.robot, problem.scene)
         self.believer = Believer(self.model, self.world)
 
     def recover(self, path: Float, *, deadline: float) -> Float | None:

@@ -135,7 +135,7 @@ class DiffusionPlanner(Planner):
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
         """Yield the shortest clear paths of each round, then those that are almost clear."""
         c = self.config
-        world = Obstacles.pack([problem.scene])
+        world = Obstacles.around(problem.robot, problem.scene)
         generator = torch.Generator().manual_seed(seed)
         if problem.previous is not None:
             yield from self._warm(problem, problem.previous, self._refiner(problem, world, 0), generator)

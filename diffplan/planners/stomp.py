@@ -92,7 +92,7 @@ class _Search:
 
     def __init__(self, problem: Problem, config: StompConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
-        self.model, self.world = _model(problem.robot), Obstacles.pack([problem.scene])
+        self.model, self.world = _model(problem.robot), Obstacles.around(problem.robot, problem.scene)
         self.believer = Believer(self.model, self.world)
         self.metric: Metric = metric(config.points, 1.0, 0.0)
         self.smoother = self.metric.inverse / (self.metric.inverse.max(axis=0) * (config.points - 2))

@@ -35,7 +35,7 @@ class Ways:
     """
 
     def __init__(self, robot: Robot, scene: Scene) -> None:
-        self.model, self.world = _model(robot), Obstacles.pack([scene])
+        self.model, self.world = _model(robot), Obstacles.around(robot, scene)
 
     def same(self, one: Float, other: Float) -> bool:
         """Whether two paths, control points [n, dof] and [m, dof], are the same way."""

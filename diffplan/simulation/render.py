@@ -82,7 +82,7 @@ def strip_pictures(plan: Plan, *, size: tuple[int, int], poses: int, finer: floa
 
 def still_pictures(plan: Plan, size: tuple[int, int]) -> list[Image.Image]:
     """Return the picture of a plan without a motion, and where something touches, one of that place."""
-    found = failure(plan)
+    found, plan = failure(plan), replace(plan, scene=at_origin(plan.scene))
     if found.contact is None:
         return [_label(_still(plan, found, size)[0], found.text)]
     touch = contact_point(plan.robot, plan.scene, found.contact)

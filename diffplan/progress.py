@@ -1,0 +1,112 @@
+"""What is going on, for people who wait: after two seconds a line and a bar on a terminal (stderr).
+
+Where stderr is no terminal nothing is said, but for one plain line in a command of the command line. Processes that
+others started (workers) are silent: their parent has a bar of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PATIENCE = 2.0
+"""How long work may go on in silence [s]."""
+
+_plain = False
+_running: Task | None = None
+
+
+class Task:
+    """Work that may take long: what it is, and how much of it is done (`total` 0: nobody knows)."""
+
+    def __init__(self, text: str, total: int) -> None:
+        self.text, self.total, self.done = text, total, 0
+        self._lock, self._over = threading.Lock(), False
+        self._bar: tuple[Progress, TaskID] | None = None
+        self._timer = threading.Timer(PATIENCE, self._show)
+        self._timer.daemon = True
+
+    def advance(self, steps: int = 1) -> None:
+        """Count steps as done."""
+        self.update(self.text, self.done + steps, self.total)
+
+    def update(self, text: str, done: int, total: int) -> None:
+        """Say what is going on now, and how much of it is done."""
+        with self._lock:
+            self.text, self.done, self.total = text, done, total
+            if self._bar is not None:
+                progress, number = self._bar
+                progress.update(number, description=text, completed=done, total=total or None)
+
+    def start(self) -> None:
+        """Begin to wait for what is worth showing."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            if self._bar is not None:
+                self._bar[0].stop()
+
+    def _show(self) -> None:
+        """Show the bar, or the plain line."""
+        with self._lock:
+            if self._over or sys.stderr is None:
+                return
+            if not sys.stderr.isatty():
+                if _plain:
+                    print(f"{self.text} ...", file=sys.stderr, flush=True)
+                return
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            number = progress.add_task(self.text, completed=self.done, total=self.total or None)
+            progress.start()
+            self._bar = progress, number
+
+
+@contextmanager
+def working(text: str, total: int = 0) -> Iterator[Task]:
+    """Give the work of a block a name that is shown if it takes long; a block within another goes on with its bar."""
+    global _running
+    if threading.current_thread() is not threading.main_thread() or multiprocessing.parent_process() is not None:
+        yield Task(text, total)
+        return
+    outer = _running
+    if outer is not None:
+        before = outer.text, outer.done, outer.total
+        outer.update(text, 0, total)
+        try:
+            yield outer
+        finally:
+            outer.update(*before)
+        return
+    _running = task = Task(text, total)
+    task.start()
+    try:
+        yield task
+    finally:
+        _running = None
+        task.stop()
+
+
+@contextmanager
+def plain_line() -> Iterator[None]:
+    """Let work of this block say one plain line where stderr is no terminal, as a command does."""
+    global _plain
+    before, _plain = _plain, True
+    try:
+        yield
+    finally:
+        _plain = before
