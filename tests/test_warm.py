@@ -20,7 +20,8 @@ COMPILED = (
     "kernels.lanes.edge_free",
     "kernels.triangle_distance._fill",
     "kernels.winding._wind",
-    "planners.chomp_kernel.obstacle_functional",
+    "planners.chomp_kernel._nearest",
+    "planners.chomp_kernel._descend",
     "data.reaching._solve_all",
 )
 
