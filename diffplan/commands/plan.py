@@ -110,6 +110,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
     _report(result)
+    _report_waiting(result, args.timeout)
     _report_costs(result, costs)
     _write(result, args, out)
     return 0 if result.solved else 1
@@ -179,6 +180,13 @@ def _report(plan: Plan) -> None:
             size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
     print("times: " + ", ".join(f"{name} {value:.2f} s" for name, value in plan.timing_s.items()), file=sys.stderr)
+
+
+def _report_waiting(plan: Plan, timeout: float) -> None:
+    """Say on stderr that getting ready took longer than the time limit [s] of planning, if it did."""
+    ready = sum(plan.timing_s.get(part, 0.0) for part in ("prepare", "warmup", "load"))
+    if ready > timeout:
+        print(f"getting ready took {ready:.1f} s, which does not count as planning", file=sys.stderr)
 
 
 def _report_costs(plan: Plan, costs: Sequence[Cost]) -> None:
