@@ -1,5 +1,16 @@
 """One thread for torch in all tests: two of them beside any busy process are far slower than one."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(params=["float32", "bfloat16"], scope="module")
+def products(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a module's tests in both types of matrix products, whichever this processor would choose by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIFFPLAN_PRODUCTS", request.param)
+        yield request.param

@@ -113,7 +113,7 @@ def save_prior(prior: Prior, path: Path, *, dtype: torch.dtype = torch.float16) 
 def load_prior(path: Path, *, products: torch.dtype = torch.float32) -> Prior:
     """Read a prior for inference: weights that ask for no gradient, matrix products in `products`.
 
-    `unet.fastest_products()` suits the processor; bfloat16 moves estimates by about 1e-3 (normalised).
+    `unet.chosen_products()` suits the processor; bfloat16 moves estimates by about 1e-3 (normalised).
 
     Raises:
         InputError: if the file is missing, unreadable, of another format, or its weights do not fit its own header.

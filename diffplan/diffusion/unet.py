@@ -12,6 +12,7 @@ blocks, the embedded time added in every block. Four things differ, each measure
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -63,8 +64,22 @@ class UnetConfig:
         return 2 ** (len(self.mults) - 1)
 
 
-def fastest_products() -> torch.dtype:
-    """Return the type in which this processor multiplies matrices fastest: bfloat16 if it has matrix units for it."""
+PRODUCTS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def chosen_products() -> torch.dtype:
+    """Return the type in which the shipped networks multiply matrices.
+
+    The environment variable `DIFFPLAN_PRODUCTS` decides (`float32` or `bfloat16`), so that machines can be made to agree;
+    without it bfloat16 where the processor has matrix units for it (AMX), which is faster there, else float32.
+
+    Raises:
+        InputError: if the variable says something else.
+    """
+    if (wanted := os.environ.get("DIFFPLAN_PRODUCTS")) is not None:
+        if wanted not in PRODUCTS:
+            raise InputError("not a type of products", key="DIFFPLAN_PRODUCTS", value=wanted, allowed=PRODUCTS)
+        return PRODUCTS[wanted]
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return torch.bfloat16 if capabilities.get("amx_bf16") else torch.float32
 

@@ -19,7 +19,7 @@ from diffplan.diffusion.prior import Prior, load_prior, prior_file
 from diffplan.diffusion.repair import colliding_stretch, renoised
 from diffplan.diffusion.samplers import Denoiser, ddim
 from diffplan.diffusion.tokens import SceneTokens
-from diffplan.diffusion.unet import fastest_products
+from diffplan.diffusion.unet import chosen_products
 from diffplan.diffusion.value import Value, load_value, value_file
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 from diffplan.errors import InputError, did_you_mean
@@ -269,9 +269,13 @@ def _control(x0: Tensor, problem: Problem, goals: Float) -> Float:
     return control
 
 
-@lru_cache(maxsize=4)
 def _prior(robot: str) -> Prior:
-    return load_prior(prior_file(robot), products=fastest_products())
+    return _loaded_prior(robot, chosen_products())
+
+
+@lru_cache(maxsize=4)
+def _loaded_prior(robot: str, products: torch.dtype) -> Prior:
+    return load_prior(prior_file(robot), products=products)
 
 
 @lru_cache(maxsize=4)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from diffplan.diffusion.unet import Convolution, Norm, TemporalUnet, UnetConfig, straight_between_ends
+from diffplan.diffusion.unet import Convolution, Norm, TemporalUnet, UnetConfig, chosen_products, straight_between_ends
 from diffplan.errors import InputError
 from diffplan.spline import straight
 
@@ -101,3 +101,17 @@ def test_time_and_condition_matter():
 def test_a_shape_that_makes_no_sense_names_its_key(key, value):
     with pytest.raises(InputError, match=f"unet.{key}"):
         UnetConfig(**{"dof": 3, key: value})
+
+
+@pytest.mark.parametrize(("word", "products"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_the_environment_chooses_the_products_of_the_shipped_prior(
+    word: str, products: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFFPLAN_PRODUCTS", word)
+    assert chosen_products() is products
+
+
+def test_an_unknown_type_of_products_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFPLAN_PRODUCTS", "float16")
+    with pytest.raises(InputError, match=r"DIFFPLAN_PRODUCTS: .*'float16'.*allowed: float32, bfloat16"):
+        chosen_products()

@@ -21,7 +21,7 @@ def robot() -> dp.Robot:
 
 
 @pytest.fixture(scope="module")
-def path(robot: dp.Robot) -> Callable[..., Float]:
+def path(robot: dp.Robot, products: str) -> Callable[..., Float]:
     """Plan from one shelf into the other, and give the certified positions [n, dof]."""
     scene = dp.Scene.load("facing_shelves")
     query = scene.query("hard")
