@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("torch", "numpy", "numba", "pybullet", "ompl", "toppra", "scipy", "trimesh")
+_PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "toppra", "scipy", "trimesh")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

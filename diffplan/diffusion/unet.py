@@ -70,8 +70,8 @@ PRODUCTS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def chosen_products() -> torch.dtype:
     """Return the type in which the shipped networks multiply matrices.
 
-    The environment variable `DIFFPLAN_PRODUCTS` decides (`float32` or `bfloat16`), so that machines can be made to agree;
-    without it bfloat16 where the processor has matrix units for it (AMX), which is faster there, else float32.
+    The environment variable `DIFFPLAN_PRODUCTS` decides (`float32` or `bfloat16`), so that machines can be made to
+    agree; without it bfloat16 where the processor has matrix units for it (AMX), which is faster there, else float32.
 
     Raises:
         InputError: if the variable says something else.

@@ -27,7 +27,7 @@ from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, S
 from diffplan.scene import UnknownScene
 
 _T = TypeVar("_T")
-_PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "numba", "toppra", "ompl")
+_PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba", "toppra", "ompl")
 _ARRAYS = ("position", "velocity", "acceleration")
 _IS_PLAN = re.compile(rb'"format"\s*:\s*"diffplan/plan@')
 _LARGEST = 2**27  # bytes of a file that is looked into for being a plan
