@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from diffplan.scene import Capsule as Capsule
     from diffplan.scene import Cylinder as Cylinder
     from diffplan.scene import Mesh as Mesh
+    from diffplan.scene import Plane as Plane
     from diffplan.scene import PoseGoal as PoseGoal
     from diffplan.scene import Query as Query
     from diffplan.scene import Scene as Scene
@@ -64,6 +65,7 @@ _HOME = {
     "Capsule": "scene",
     "Mesh": "scene",
     "Urdf": "scene",
+    "Plane": "scene",
     "PoseGoal": "scene",
     "Query": "scene",
     "Problem": "problem",

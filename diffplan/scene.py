@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -13,6 +13,13 @@ import numpy as np
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Pose
 from diffplan.words import count, html, one_line, some
+
+SMALLEST, LARGEST = 1e-5, 300.0
+"""Sizes of obstacles for which distances hold [m], by measurement over this range; meshes have a bound of their own."""
+FARTHEST = 1e6
+"""How far from the world's origin an obstacle or a robot may stand [m]."""
+PLANE_REACH = 10.0
+"""How far from the robot's base a plane is exact for planner and certificate [m]."""
 
 if TYPE_CHECKING:
     from diffplan.robot import Robot
@@ -24,6 +31,29 @@ def _positive(name: str, **sizes: float) -> None:
             raise InputError("not a positive finite length", key=f"{name}.{key}", value=value, allowed="> 0 [m]")
 
 
+def _measurable(name: str, pose: Pose, **sizes: float) -> None:
+    """Refuse a size or a place for which PyBullet's distances do not hold.
+
+    Raises:
+        InputError: naming the size, or the pose.
+    """
+    _positive(name, **sizes)
+    for key, value in sizes.items():
+        if not SMALLEST <= value <= LARGEST:
+            problem = f"too {'large' if value > LARGEST else 'small'} for distances to hold"
+            hint = "; type: plane (dp.Plane) for what has no end" if value > LARGEST else ""
+            allowed = f"{SMALLEST:.5f} to {LARGEST:.0f} [m]{hint}"
+            raise InputError(problem, key=f"{name}.{key}", value=value, allowed=allowed)
+    _near(name, pose)
+
+
+def _near(name: str, pose: Pose) -> None:
+    """Refuse a place so far off that float64 is too coarse for it."""
+    if np.abs(pose.xyz).max() > FARTHEST:
+        allowed = f"within {FARTHEST:.0f} m of the world's origin"
+        raise InputError("too far away for distances to hold", key=f"{name}.pose", value=pose.xyz, allowed=allowed)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Box:
     """A box with full edge lengths `size` [m], centred at its pose."""
@@ -33,7 +63,7 @@ class Box:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
-        _positive(self.name, **{f"size[{i}]": v for i, v in enumerate(self.size)})
+        _measurable(self.name, self.pose, **{f"size[{i}]": v for i, v in enumerate(self.size)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +75,7 @@ class Sphere:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
-        _positive(self.name, radius=self.radius)
+        _measurable(self.name, self.pose, radius=self.radius)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +88,7 @@ class Cylinder:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
-        _positive(self.name, radius=self.radius, height=self.height)
+        _measurable(self.name, self.pose, radius=self.radius, height=self.height)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +101,7 @@ class Capsule:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
-        _positive(self.name, radius=self.radius, height=self.height)
+        _measurable(self.name, self.pose, radius=self.radius, height=self.height)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +119,7 @@ class Mesh:
 
     def __post_init__(self) -> None:
         _positive(self.name, scale=self.scale)
+        _near(self.name, self.pose)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +134,32 @@ class Urdf:
 
     def __post_init__(self) -> None:
         _positive(self.name, scale=self.scale)
+        _near(self.name, self.pose)
 
 
-Obstacle: TypeAlias = Box | Sphere | Cylinder | Capsule | Mesh | Urdf
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """A floor or a wall without end: everything below local z = 0 of its pose is solid.
+
+    By default the floor z = 0 of the world. Planner and certificate see a box of it that is exact within
+    `PLANE_REACH` of the robot's base.
+    """
+
+    name: str
+    pose: Pose = field(default_factory=Pose)
+
+    def __post_init__(self) -> None:
+        _near(self.name, self.pose)
+
+    def near(self, point: Sequence[float]) -> Box:
+        """Return the box that has the same surface within `PLANE_REACH` of a point [3] (frame of the pose)."""
+        matrix = self.pose.matrix
+        x, y, _ = ((np.asarray(point) - matrix[:3, 3]) @ matrix[:3, :3]).tolist()
+        middle = Pose(xyz=(x, y, -PLANE_REACH))
+        return Box(name=self.name, size=(2 * PLANE_REACH, 2 * PLANE_REACH, 2 * PLANE_REACH), pose=self.pose @ middle)
+
+
+Obstacle: TypeAlias = Box | Sphere | Cylinder | Capsule | Mesh | Urdf | Plane
 Primitive: TypeAlias = Box | Sphere | Cylinder | Capsule
 
 
@@ -144,6 +198,7 @@ class Scene:
     hold: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _near("robot_base", self.robot_base)
         names = [obstacle.name for obstacle in self.obstacles]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:

@@ -26,7 +26,7 @@ from diffplan.problem import Trajectory
 from diffplan.simulation.bullet import connection
 from diffplan.simulation.camera import find_camera
 from diffplan.simulation.render import shoot
-from diffplan.simulation.stage_set import add_floor, add_tool_path, load_coloured, tool_path
+from diffplan.simulation.stage_set import add_tool_path, load_coloured, tool_path
 from diffplan.simulation.world import load_robot_body
 
 SCENE, QUERY = "facing_shelves", "hard"
@@ -104,7 +104,6 @@ def picture(
         motion_points, aspect = np.concatenate(tips)[::20], SIZE[0] / SIZE[1]
         frame = np.concatenate([*tips, corners])
         camera = find_camera(client, motion=motion_points, frame=frame, base_yaw=0.0, aspect=aspect)
-        add_floor(client, scene.robot_base, 0.0)
         add_tool_path(client, tips[shown], WITH if shown else WITHOUT)
         load_robot_body(client, robot, scene.robot_base, visuals=True).place(at)
         return shoot(client, camera, SIZE, finer=2.0)

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Query, Scene, Sphere
+from diffplan.scene import LARGEST, SMALLEST, Box, Capsule, Cylinder, Plane, Query, Scene, Sphere
 
 BALL = Sphere(name="ball", radius=0.1)
 CAN = Cylinder(name="can", radius=0.1, height=0.2)
@@ -50,3 +51,42 @@ def test_sizes_must_be_positive_and_finite(size: float) -> None:
 def test_a_pose_that_is_none_is_bad_input(quat_xyzw: tuple[float, float, float, float]) -> None:
     with pytest.raises(InputError, match=r"norm of 1|not finite"):
         Pose(quat_xyzw=quat_xyzw)
+
+
+@pytest.mark.parametrize("size", [1e-9, 0.9e-5, 300.1, 1e77, 1e154])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda size: Sphere(name="a", radius=size),
+        lambda size: Box(name="a", size=(1, size, 1)),
+        lambda size: Cylinder(name="a", radius=size, height=1),
+        lambda size: Cylinder(name="a", radius=1, height=size),
+        lambda size: Capsule(name="a", radius=size, height=1),
+        lambda size: Capsule(name="a", radius=1, height=size),
+    ],
+)
+def test_sizes_for_which_distances_do_not_hold_are_refused_with_the_bounds(make, size):
+    with pytest.raises(InputError, match=r"too (large|small) for distances to hold.*0.00001 to 300 \[m\]"):
+        make(size)
+    for allowed in (SMALLEST, LARGEST):
+        make(allowed)
+
+
+def test_places_beyond_a_thousand_kilometres_are_refused():
+    far = Pose(xyz=(0.0, -1.1e6, 0.0))
+    for make in (lambda: Sphere(name="a", radius=1, pose=far), lambda: Plane(name="a", pose=far)):
+        with pytest.raises(InputError, match=r"a.pose: too far away"):
+            make()
+    with pytest.raises(InputError, match=r"robot_base.pose: too far away"):
+        Scene(robot_base=far)
+
+
+def test_the_box_of_a_plane_has_its_surface_near_a_point():
+    turned = Pose.from_rpy((0.3, -0.2, 0.5), (0.4, -0.2, 1.0))
+    point = (7.0, -3.0, 2.0)
+    box = Plane(name="wall", pose=turned).near(point)
+    x, y, z = (box.pose.inverse() @ Pose(xyz=point)).xyz
+    above = float((np.array(point) - turned.xyz) @ turned.matrix[:3, 2])
+    assert abs(x) < 1e-9
+    assert abs(y) < 1e-9
+    assert z - box.size[2] / 2 == pytest.approx(above)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from diffplan.robot import Robot
     from diffplan.scene import Goal, Query, Scene
 
+_UNDER = 0.02  # m above the base: what begins higher does not hold the robot
 _PICTURES = (".png", ".gif", ".mp4")
 
 
@@ -179,6 +180,12 @@ def _report(plan: Plan) -> None:
         for number, way in enumerate(plan.alternatives, start=1):
             size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
+    if plan.trajectory is not None and _nothing_below(plan.scene):
+        print(
+            "nothing is below the robot in this scene: the arm may pass below its base, unless a floor is added "
+            "({name: floor, type: floor}, or dp.Plane)",
+            file=sys.stderr,
+        )
     print("times: " + ", ".join(f"{name} {value:.2f} s" for name, value in plan.timing_s.items()), file=sys.stderr)
 
 
@@ -187,6 +194,15 @@ def _report_waiting(plan: Plan, timeout: float) -> None:
     ready = sum(plan.timing_s.get(part, 0.0) for part in ("prepare", "warmup", "load"))
     if ready > timeout:
         print(f"getting ready took {ready:.1f} s, which does not count as planning", file=sys.stderr)
+
+
+def _nothing_below(scene: Scene) -> bool:
+    """Return whether no obstacle lies under the base's origin, by their boxes in the base frame."""
+    from diffplan.kernels.obstacles import Obstacles
+
+    boxes = Obstacles.pack([scene]).double.aabb
+    below = (boxes[:, :2] <= 0).all(axis=1) & (boxes[:, 3:5] >= 0).all(axis=1) & (boxes[:, 2] <= _UNDER)
+    return not below.any()
 
 
 def _report_costs(plan: Plan, costs: Sequence[Cost]) -> None:

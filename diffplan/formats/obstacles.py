@@ -10,7 +10,7 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Sphere, Urdf
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Sphere, Urdf
 from diffplan.urdf import load_urdf
 
 _ROTATIONS = ("rpy", "rpy_deg", "quat_xyzw", "quat_wxyz")
@@ -19,6 +19,8 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # type: (required
     "sphere": (("radius",), ()),
     "cylinder": (("radius", "height"), ()),
     "capsule": (("radius", "height"), ()),
+    "plane": ((), ()),
+    "floor": ((), ()),
     "mesh": (("file",), ("scale", "convex")),
     "urdf": (("file",), ("scale", "joints")),
 }
@@ -81,8 +83,21 @@ def read_obstacle(entry: Entry) -> Obstacle:
         raise entry.error("key 'type' is missing", allowed=_KEYS)
     kind = keys["type"].choice(_KEYS, "obstacle type")
     required, optional = _KEYS[kind]
+    if kind == "floor":
+        common, optional = ("name", "type"), ("pose",)
     fields = entry.fields((*common, *required), optional)
-    name, pose = fields["name"].text(), read_pose(fields["pose"])
+    name, pose = fields["name"].text(), read_pose(fields["pose"]) if "pose" in fields else Pose()
+    try:
+        return _obstacle(kind, name, pose, fields)
+    except InputError as error:
+        if error.file is not None:
+            raise
+        *_, size = (error.key or "").removeprefix(f"{name}.").partition("[")[0].rpartition(".")
+        raise fields.get(size, entry).error(error.problem, allowed=error.allowed) from error
+
+
+def _obstacle(kind: str, name: str, pose: Pose, fields: dict[str, Entry]) -> Obstacle:
+    """Return the obstacle of these fields; what no obstacle may be is an error that names no file yet."""
 
     def positive(key: str) -> float:
         return fields[key].number(positive=True)
@@ -96,6 +111,8 @@ def read_obstacle(entry: Entry) -> Obstacle:
         return Cylinder(name=name, radius=positive("radius"), height=positive("height"), pose=pose)
     if kind == "capsule":
         return Capsule(name=name, radius=positive("radius"), height=positive("height"), pose=pose)
+    if kind in ("plane", "floor"):
+        return Plane(name=name, pose=pose)
     file, scale = fields["file"].path(), positive("scale") if "scale" in fields else 1.0
     if kind == "mesh":
         convex = fields["convex"].boolean() if "convex" in fields else False

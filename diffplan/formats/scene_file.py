@@ -13,7 +13,7 @@ from diffplan.formats.robot_file import load_robot
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Goal, PoseGoal, Query, Scene
+from diffplan.scene import FARTHEST, Goal, PoseGoal, Query, Scene
 
 _REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries", "hold")
 
@@ -66,10 +66,14 @@ def read_scene(entry: Entry) -> Scene:
 
 def _scene(fields: dict[str, Entry], robot: str | None, model: Robot | None) -> Scene:
     queries = fields["queries"].mapping() if "queries" in fields else {}
+    base = read_pose(fields["robot_base"]) if "robot_base" in fields else Pose()
+    if max(map(abs, base.xyz)) > FARTHEST:
+        allowed = f"within {FARTHEST:.0f} m of the world's origin"
+        raise fields["robot_base"].error("too far away for distances to hold", allowed=allowed)
     return Scene(
         name=fields["name"].text(),
         robot=robot,
-        robot_base=read_pose(fields["robot_base"]) if "robot_base" in fields else Pose(),
+        robot_base=base,
         hold=_hold(fields["hold"], model) if "hold" in fields else {},
         obstacles=read_obstacles(fields["obstacles"]) if "obstacles" in fields else (),
         queries={name: _query(entry, model) for name, entry in queries.items()},

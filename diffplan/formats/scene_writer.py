@@ -11,7 +11,7 @@ from diffplan.assets import shipped_robots
 from diffplan.errors import InputError
 from diffplan.formats.entry import Json
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Goal, Mesh, Obstacle, PoseGoal, Query, Scene, Sphere, Urdf
+from diffplan.scene import Box, Capsule, Cylinder, Goal, Mesh, Obstacle, Plane, PoseGoal, Query, Scene, Sphere, Urdf
 
 
 class _Dumper(yaml.SafeDumper):
@@ -75,7 +75,7 @@ def obstacle_keys(obstacle: Obstacle, folder: Path | None) -> dict[str, Json]:
         keys["radius"] = float(obstacle.radius)
     elif isinstance(obstacle, Cylinder | Capsule):
         keys |= {"radius": float(obstacle.radius), "height": float(obstacle.height)}
-    else:
+    elif not isinstance(obstacle, Plane):
         keys["file"] = path_word(Path(obstacle.file), folder)
         if obstacle.scale != 1:
             keys["scale"] = float(obstacle.scale)

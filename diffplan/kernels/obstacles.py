@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from diffplan.geometry import Float
+from diffplan.geometry import Float, Pose
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, ObstacleArrays
 from diffplan.meshes import DistanceField, file_field
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, Urdf
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Scene, Sphere, Urdf
 from diffplan.urdf import CollisionShape, load_urdf
 
 
@@ -65,6 +65,9 @@ class Obstacles:
 
 def _rows(obstacle: Obstacle, T: Float) -> list[Row]:
     name = obstacle.name
+    if isinstance(obstacle, Plane):
+        near = replace(obstacle, pose=Pose.from_matrix(T)).near((0.0, 0.0, 0.0))
+        return _rows(near, near.pose.matrix)
     if isinstance(obstacle, Box):
         x, y, z = obstacle.size
         return [Row(name=name, kind=BOX, T_base_solid=T, size=(x / 2, y / 2, z / 2))]

@@ -20,6 +20,7 @@ from diffplan.simulation import limits
 from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.motion_bound import Cover, cover, travel
+from diffplan.simulation.reach import judged
 from diffplan.simulation.solid import Solid
 from diffplan.simulation.world import Stage, in_base_frame, load_hull, load_scene_bodies
 
@@ -74,7 +75,7 @@ class Certifier:
         self.robot, self.scene = robot, scene
         self._cover = cover(robot)
         self._pairs = _Pairs.of(robot, scene, self._cover)
-        near = in_base_frame(scene)  # all of this client stands in the robot's base frame
+        near = judged(in_base_frame(scene), robot, self._cover)  # all of this client stands in the base frame
         self._solids = [Solid.of(o) for o in near.obstacles if isinstance(o, Mesh) and not o.convex]
         self._stage: Stage | None = Stage.enter(robot)
         self._client, self._body = self._stage.client, self._stage.body

@@ -18,7 +18,7 @@ from diffplan.errors import DiffplanError, InputError
 from diffplan.geometry import Float, Pose
 from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Scene, Sphere
 from diffplan.simulation.body_shapes import BodyShape, corners_in_link, shapes_in_link
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.frames import joint_indices, link_frame, link_indices
@@ -30,8 +30,6 @@ from diffplan.simulation.world import attach_robot, load_scene_bodies
 from diffplan.urdf import FOLLOWS
 
 _LOG = logging.getLogger("diffplan")
-PLANE_SIZE = 100.0
-"""Edge of the box that stands for an infinite plane [m]; it is 1 m thick, below the plane."""
 _ROUND_SIDES = 32
 
 
@@ -41,7 +39,7 @@ def scene_from_pybullet(
     """Read the obstacles of a running world, at their current poses.
 
     Every collision shape becomes one obstacle `<body>#<id>`, with the link's and the shape's number behind it where
-    there are several. A plane becomes a box 100 m wide. A mesh is what PyBullet collides with: convex hulls, or a
+    there are several. A plane is a `Plane`. A mesh is what PyBullet collides with: convex hulls, or a
     closed hollow mesh where it was loaded concave. Meshes that PyBullet knows only by their corners (made by
     `createCollisionShape`, scaled unevenly, or of a file that has changed since) become one hull a link, in an OBJ
     file in the temporary folder.
@@ -224,12 +222,11 @@ def _obstacle(shape: BodyShape, name: str, client: int, body: int, link: int) ->
     )
 
 
-def _plane(shape: BodyShape, name: str) -> Box:
-    """Return a thick plate whose upper face is the plane, its local z along the normal."""
+def _plane(shape: BodyShape, name: str) -> Plane:
+    """Return the half-space below a plane, its local z along the normal."""
     normal = np.array(shape.sizes) / np.linalg.norm(shape.sizes)
     rotation = np.array(trimesh.geometry.align_vectors([0, 0, 1], normal))
-    rotation[:3, 3] = -0.5 * normal
-    return Box(name=name, size=(PLANE_SIZE, PLANE_SIZE, 1.0), pose=shape.pose @ Pose.from_matrix(rotation))
+    return Plane(name=name, pose=shape.pose @ Pose.from_matrix(rotation))
 
 
 def _needs_corners(shape: BodyShape) -> bool:

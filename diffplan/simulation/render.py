@@ -18,7 +18,7 @@ from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.camera import Camera, find_camera
 from diffplan.simulation.failure import Arm, Failure, contact_point, contact_words, failure, motion_contact
 from diffplan.simulation.palette import OTHER_PATH, TOUCHING
-from diffplan.simulation.stage_set import REACH, add_floor, add_tool_path, load_coloured, tool_path
+from diffplan.simulation.stage_set import REACH, add_tool_path, load_coloured, tool_path
 from diffplan.simulation.world import RobotBody, at_origin, load_robot_body
 
 _STRIP_POSES = 5
@@ -260,7 +260,6 @@ def set_up(
         slack=_DEEP if close else _SKIN,
         weight=1.0 if survey else 0.15,
     )
-    add_floor(client, base, min([base.xyz[2], *np.array(corners).reshape(-1, 3).clip(low, high)[:, 2]]))
     for other in others:
         add_tool_path(client, other, OTHER_PATH)
     if tube:

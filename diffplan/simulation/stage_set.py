@@ -1,4 +1,4 @@
-"""What is drawn around the robot: obstacles in colour, a floor, the tool's path as a tube."""
+"""What is drawn around the robot: obstacles in colour, planes as far as the arm reaches, the tool's path as a tube."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from diffplan.geometry import Float, Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene, Urdf
+from diffplan.scene import Box, Plane, Scene, Urdf
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.palette import FLOOR, FURNITURE, GOAL, PATH, START, TOUCHING, Rgba, obstacle_colours
 from diffplan.simulation.world import load_obstacle
@@ -18,6 +18,7 @@ REACH = 1.1
 """Half the edge of the cube around the robot's base that matters in a picture [m]."""
 _LARGE = 0.45
 _VAST = 4.0
+_PLATE = 0.01  # m, thickness of what is seen of a plane
 _TUBE_RADIUS = 0.006
 _TUBE_SIDES = 8
 
@@ -27,11 +28,14 @@ def load_coloured(client: int, scene: Scene, red: Collection[str] = ()) -> list[
 
     Those named in `red` touch the robot, and are red.
 
-    Vast boxes (planes, rooms) are cut to what lies near the robot, and are no reason to step back.
+    Planes and vast boxes (rooms) are cut to what lies near the robot, and are no reason to step back.
     """
     colours = obstacle_colours()
     bodies = []
     for obstacle in scene.obstacles:
+        if isinstance(obstacle, Plane):
+            load_obstacle(client, _plate(obstacle, scene.robot_base), TOUCHING if obstacle.name in red else FLOOR)
+            continue
         if isinstance(obstacle, Box) and max(obstacle.size) > _VAST:
             load_obstacle(client, _cut(obstacle, scene.robot_base), TOUCHING if obstacle.name in red else FLOOR)
             continue
@@ -45,6 +49,13 @@ def load_coloured(client: int, scene: Scene, red: Collection[str] = ()) -> list[
     return bodies
 
 
+def _plate(plane: Plane, base: Pose) -> Box:
+    """Return a thin plate in place of a plane near the robot, its upper face on the plane."""
+    x, y, _ = (plane.pose.inverse() @ base).xyz
+    pose = plane.pose @ Pose(xyz=(x, y, -_PLATE / 2))
+    return Box(name=plane.name, size=(3 * REACH, 3 * REACH, _PLATE), pose=pose)
+
+
 def _cut(box: Box, base: Pose) -> Box:
     """Return of a vast box what lies near the robot, of a level one only the top: its sides would fill the picture."""
     middle, half = np.array((box.pose.inverse() @ base).xyz), np.array(box.size) / 2
@@ -56,13 +67,6 @@ def _cut(box: Box, base: Pose) -> Box:
     x, y, z = ((low + high) / 2).tolist()
     a, b, c = (high - low).tolist()
     return replace(box, size=(a, b, c), pose=box.pose @ Pose(xyz=(x, y, z)))
-
-
-def add_floor(client: int, base: Pose, height: float) -> None:
-    """Put a thin light square under everything."""
-    size = [1.5 * REACH, 1.5 * REACH, 0.005]
-    x, y, _ = base.xyz
-    _show(client, (x, y, height - 0.008), FLOOR, shapeType=bullet.GEOM_BOX, halfExtents=size)
 
 
 def tool_path(robot: Robot, base: Pose, path: Float) -> Float:

@@ -20,7 +20,7 @@ from diffplan.geometry import Float, Pose
 from diffplan.mesh_files import content_key
 from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Primitive, Scene, Sphere, Urdf
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Primitive, Scene, Sphere, Urdf
 from diffplan.simulation.bullet import bullet, silence
 from diffplan.simulation.frames import inertial_frame, joint_indices, link_frame, link_indices
 from diffplan.simulation.loaded import MARGIN, check_loaded, check_mesh, rounded_off
@@ -28,6 +28,7 @@ from diffplan.simulation.urdf_copy import mesh_file, urdf_copy
 from diffplan.urdf import UrdfModel, load_urdf, read_source
 
 __all__ = ["MARGIN", "inertial_frame", "joint_indices", "link_frame", "link_indices"]
+_PLATE = 10.0  # m, edge of what is seen of a plane
 _MOST_USES = 100
 _MOST_IDLE = 4
 
@@ -256,15 +257,18 @@ def _load_urdf(client: int, model: UrdfModel, pose: Pose, *, visuals: bool, scal
         raise InputError(f"PyBullet cannot load this URDF file: {error}", file=model.file) from error
 
 
-def _visual_shape(client: int, obstacle: Primitive, colour: tuple[float, float, float, float]) -> int:
+def _visual_shape(client: int, obstacle: Primitive | Plane, colour: tuple[float, float, float, float]) -> int:
     kind, sizes = _dimensions(obstacle)
     looks = {"rgbaColor": colour, "specularColor": (0.1, 0.1, 0.1), "physicsClientId": client}
+    if isinstance(obstacle, Plane):
+        kind, sizes = bullet.GEOM_BOX, {"halfExtents": [_PLATE / 2, _PLATE / 2, 0.005]}
+        looks["visualFramePosition"] = (0.0, 0.0, -0.005)
     if isinstance(obstacle, (Cylinder, Capsule)):
         sizes = {"radius": obstacle.radius, "length": obstacle.height}
     return bullet.createVisualShape(kind, **sizes, **looks)
 
 
-def _dimensions(obstacle: Primitive) -> tuple[int, dict[str, object]]:
+def _dimensions(obstacle: Primitive | Plane) -> tuple[int, dict[str, object]]:
     """Return PyBullet's kind of shape and its sizes by keyword."""
     if isinstance(obstacle, Box):
         return bullet.GEOM_BOX, {"halfExtents": [edge / 2 for edge in obstacle.size]}
@@ -272,4 +276,6 @@ def _dimensions(obstacle: Primitive) -> tuple[int, dict[str, object]]:
         return bullet.GEOM_SPHERE, {"radius": obstacle.radius}
     if isinstance(obstacle, Cylinder):
         return bullet.GEOM_CYLINDER, {"radius": obstacle.radius, "height": obstacle.height}
+    if isinstance(obstacle, Plane):
+        return bullet.GEOM_PLANE, {"planeNormal": (0.0, 0.0, 1.0)}
     return bullet.GEOM_CAPSULE, {"radius": obstacle.radius, "height": obstacle.height}

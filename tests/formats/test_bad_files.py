@@ -154,7 +154,7 @@ MESSAGES = {
     "scene_merge_key.yaml": (
         "scene_merge_key.yaml:5: obstacles[1]: key 'type' is missing (found {<<: "
         "{name: a, type: sphere, radius: 0.1, pose: {xyz: ...}}, name: b}); allowed:"
-        " box, sphere, cylinder, capsule, mesh, urdf"
+        " box, sphere, cylinder, capsule, plane, floor, mesh, urdf"
     ),
     "scene_missing_mesh.yaml": (
         "scene_missing_mesh.yaml:4: obstacles[0].file: file not found (found "
@@ -185,7 +185,7 @@ MESSAGES = {
     "scene_no_type.yaml": (
         "scene_no_type.yaml:4: obstacles[0]: key 'type' is missing (found {name: a, "
         "size: [1, 1, 1], pose: {xyz: [0.5, 0, 0.5]}}); allowed: box, sphere, "
-        "cylinder, capsule, mesh, urdf"
+        "cylinder, capsule, plane, floor, mesh, urdf"
     ),
     "scene_no_xyz.yaml": (
         "scene_no_xyz.yaml:4: obstacles[0].pose: key 'xyz' is missing; allowed: xyz, rpy, rpy_deg, quat_xyzw, quat_wxyz"
@@ -266,7 +266,7 @@ MESSAGES = {
     "scene_unknown_type.yaml": (
         "scene_unknown_type.yaml:4: obstacles[0].type: unknown obstacle type (did "
         "you mean 'box'?) (found boxx); allowed: box, sphere, cylinder, capsule, "
-        "mesh, urdf"
+        "plane, floor, mesh, urdf"
     ),
     "scene_unspelt_quaternion.yaml": (
         "scene_unspelt_quaternion.yaml:4: obstacles[0].pose.quat: the order of "

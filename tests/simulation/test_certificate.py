@@ -9,10 +9,11 @@ import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Scene, Sphere, Urdf
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, Scene, Sphere, Urdf
 from diffplan.simulation import loaded, world
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.motion_bound import cover, travel
+from diffplan.simulation.shapes import convex_parts
 
 AWAY = np.array([0.9, 0.1, 0.2, -1.3, 0.1, 1.2, 0.3])
 
@@ -162,6 +163,60 @@ def test_a_robot_may_stand_on_a_floor_but_not_in_it(panda, timed):
     assert not risen.valid
     assert "panda_link0" in risen.reason
     assert "floor" in risen.reason
+
+
+def test_a_robot_stands_on_a_plane_and_its_hand_may_not_sink_into_it(panda, timed):
+    home = panda.configuration("home")
+    trajectory = timed(np.array([home, home + 0.2]), 1.5)
+    base = Pose.from_rpy((0.4, -0.3, 0.7), (0.3, 0.2, 1.0))
+    on_it = Scene(robot_base=base, obstacles=(Plane(name="floor", pose=base @ Pose(xyz=(5.0, 3.0, 0.0))),))
+    certificate = _certify(panda, on_it, trajectory)
+    assert certificate.valid
+    assert certificate.closest.obstacle == "floor"
+    low = np.array([0.0, 1.5, 0.0, -0.9, 0.0, 2.4, 0.8])
+    lowest = min(panda.link_pose(low, link)[0, 2, 3] for link in ("panda_hand", "panda_leftfinger"))
+    assert lowest < -0.1
+    with Certifier(panda, on_it) as certifier:
+        assert "floor" in certifier.check(low).contact
+    with Certifier(panda, Scene(obstacles=(Plane(name="floor", pose=Pose(xyz=(0.0, 0.0, -0.004))),))) as certifier:
+        assert certifier.check(home).free
+    with Certifier(panda, Scene(obstacles=(Plane(name="floor", pose=Pose(xyz=(0.0, 0.0, 0.006))),))) as certifier:
+        assert "panda_link0 touches floor" in certifier.check(home).contact
+
+
+def test_the_distance_from_a_plane_is_that_of_the_lowest_point(panda):
+    rng = np.random.default_rng(2)
+    shapes = cover(panda)
+    for _ in range(10):
+        base = Pose.from_rpy(tuple(rng.uniform(-50, 50, 3)), tuple(rng.uniform(-3, 3, 3)))
+        wall = Plane(name="wall", pose=base @ Pose.from_rpy((0.2, 0.1, -1.5), tuple(rng.uniform(-0.4, 0.4, 3))))
+        q = rng.uniform(panda.lower, panda.upper)
+        T = wall.pose.inverse().matrix @ base.matrix
+        poses = panda.body_poses(q)[0]
+        heights = []
+        for link, body in zip(panda.links, shapes.body, strict=True):
+            place = panda.chain.placement[link][1]
+            corners = np.concatenate([part for s in panda.model.collisions[link] for part in convex_parts(s)])
+            world = (T @ poses[body] @ place)[2]
+            heights.append((corners @ world[:3] + world[3]).min() if body else np.inf)
+        with Certifier(panda, Scene(robot_base=base, obstacles=(wall,))) as certifier:
+            measured = certifier.clearance(q)
+        assert min(heights) - 0.0011 < measured < min(heights) - 0.0005
+
+
+def test_what_is_kilometres_away_is_no_obstacle_and_no_error(panda, timed):
+    home = panda.configuration("home")
+    trajectory = timed(np.array([home, home + 0.2]), 1.5)
+    base = Pose(xyz=(9e5, -2e5, 3e4))
+    near = Box(name="near", size=(0.2, 0.2, 0.2), pose=base @ Pose(xyz=(0.7, 0.3, 0.3)))
+    far = [Sphere(name=f"far{x}", radius=100.0, pose=base @ Pose(xyz=(x, 0.0, 0.0))) for x in (-9e5, 1e4, 2e3, 400.0)]
+    alone = _certify(panda, Scene(robot_base=base, obstacles=(near,)), trajectory)
+    among = _certify(panda, Scene(robot_base=base, obstacles=(near, *far)), trajectory)
+    assert alone.valid
+    assert among.valid
+    assert among.min_clearance_m == pytest.approx(alone.min_clearance_m, abs=1e-6)
+    here = Scene(obstacles=(replace(near, pose=base.inverse() @ near.pose),))
+    assert _certify(panda, here, trajectory).min_clearance_m == pytest.approx(alone.min_clearance_m, abs=1e-5)
 
 
 def _shell(tmp_path, outer, inner):

@@ -8,7 +8,7 @@ import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Scene, Sphere
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, Scene, Sphere
 
 TILT = Pose.from_rpy((0.4, -0.3, 0.5), (0.4, -0.7, 1.1))
 DATA = pybullet_data.getDataPath()
@@ -159,11 +159,14 @@ def test_an_open_hollow_mesh_is_an_error_that_names_the_body(world, tmp_path):
         Scene.from_pybullet(world)
 
 
-def test_a_plane_becomes_a_plate_below_it(world):
-    p.loadURDF(
-        "plane_implicit.urdf", (0, 0, 0.2), Pose.from_rpy((0, 0, 0), (0.2, 0, 0)).quat_xyzw, physicsClientId=world
-    )
+def test_a_plane_becomes_a_plane(world):
+    turn = Pose.from_rpy((0, 0, 0.2), (0.2, 0, 0))
+    p.loadURDF("plane_implicit.urdf", turn.xyz, turn.quat_xyzw, physicsClientId=world)
     _assert_same_world(world)
+    (plane,) = Scene.from_pybullet(world).obstacles
+    assert isinstance(plane, Plane)
+    np.testing.assert_allclose(plane.pose.matrix[:3, 2], turn.matrix[:3, 2], atol=1e-6)
+    assert abs((turn.inverse() @ plane.pose).xyz[2]) < 1e-6
 
 
 def test_the_robot_and_ignored_bodies_are_no_obstacles_and_the_base_is_read(world, panda):

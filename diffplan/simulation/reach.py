@@ -1,0 +1,71 @@
+"""Obstacles as the certificate's client gets them: near the robot's base, where single precision is fine enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from diffplan.errors import InputError
+from diffplan.robot import Robot
+from diffplan.scene import LARGEST, PLANE_REACH, SMALLEST, Obstacle, Plane, Scene, Urdf
+from diffplan.simulation.motion_bound import Cover
+from diffplan.urdf import load_urdf
+
+_BEYOND_SIGHT = 1000.0
+"""Nothing whose origin is farther off than this can come within sight of an arm [m]: obstacles are smaller."""
+
+
+def judged(scene: Scene, robot: Robot, shapes: Cover) -> Scene:
+    """Return the scene with planes as boxes under the arm, and what is kilometres away at one.
+
+    Raises:
+        InputError: if a URDF obstacle is too large or too small for distances to hold, or if there is a plane and the
+            arm reaches beyond the part of it that is looked at.
+    """
+    if any(isinstance(obstacle, Plane) for obstacle in scene.obstacles) and arm_reach(robot, shapes) > PLANE_REACH:
+        raise InputError(
+            f"a plane is looked at within {PLANE_REACH:.0f} m of the base, and this arm may reach farther",
+            key=robot.name,
+            allowed="boxes in place of the plane",
+        )
+    return replace(scene, obstacles=tuple(_judged(obstacle, scene) for obstacle in scene.obstacles))
+
+
+def _judged(obstacle: Obstacle, scene: Scene) -> Obstacle:
+    base = scene.robot_base.xyz
+    if isinstance(obstacle, Plane):
+        obstacle = obstacle.near(base)
+    elif isinstance(obstacle, Urdf):
+        _check_sizes(obstacle)
+    away = np.array(obstacle.pose.xyz) - base
+    distance = float(np.linalg.norm(away))
+    if distance <= _BEYOND_SIGHT:
+        return obstacle
+    x, y, z = (base + away * (_BEYOND_SIGHT / distance)).tolist()
+    return replace(obstacle, pose=replace(obstacle.pose, xyz=(x, y, z)))
+
+
+def arm_reach(robot: Robot, shapes: Cover) -> float:
+    """Return a distance from the base's origin that no point of the arm leaves [m]."""
+    sliding = np.maximum(np.abs(robot.lower), np.abs(robot.upper))[robot.chain.prismatic].sum()
+    joints = np.linalg.norm(robot.chain.origin[:, :3, 3], axis=1).sum()
+    return float(sliding + joints + (np.linalg.norm(shapes.centre, axis=2) + shapes.radius).max())
+
+
+def _check_sizes(obstacle: Urdf) -> None:
+    """Refuse a body whose parts stand farther from its root than sizes may be; meshes are measured where they load."""
+    model = load_urdf(obstacle.file)
+    for link, shapes in model.collisions.items():
+        steps = [np.linalg.norm(joint.origin.xyz) for joint in model.chain(link)]
+        for shape in shapes:
+            sizes = shape.size if shape.kind != "mesh" else ()
+            largest = obstacle.scale * max([*sizes, float(np.linalg.norm(shape.pose.xyz)) + float(sum(steps))])
+            if largest > LARGEST or any(obstacle.scale * size < SMALLEST for size in sizes):
+                raise InputError(
+                    "a shape too large or too small, or too far from the root, for distances to hold",
+                    file=obstacle.file,
+                    key=f"{obstacle.name}.{link}",
+                    value=[obstacle.scale * float(size) for size in sizes] or largest,
+                    allowed=f"{SMALLEST:.5f} to {LARGEST:.0f} [m]",
+                )
