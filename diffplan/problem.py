@@ -121,7 +121,10 @@ class Closest:
 class Certificate:
     """The verdict of the independent PyBullet check on the sampled trajectory and its linear interpolation.
 
-    `reason` says in one sentence why `valid` is false; it is empty otherwise.
+    `reason` says in one sentence why `valid` is false; it is empty otherwise. `min_clearance_m` and
+    `min_self_clearance_m` are the least clearances that were measured (between the measured configurations it may be
+    less), `min_clearance_bound_m` and `min_self_clearance_bound_m` what is proven: nowhere is it less than that. The
+    bounds are None where there is no such pair or the path is not free, and in files of earlier versions.
     """
 
     valid: bool
@@ -139,6 +142,18 @@ class Certificate:
     goal_error_rad: float
     goal_index: int
     configurations_checked: int
+    min_clearance_bound_m: float | None = None
+    min_self_clearance_bound_m: float | None = None
+
+    @property
+    def clearance_words(self) -> str:
+        """The least clearance from the obstacles in words: what is proven, and what was measured; empty if none."""
+        if self.min_clearance_m is None:
+            return ""
+        measured = f"{1000 * self.min_clearance_m:.1f} mm"
+        if self.min_clearance_bound_m is None:
+            return f"least clearance measured {measured}"
+        return f"least clearance at least {1000 * self.min_clearance_bound_m:.1f} mm (measured {measured})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -334,12 +349,9 @@ class Plan:
 
 def _motion(metrics: Metrics, certificate: Certificate) -> str:
     """Return a motion in words."""
-    text, clearance = (
-        f"path {metrics.path_length_rad:.2f} rad in {metrics.duration_s:.2f} s",
-        certificate.min_clearance_m,
-    )
-    if clearance is not None:
-        text += f", least clearance {1000 * clearance:.1f} mm"
+    text = f"path {metrics.path_length_rad:.2f} rad in {metrics.duration_s:.2f} s"
+    if certificate.clearance_words:
+        text += f", {certificate.clearance_words}"
     if certificate.closest:
         text += f" ({one_line(certificate.closest.link, 40)} to {one_line(certificate.closest.obstacle, 40)})"
     return text

@@ -59,6 +59,17 @@ def test_a_plan_that_is_certified_exits_0_and_leaves_its_file(scene, tmp_path, c
     assert "certified by PyBullet" in err
 
 
+def test_plan_says_once_that_nothing_is_below_the_robot_unless_something_is(scene, capfd):
+    argv = ["--query", "free", "--planner", "straight"]
+    floor = SCENE.replace("obstacles:\n", "obstacles:\n  - {name: floor, type: floor}\n")
+    table = SCENE.replace(
+        "obstacles:\n", "obstacles:\n  - {name: top, type: box, size: [1, 1, 0.1], pose: {xyz: [0, 0, -0.05]}}\n"
+    )
+    for text, times in ((SCENE, 1), (floor, 0), (table, 0)):
+        assert main(["plan", scene(text), *argv]) == 0
+        assert capfd.readouterr().err.count("nothing is below the robot") == times
+
+
 def test_a_start_in_collision_exits_1_and_names_what_touches(scene, capfd):
     assert main(["plan", scene(IN_THE_HAND), "--query", "free", "--planner", "straight"]) == 1
     out, err = capfd.readouterr()

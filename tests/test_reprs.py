@@ -70,10 +70,10 @@ def plan(robot):
 def test_a_solved_plan_shows_who_solved_what_and_how_well(plan):
     assert repr(plan) == (
         "Plan(solved by diffusion: panda in shelf, seed 3\n"
-        "     path 1.50 rad in 0.87 s, least clearance 12.3 mm (panda_hand to shelf), 1 alternative)"
+        "     path 1.50 rad in 0.87 s, least clearance measured 12.3 mm (panda_hand to shelf), 1 alternative)"
     )
     assert repr(plan.alternatives[0]) == (
-        "Alternative(path 1.50 rad in 0.87 s, least clearance 12.3 mm (panda_hand to shelf), to goal 0)"
+        "Alternative(path 1.50 rad in 0.87 s, least clearance measured 12.3 mm (panda_hand to shelf), to goal 0)"
     )
     assert repr(plan.trajectory) == "Trajectory(5 samples of 7 joints, 0.040 s)"
 

@@ -167,9 +167,9 @@ def _report(plan: Plan) -> None:
     if not plan.solved:
         print(f"not solved: {plan.status.value}: {plan.message}", file=sys.stderr)
     elif plan.metrics and plan.certificate:
-        clearance = plan.certificate.min_clearance_m
         closest = plan.certificate.closest
-        where = f", least clearance {1000 * clearance:.1f} mm" if clearance is not None else ""
+        words = plan.certificate.clearance_words
+        where = f", {words}" if words else ""
         where += f" ({closest.link} to {closest.obstacle})" if closest else ""
         path = f"path {plan.metrics.path_length_rad:.2f} rad (straight line {plan.metrics.straight_line_rad:.2f})"
         print(

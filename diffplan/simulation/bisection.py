@@ -34,6 +34,10 @@ Measure: TypeAlias = Callable[[float, np.ndarray, float], Float]
 """(place, pairs, sight) -> their clearances [m], infinite beyond sight; a place is a fractional sample index."""
 
 
+Look: TypeAlias = tuple[float, np.ndarray, Float]
+"""A place, pairs, and their clearances there [m], those beyond sight as the sight."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Touch:
     """A pair in contact at a place of the path, or, with `clearance_m` above `TOUCH`, one that could not be decided."""
@@ -45,10 +49,14 @@ class Touch:
 
 @dataclass(kw_only=True)
 class Sweep:
-    """What was found: the first touch if there is one, and every measurement's place and least clearance by pair."""
+    """What was found: the first touch if there is one, and every measurement's place and least clearance by pair.
+
+    `looks` are the measurements one by one.
+    """
 
     touch: Touch | None = None
     places: list[float] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     least: Float
     least_place: Float
 
@@ -120,7 +128,9 @@ class _Run:
         undecided = len(sweep.places) > _MAX_MEASUREMENTS
         if sweep.touch is None and (clearance[worst] <= TOUCH or undecided):
             sweep.touch = Touch(pair=int(pairs[worst]), place=place, clearance_m=float(clearance[worst]))
-        return np.minimum(clearance, sight)
+        seen = np.minimum(clearance, sight)
+        sweep.looks.append((place, pairs, seen))
+        return seen
 
     def first_look(self) -> list[_Interval]:
         """Measure all pairs at places about 0.2 m of travel apart; returns the intervals between them."""

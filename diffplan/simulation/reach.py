@@ -8,12 +8,13 @@ import numpy as np
 
 from diffplan.errors import InputError
 from diffplan.robot import Robot
-from diffplan.scene import LARGEST, PLANE_REACH, SMALLEST, Obstacle, Plane, Scene, Urdf
+from diffplan.scene import LARGEST, PLANE_REACH, SMALLEST, Mesh, Obstacle, Plane, Scene, Urdf
 from diffplan.simulation.motion_bound import Cover
-from diffplan.urdf import load_urdf
+from diffplan.urdf import CollisionShape, load_urdf
 
 _BEYOND_SIGHT = 1000.0
 """Nothing whose origin is farther off than this can come within sight of an arm [m]: obstacles are smaller."""
+_ROUNDED = {"box": 7.6e-4, "cylinder": 4.5e-4, "sphere": 0.0, "capsule": 0.0, "plane": 0.0, "mesh": -9e-4}
 
 
 def judged(scene: Scene, robot: Robot, shapes: Cover) -> Scene:
@@ -44,6 +45,21 @@ def _judged(obstacle: Obstacle, scene: Scene) -> Obstacle:
         return obstacle
     x, y, z = (base + away * (_BEYOND_SIGHT / distance)).tolist()
     return replace(obstacle, pose=replace(obstacle.pose, xyz=(x, y, z)))
+
+
+def rounded_edges(body: Obstacle | tuple[CollisionShape, ...]) -> float:
+    """Return how much farther off than it is PyBullet may see a body, at its edges [m]; negative if never.
+
+    Boxes and cylinders keep their size and get edges of a radius of 1 mm, so that a corner of a box loses
+    (sqrt(3) - 1) mm and the edge of a cylinder (sqrt(2) - 1) mm; hulls grow by 1 mm and lose less of their corners.
+    """
+    if isinstance(body, Urdf):
+        body = tuple(shape for shapes in load_urdf(body.file).collisions.values() for shape in shapes)
+    if isinstance(body, tuple):
+        return max((_ROUNDED[shape.kind] for shape in body), default=0.0)
+    if isinstance(body, Mesh):
+        return _ROUNDED["mesh"] if body.convex else 0.0
+    return _ROUNDED[type(body).__name__.lower()]
 
 
 def arm_reach(robot: Robot, shapes: Cover) -> float:

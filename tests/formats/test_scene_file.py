@@ -12,7 +12,7 @@ from diffplan.formats.obstacles import read_pose
 from diffplan.formats.scene_file import load_scene
 from diffplan.formats.strict_yaml import parse_yaml
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, PoseGoal, Query, Scene, Sphere, Urdf
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, PoseGoal, Query, Scene, Sphere, Urdf
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
 DOOR = Path(__file__).parent.parent / "data" / "bad" / "door.urdf"
@@ -129,3 +129,63 @@ def test_a_scene_says_where_the_fingers_stand_and_its_plans_and_checks_have_them
     file.write_text(text.replace("finger_joint1", "finger_jiont1") + "  default: {start: home, goal: left}\n")
     with pytest.raises(InputError, match=r"scene.yaml:4: hold.panda_finger_jiont1: unknown key \(did you mean"):
         Scene.load(file)
+
+
+PLANES = """format: diffplan/scene@1
+name: floors
+obstacles:
+  - {name: floor, type: floor}
+  - {name: raised, type: floor, pose: {xyz: [0, 0, -0.2]}}
+  - {name: wall, type: plane, pose: {xyz: [0, 1, 0], rpy_deg: [90, 0, 0]}}
+"""
+
+
+def test_floors_and_planes_are_read_and_written(tmp_path: Path) -> None:
+    (tmp_path / "floors.yaml").write_text(PLANES)
+    scene = Scene.load(tmp_path / "floors.yaml")
+    floor, raised, wall = scene.obstacles
+    assert floor == Plane(name="floor", pose=Pose())
+    assert raised == Plane(name="raised", pose=Pose(xyz=(0.0, 0.0, -0.2)))
+    assert isinstance(wall, Plane)
+    np.testing.assert_allclose(wall.pose.matrix[:3, 2], (0, -1, 0), atol=1e-12)
+    scene.save(tmp_path / "again.yaml")
+    for one, other in zip(scene.obstacles, Scene.load(tmp_path / "again.yaml").obstacles, strict=True):
+        assert (type(one), one.name) == (type(other), other.name)
+        np.testing.assert_allclose(one.pose.matrix, other.pose.matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "message"),
+    [
+        ("{name: wall, type: plane}", r":4: obstacles\[0\]: key 'pose' is missing"),
+        ("{name: floor, type: floor, size: [1, 1, 1]}", r":4: obstacles\[0\].size: unknown key"),
+        (
+            "{name: b, type: box, size: [1, 1.0e+154, 1], pose: {xyz: [0, 0, 0]}}",
+            r":4: obstacles\[0\].size: too large for distances to hold .*allowed: 0.00001 to 300 \[m\]",
+        ),
+        (
+            "{name: b, type: cylinder, radius: 1.0e+77, height: 1, pose: {xyz: [0, 0, 0]}}",
+            r":4: obstacles\[0\].radius: too large",
+        ),
+        (
+            "{name: b, type: sphere, radius: 1.0e-9, pose: {xyz: [0, 0, 0]}}",
+            r":4: obstacles\[0\].radius: too small",
+        ),
+        (
+            "{name: b, type: sphere, radius: 1, pose: {xyz: [0, 2000000, 0]}}",
+            r":4: obstacles\[0\].pose: too far away",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_size_or_a_plane_is_said_with_its_line(
+    tmp_path: Path, obstacle: str, message: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(f"format: diffplan/scene@1\nname: a\nobstacles:\n  - {obstacle}\n")
+    with pytest.raises(InputError, match=message):
+        Scene.load(tmp_path / "a.yaml")
+
+
+def test_a_base_beyond_a_thousand_kilometres_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("format: diffplan/scene@1\nname: a\nrobot_base: {xyz: [0, 0, 3.0e+6]}\n")
+    with pytest.raises(InputError, match=r":3: robot_base: too far away for distances to hold"):
+        Scene.load(tmp_path / "a.yaml")

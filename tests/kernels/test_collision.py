@@ -8,7 +8,7 @@ from diffplan import sdf
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Scene, Sphere
+from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, Scene, Sphere
 
 TURNED = Pose.from_rpy((0.45, 0.1, 0.35), (0.4, -0.7, 1.1))
 
@@ -32,6 +32,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
             Cylinder(name="post", radius=0.06, height=0.5, pose=Pose.from_rpy((0.3, 0.4, 0.4), (0.3, 0.2, 0.0))),
             Capsule(name="pipe", radius=0.05, height=0.4, pose=Pose.from_rpy((0.0, 0.0, 0.95), (1.2, 0.2, 0.0))),
             Mesh(name="mesh", file=file, pose=Pose(xyz=(-0.4, 0.2, 0.6))),
+            Plane(name="wall", pose=Pose.from_rpy((-0.5, 30.0, 2.0), (0.2, 1.4, 0.0))),
         ),
     )
 
@@ -110,3 +111,14 @@ def test_moving_everything_with_the_base_changes_nothing(model: CollisionModel, 
     q = configurations(model, 100, seed=5)[None]
     ours, theirs = (model.evaluate(Obstacles.pack([s]), q) for s in (scene, moved))
     np.testing.assert_allclose(ours.cost, theirs.cost, atol=1e-9)
+
+
+def test_a_plane_is_as_far_as_the_lowest_sphere_above_it(model: CollisionModel) -> None:
+    robot, floor = model.robot, Plane(name="floor", pose=Pose.from_rpy((900.0, -700.0, -0.3), (0.0, 0.0, 0.4)))
+    q = configurations(model, 100)
+    world = Obstacles.pack([Scene(obstacles=(floor,))])
+    clearance = model.evaluate(world, q[None], activation=3.0, gradient=False).clearance[0]
+    centres = sdf.sphere_centres(robot, torch.as_tensor(q)).numpy()
+    moving = [robot.chain.placement[robot.spheres.links[link]][0] > 0 for link in robot.spheres.link]
+    lowest = (centres[:, :, 2] - robot.spheres.radius)[:, moving].min(axis=1) + 0.3
+    np.testing.assert_allclose(clearance, lowest, atol=1e-9)

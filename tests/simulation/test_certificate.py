@@ -66,6 +66,50 @@ def test_certified_paths_have_no_contact_and_refused_ones_have_one(panda, timed)
             assert least < 0.003
 
 
+def test_clearance_along_a_path_is_never_below_the_proven_bound_nor_far_below_the_measured_one(panda, timed):
+    rng = np.random.default_rng(21)
+    certified = 0
+    while certified < 8:
+        start = rng.uniform(panda.lower, panda.upper)
+        trajectory = timed(np.array([start, np.clip(start + rng.normal(0, 0.3, 7), panda.lower, panda.upper)]), 2.5)
+        with Certifier(panda, _random_scene(rng)) as certifier:
+            certificate = certifier.certify(trajectory, start=start, goals=trajectory.position[-1:])
+            if not certificate.valid:
+                continue
+            certified += 1
+            checks = [certifier.check(q) for q in np.linspace(*trajectory.position[[0, -1]], 300)]
+        for least, bound, measured in (
+            (min(c.clearance_m for c in checks), certificate.min_clearance_bound_m, certificate.min_clearance_m),
+            (
+                min(c.self_clearance_m for c in checks),
+                certificate.min_self_clearance_bound_m,
+                certificate.min_self_clearance_m,
+            ),
+        ):
+            if np.isfinite(least):
+                assert 0 < bound <= min(least, measured) + 1e-9
+                assert measured <= least + 0.003
+
+
+def test_a_path_that_is_not_free_has_no_proven_clearance(panda, timed):
+    home = panda.configuration("home")
+    trajectory = timed(np.array([home, home + 0.2]), 1.5)
+    tip = panda.link_pose((home + 0.1)[None], "panda_hand")[0, :3, 3]
+    certificate = _certify(
+        panda, Scene(obstacles=(Sphere(name="ball", radius=0.05, pose=Pose(xyz=tuple(tip))),)), trajectory
+    )
+    assert not certificate.valid
+    assert certificate.min_clearance_bound_m is None
+    assert certificate.min_self_clearance_bound_m is None
+
+
+def test_a_path_far_from_everything_has_a_bound_too(panda, timed):
+    home = panda.configuration("home")
+    far = Box(name="far", size=(0.1, 0.1, 0.1), pose=Pose(xyz=(3.0, 0.0, 0.5)))
+    certificate = _certify(panda, Scene(obstacles=(far,)), timed(np.array([home, home + 0.2]), 1.5))
+    assert 1.5 < certificate.min_clearance_bound_m <= certificate.min_clearance_m
+
+
 def test_a_thin_plate_between_two_samples_is_found(panda):
     reach = panda.configuration("home")
     path = np.array([reach, reach]) + np.array([[-1.0], [1.0]]) * np.eye(7)[0]
@@ -73,7 +117,7 @@ def test_a_thin_plate_between_two_samples_is_found(panda):
     plate = Box(name="plate", size=(0.2, 0.002, 0.3), pose=Pose(xyz=tuple(tip)))
     with Certifier(panda, Scene(obstacles=(plate,))) as certifier:
         assert all(certifier.check(q).free for q in path)
-        touch = certifier._sweep(path).touch
+        touch = certifier._sweep(path)[0].touch
         assert touch is not None
         assert 0.2 < touch.place < 0.8
 

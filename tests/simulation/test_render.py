@@ -9,7 +9,7 @@ from PIL import Image
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.problem import Contact, Plan, Status
-from diffplan.scene import Box, Scene, Sphere
+from diffplan.scene import Box, Plane, Scene, Sphere
 from diffplan.simulation import render as rendering
 from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.failure import contact_point, failure, motion_contact
@@ -189,3 +189,15 @@ def test_the_camera_stands_where_a_screen_does_not_hide_the_goal(panda, timed, p
             eye = np.linalg.inv(np.reshape(camera.view, (4, 4)).T)[:3, 3]
             hit = bullet.rayTest(eye.tolist(), tip.tolist(), physicsClientId=client)[0]
         assert hit[0] < 0
+
+
+def test_a_floor_is_seen_only_where_there_is_one(plan, tmp_path):
+    def grey(scene):
+        """How many pixels have the colour of a floor in the light or in a shadow."""
+        pixels = _strip(replace(plan, scene=scene), tmp_path / "strip.png")
+        low, high = pixels.min(axis=2), pixels.max(axis=2)
+        return int(((high - low < 12) & (low > 120) & (high < 250)).sum())
+
+    wall = plan.scene.obstacles[1]
+    without = grey(Scene(obstacles=(wall,)))
+    assert grey(Scene(obstacles=(wall, Plane(name="floor")))) > without + 5000

@@ -1,0 +1,57 @@
+"""Refinement of the least clearance: on made-up clearances whose least is known."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffplan.simulation import least
+from diffplan.simulation.bisection import bisect
+from diffplan.simulation.least import refine
+
+LENGTH = 10
+SPEED = 0.1  # m of travel between two samples
+
+
+def _dips(depths, at):
+    """Return clearances of pairs that fall as fast as pairs move towards `depths` at the places `at`."""
+
+    def measure(place, pairs, sight):
+        clearance = np.array([min(0.4, d + SPEED * abs(place - a)) for d, a in zip(depths, at, strict=True)])[pairs]
+        return np.where(clearance < sight, clearance, np.inf)
+
+    return measure
+
+
+def _run(measure, pairs, group):
+    travel = SPEED * np.arange(LENGTH + 1.0)[:, None] * np.ones(pairs)
+    sweep = bisect(travel, measure)
+    assert sweep.free
+    return sweep, refine(sweep, sweep.looks, travel, measure, np.asarray(group))
+
+
+dips = st.lists(st.tuples(st.floats(0.001, 0.2), st.floats(0, LENGTH)), min_size=2, max_size=5)
+
+
+@given(dips)
+def test_the_bound_is_never_above_the_truth_and_the_measured_one_never_below(dips):
+    depths, at = zip(*dips, strict=True)
+    group = [i % 2 for i in range(len(dips))]
+    sweep, bounds = _run(_dips(depths, at), len(dips), group)
+    for g in (0, 1):
+        own = [i for i in range(len(dips)) if group[i] == g]
+        true = min(depths[i] for i in own)
+        assert 0 < bounds[g] <= true + 1e-9
+        assert sweep.least[own].min() >= true - 1e-9
+
+
+def test_with_looks_enough_bound_and_measured_least_agree_within_a_millimetre(monkeypatch):
+    monkeypatch.setattr(least, "MOST_LOOKS", 200)
+    sweep, (near, _) = _run(_dips((0.0347, 0.05), (3.3333, 7.1)), 2, [0, 1])
+    assert near <= 0.0347 + 1e-9
+    assert sweep.least[0] - near <= 0.001
+
+
+def test_a_group_without_pairs_has_no_bound():
+    _, bounds = _run(_dips((0.1,), (4.0,)), 1, [1])
+    assert bounds[0] == np.inf
+    assert bounds[1] <= 0.1
