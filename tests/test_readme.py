@@ -6,10 +6,34 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_example_in_the_readme_runs_and_leaves_a_plan(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True)
+WORLD = """
+import pybullet, pybullet_data
+import diffplan as dp
+client = pybullet.connect(pybullet.DIRECT)
+pybullet.setAdditionalSearchPath(pybullet_data.getDataPath())
+arm = pybullet.loadURDF("franka_panda/panda.urdf", useFixedBase=True)
+panda = dp.Robot.load("panda")
+for joint, value in enumerate(panda.configuration("left")):
+    pybullet.resetJointState(arm, joint, value)
+"""
+
+
+def _examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+
+
+def test_the_first_example_runs_and_leaves_a_plan(tmp_path):
+    subprocess.run([sys.executable, "-c", _examples()[0]], cwd=tmp_path, check=True)
     assert (tmp_path / "plan.json").stat().st_size > 1000
+
+
+def test_the_example_of_a_pybullet_world_moves_the_arm_there_to_its_goal(tmp_path):
+    after = """
+assert plan.solved, plan.message
+away = abs(dp.robot_configuration(client, arm, robot) - panda.configuration("right")).max()
+assert away < 0.05, away
+"""
+    subprocess.run([sys.executable, "-c", WORLD + _examples()[1] + after], cwd=tmp_path, check=True)
 
 
 def test_what_the_readme_points_to_is_there():
