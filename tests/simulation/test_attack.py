@@ -1,0 +1,20 @@
+"""A small part of the attack on the certificate; scripts/attack_certificate.py alone is the whole of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "attack_certificate.py"
+
+
+def test_near_misses_and_near_hits_are_judged_as_exact_distances_say():
+    arguments = ["--configurations", "120", "--trajectories", "3", "--kinds", "box,mesh_convex,plane", "--seed", "7"]
+    run = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stdout + run.stderr
+    *_, every = run.stdout.splitlines()
+    cells = every.split()
+    kind, near, hits, *_ = cells
+    assert kind == "all"
+    assert int(near) >= 120
+    assert 20 < int(hits) < int(near) - 20
+    assert cells[7:9] == ["0", "0"], run.stdout + run.stderr
