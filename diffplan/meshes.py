@@ -21,6 +21,8 @@ LARGEST = 100.0
 """Largest mesh [m across]; up to there float32 in PyBullet is good for a hundredth of a millimetre."""
 MOST_VERTICES, MOST_TRIANGLES = 131_072, 174_762
 """What PyBullet takes of a hollow mesh (B3_MAX_NUM_VERTICES, B3_MAX_NUM_INDICES / 3)."""
+MOST_CORNERS = 50_000
+"""Corners of a convex hull; each distance in PyBullet looks at all of them several times."""
 _kept: Kept[list[trimesh.Trimesh]] = Kept(256 * 2**20)
 
 
@@ -71,6 +73,9 @@ def _hulls(content: MeshContent, scale: Scale) -> list[trimesh.Trimesh]:
             raise InputError("a part of the mesh is flat and has no convex hull", file=content.file) from error
         if flat:
             raise InputError("a part of the mesh is flat and has no convex hull", file=content.file)
+        if len(hull.vertices) > MOST_CORNERS:
+            allowed = f"up to {MOST_CORNERS} corners (a coarser mesh)"
+            raise InputError(f"a convex hull of {len(hull.vertices)} corners", file=content.file, allowed=allowed)
         hulls.append(hull)
     return hulls
 

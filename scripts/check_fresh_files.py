@@ -323,6 +323,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as name:
             root = Path(name).resolve()
             os.chdir(root)
+            (root / "private").mkdir()
+            tempfile.tempdir = str(root / "private")  # what the forks write goes with it
             lasting = Lasting()
             for case in range(arguments.cases):
                 kind, right, seen = run(case, arguments.seed, root, lasting)
@@ -331,6 +333,7 @@ def main() -> int:
                     wrong += 1
                     print(f"{title} {case}: {seen}", file=sys.stderr)
             os.chdir("/")
+            tempfile.tempdir = None
         print(f"{title}: {arguments.cases} cases, {sum(n for (_, right), n in counts.items() if not right)} wrong")
         for (kind, right), count in sorted(counts.items()):
             print(f"  {kind:<50} {count:>4}  {'equal' if right else 'DIFFERENT'}")

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from threading import get_ident
 
 _folders: dict[int, Path] = {}
 
@@ -22,7 +23,7 @@ def private_file(data: bytes, ending: str) -> Path:
     file = folder / f"{hashlib.sha256(data).hexdigest()}{ending}"
     if not (file.is_file() and file.stat().st_size == len(data)):
         folder.mkdir(mode=0o700, exist_ok=True)
-        unfinished = file.with_suffix(".part")
+        unfinished = file.with_suffix(f".{get_ident()}.part")
         unfinished.write_bytes(data)
         unfinished.replace(file)
     return file

@@ -23,7 +23,8 @@ from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Primitive, Scene, Sphere, Urdf
 from diffplan.simulation.bullet import bullet, silence
 from diffplan.simulation.frames import inertial_frame, joint_indices, link_frame, link_indices
-from diffplan.simulation.loaded import MARGIN, check_loaded, check_mesh, rounded_off
+from diffplan.simulation.hull_match import rounding
+from diffplan.simulation.loaded import MARGIN, check_loaded, check_mesh
 from diffplan.simulation.urdf_copy import mesh_file, urdf_copy
 from diffplan.urdf import UrdfModel, load_urdf, read_source
 
@@ -198,12 +199,11 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
 
 
 def load_hull(client: int, points: Float) -> int:
-    """Load a body that holds the convex hull of points [n, 3] (m): what PyBullet rounds off is added to its margin."""
+    """Load a body that holds the convex hull of points [n, 3] (m): its margin is larger by what PyBullet rounds off."""
     corners = points[ConvexHull(points).vertices]
     shape = bullet.createCollisionShape(bullet.GEOM_MESH, vertices=corners.tolist(), physicsClientId=client)
     body = bullet.createMultiBody(0, shape, physicsClientId=client)
-    margin = MARGIN + rounded_off(client, body, corners)
-    bullet.changeDynamics(body, -1, collisionMargin=margin, physicsClientId=client)
+    bullet.changeDynamics(body, -1, collisionMargin=MARGIN + rounding(corners), physicsClientId=client)
     return body
 
 

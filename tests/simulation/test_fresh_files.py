@@ -17,9 +17,11 @@ from diffplan.geometry import Pose
 from diffplan.kernels.collision import Obstacles
 from diffplan.robot import Robot
 from diffplan.scene import Mesh, Scene, Urdf
+from diffplan.simulation.bullet import bullet
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.private_files import private_file
 from diffplan.simulation.urdf_copy import urdf_copy
+from diffplan.simulation.world import Stage
 from diffplan.urdf import load_urdf
 
 FORMATS = ("obj", "stl", "ascii.stl", "ply", "off", "glb", "gltf", "dae")
@@ -71,13 +73,13 @@ def test_a_rewritten_mesh_is_judged_as_it_is_now_even_if_size_and_date_are_the_s
     first, before = clearance(panda, part), file.stat()
     write(file, cube(0.3))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert clearance(panda, part) == pytest.approx(first - 0.05, abs=1e-5)
+    assert clearance(panda, part) == pytest.approx(first - 0.05, abs=1e-4)
     file.unlink()
     (tmp_path / "elsewhere").mkdir()
     file.symlink_to(write(tmp_path / "elsewhere" / f"part.{kind}", cube(0.2)))
     if kind == "gltf":  # its numbers are looked for beside the link
         write(tmp_path / "part.gltf", cube(0.2))
-    assert clearance(panda, part) == pytest.approx(first, abs=1e-7)
+    assert clearance(panda, part) == pytest.approx(first, abs=1e-6)
 
 
 def test_all_formats_are_the_same_obstacle(panda, tmp_path):
@@ -95,9 +97,9 @@ def test_a_mesh_in_a_urdf_is_judged_as_it_is_now(panda, tmp_path, kind):
     part = Urdf(name="part", file=tmp_path / "part.urdf", pose=AHEAD)
     first = clearance(panda, part)
     write(file, cube(0.3))
-    assert clearance(panda, part) == pytest.approx(first - 0.05, abs=1e-5)
+    assert clearance(panda, part) == pytest.approx(first - 0.05, abs=1e-4)
     (tmp_path / "part.urdf").write_text(urdf(f'<mesh filename="{file.name}" scale="0.5 1 1"/>'))
-    assert clearance(panda, part) == pytest.approx(first + 0.025, abs=1e-5)
+    assert clearance(panda, part) == pytest.approx(first + 0.025, abs=1e-4)
 
 
 def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
@@ -137,7 +139,8 @@ def test_files_of_the_same_names_under_the_current_folder_are_not_read(panda, ow
         (decoys / folder / "part.urdf").write_text(urdf('<box size="0.001 0.001 0.001"/>'))
     for folder in (decoys, decoys / "data", decoys / "meshes"):
         monkeypatch.chdir(folder)
-        monkeypatch.setattr("diffplan.simulation.world.Stage._idle", [])
+        while Stage._idle:
+            bullet.disconnect(physicsClientId=Stage._idle.pop().client)
         assert [clearance(robot, obstacle) for robot in robots] == first
 
 
@@ -149,7 +152,7 @@ def test_two_meshes_of_one_name_in_two_folders_are_two_meshes(panda, tmp_path):
         (tmp_path / str(i) / "part.urdf").write_text(urdf('<mesh filename="part.obj"/>'))
         parts.append(Urdf(name=f"part{i}", file=tmp_path / str(i) / "part.urdf", pose=AHEAD))
     alone = [clearance(panda, part) for part in parts]
-    assert alone[0] == pytest.approx(alone[1] + 0.1, abs=1e-5)
+    assert alone[0] == pytest.approx(alone[1] + 0.1, abs=1e-4)
     with Certifier(panda, Scene(obstacles=tuple(parts))) as certifier:
         assert certifier.check(panda.configuration("home")).clearance_m == alone[1]
 
@@ -225,6 +228,12 @@ def test_a_convex_mesh_that_pybullet_rounds_too_much_is_refused_with_the_number(
         InputError, match=r"rounds the corners of this convex mesh, .* m across, by .* mm.*up to 0\.9 mm"
     ):
         clearance(panda, Mesh(name="rock", file=file, pose=Pose(xyz=(60.0, 0.0, 0.0)), convex=True))
+
+
+def test_a_fine_mesh_is_compared_in_little_memory_and_found_the_same(panda, tmp_path):
+    file = write(tmp_path / "ball.ply", trimesh.creation.icosphere(subdivisions=5, radius=0.2))
+    found = [clearance(panda, Mesh(name="ball", file=file, pose=AHEAD, convex=convex)) for convex in (True, False)]
+    assert found[0] == pytest.approx(found[1], abs=0.0015)
 
 
 def test_the_copy_for_pybullet_names_only_files_that_we_wrote(panda, tmp_path, monkeypatch):
