@@ -6,7 +6,6 @@ least zero, and zero where there is nothing to wish for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffplan import sdf
+from diffplan import arguments, sdf
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
@@ -37,18 +36,26 @@ class Cost:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.name.strip():
+        if isinstance(self.name, str) and not self.name.strip():
             raise InputError("a cost needs a name", key="name", value=self.name)
-        if not 0 <= self.weight < math.inf:
-            raise InputError("not a weight", key=f"{self.name}.weight", value=self.weight, allowed="finite and >= 0")
+        name = arguments.text(self.name, "Cost.name")
+        if not callable(self.function):
+            allowed = "a function of joint positions q [batch, points, dof] that returns costs [batch]"
+            raise InputError("not a function", key=f"{name}.function", value=self.function, allowed=allowed)
+        weight = arguments.real(self.weight, f"{name}.weight", allowed="finite and >= 0")
+        if weight < 0:
+            raise InputError("not a weight", key=f"{name}.weight", value=self.weight, allowed="finite and >= 0")
+        object.__setattr__(self, "weight", weight)
 
     def __call__(self, q: Tensor) -> Tensor:
         """Return the unweighted costs [batch] of curves q [batch, points, dof].
 
         Raises:
-            InputError: if the function returns another shape.
+            InputError: if the function returns another shape, or no tensor.
         """
         value = self.function(q)
+        if not isinstance(value, Tensor):
+            raise InputError("a cost must return a tensor", key=self.name, value=value, allowed="torch operations on q")
         if value.shape != q.shape[:1]:
             raise InputError(
                 "a cost must return one value a curve",

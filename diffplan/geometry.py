@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffplan import arguments
 from diffplan.errors import InputError
 
 Float = NDArray[np.float64]
+_UNIT_TOLERANCE = 1e-3
+LARGEST_ANGLE = 2 * math.pi + 1e-3
+"""Largest angle [rad] that is taken where a person writes radians: what is beyond was meant in degrees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +29,64 @@ class Pose:
     quat_xyzw: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not np.all(np.isfinite([*self.xyz, *self.quat_xyzw])):
-            raise InputError("a pose has a value that is not finite", value=(*self.xyz, *self.quat_xyzw))
-        norm = float(np.linalg.norm(self.quat_xyzw))
-        if abs(norm - 1.0) > 1e-3:
+        xyz, quat = arguments.vector(self.xyz, 3, "xyz", unit="m"), arguments.vector(self.quat_xyzw, 4, "quat_xyzw")
+        norm = math.hypot(*quat)
+        if abs(norm - 1.0) > _UNIT_TOLERANCE:
             allowed = "a norm of 1, within 0.001"
-            raise InputError(f"quaternion has norm {norm:.4f}", key="quat_xyzw", value=self.quat_xyzw, allowed=allowed)
+            raise InputError(f"quaternion has norm {norm:.4f}", key="quat_xyzw", value=quat, allowed=allowed)
+        object.__setattr__(self, "xyz", xyz)  # plain numbers, whatever they were given as
+        object.__setattr__(self, "quat_xyzw", quat)
+
+    @staticmethod
+    def of(value: object, key: str) -> Pose:
+        """Return a pose, or three numbers x, y, z [m] as the pose there without rotation.
+
+        Raises:
+            InputError: naming `key`, if the value is neither.
+        """
+        if isinstance(value, Pose):
+            return value
+        allowed = "a Pose, or x, y, z [m] alone"
+        found = arguments.items(value, key, allowed=allowed)
+        if len(found) != 3:
+            raise InputError("not a pose", key=key, value=arguments.plain(value), allowed=allowed)
+        x, y, z = arguments.vector(found, 3, key, unit="m")
+        return Pose(xyz=(x, y, z))
 
     @staticmethod
     def from_rpy(xyz: tuple[float, float, float], rpy: tuple[float, float, float]) -> Pose:
-        """Return the pose with fixed-axis roll, pitch, yaw [rad]: R = Rz(yaw) Ry(pitch) Rx(roll) (URDF's order)."""
-        return Pose.from_matrix(_translated(rotation_from_rpy(*rpy), xyz))
+        """Return the pose with fixed-axis roll, pitch, yaw [rad]: R = Rz(yaw) Ry(pitch) Rx(roll) (URDF's order).
+
+        Raises:
+            InputError: for an angle beyond 2 pi: it was meant in degrees.
+        """
+        angles = arguments.vector(rpy, 3, "rpy", unit="rad")
+        if max(map(abs, angles)) > LARGEST_ANGLE:
+            allowed = "radians up to 2 pi; degrees are numpy.radians(...)"
+            raise InputError("an angle beyond 2 pi", key="rpy", value=angles, allowed=allowed)
+        return Pose.turned(xyz, angles)
+
+    @staticmethod
+    def turned(xyz: tuple[float, ...], rpy: tuple[float, ...]) -> Pose:
+        """Return the pose of `from_rpy` for any angles [rad]."""
+        roll, pitch, yaw = rpy
+        x, y, z = arguments.vector(xyz, 3, "xyz", unit="m")
+        return _pose(rotation_from_rpy(roll, pitch, yaw), (x, y, z))
 
     @staticmethod
     def from_matrix(matrix: Float) -> Pose:
-        """Return the pose of a homogeneous matrix [4, 4]."""
-        x, y, z, w = quat_xyzw_from_rotation(matrix[:3, :3])
-        return Pose(xyz=(float(matrix[0, 3]), float(matrix[1, 3]), float(matrix[2, 3])), quat_xyzw=(x, y, z, w))
+        """Return the pose of a homogeneous matrix [4, 4].
+
+        Raises:
+            InputError: if it is none: another shape, not finite, scaled, sheared or mirrored.
+        """
+        allowed = "a homogeneous matrix [4, 4] with a rotation"
+        m = arguments.array(matrix, "matrix", 4, allowed=allowed)
+        size = float(np.abs(m[:3, :3]).max()) if m.shape == (4, 4) else np.inf
+        off = np.abs(m[:3, :3] @ m[:3, :3].T - np.eye(3)).max() if size < 2 else np.inf
+        if off > _UNIT_TOLERANCE or np.linalg.det(m[:3, :3]) < 0 or np.abs(m[3] - (0, 0, 0, 1)).max() > 1e-6:
+            raise InputError("no rigid transform", key="matrix", value=m.tolist(), allowed=allowed)
+        return _pose(m[:3, :3], m[:3, 3])
 
     @property
     def matrix(self) -> Float:
@@ -48,10 +95,17 @@ class Pose:
 
     def inverse(self) -> Pose:
         """Return the pose that undoes this one."""
-        return Pose.from_matrix(np.linalg.inv(self.matrix).astype(np.float64))
+        inverse = np.linalg.inv(self.matrix).astype(np.float64)
+        return _pose(inverse[:3, :3], inverse[:3, 3])
 
     def __matmul__(self, other: Pose) -> Pose:
-        return Pose.from_matrix(self.matrix @ other.matrix)
+        product = self.matrix @ other.matrix
+        return _pose(product[:3, :3], product[:3, 3])
+
+
+def _pose(rotation: Float, xyz: Sequence[float] | Float) -> Pose:
+    x, y, z = xyz
+    return Pose(xyz=(float(x), float(y), float(z)), quat_xyzw=quat_xyzw_from_rotation(rotation))
 
 
 def _translated(rotation: Float, xyz: tuple[float, float, float]) -> Float:

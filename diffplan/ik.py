@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.robot import Robot
@@ -21,11 +22,12 @@ ROTATION_TOLERANCE = 1e-4
 _DISTINCT = 0.05
 _STEPS = 40
 _LONGEST_STEP = 0.5
+_MOST_SEEDS = 100_000
 
 
 def inverse_kinematics(
     robot: Robot,
-    goal: PoseGoal,
+    goal: PoseGoal | Pose,
     robot_base: Pose,
     *,
     seeds: int = 64,
@@ -36,7 +38,7 @@ def inverse_kinematics(
 
     Args:
         robot: the arm.
-        goal: the link and the pose that its frame shall meet, in the world frame.
+        goal: the link and the pose that its frame shall meet, in the world frame; a `Pose` is that of the end link.
         robot_base: pose of the robot's base link in the world frame.
         seeds: how many starts are tried, drawn uniformly within the limits.
         rng: source of the starts.
@@ -46,9 +48,14 @@ def inverse_kinematics(
         Solutions within 1e-5 m and 1e-4 rad of the pose, no two closer than 0.05 rad; empty [0, dof] if none was found.
 
     Raises:
-        InputError: if the robot has no such link.
+        InputError: if the robot has no such link, or an argument is of another kind.
     """
-    link = goal.link
+    arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
+    goal = PoseGoal(pose=goal) if isinstance(goal, Pose) else goal
+    goal = arguments.instance(goal, PoseGoal, "goal", allowed="a PoseGoal, or a Pose for the robot's end link")
+    robot_base, seeds = Pose.of(robot_base, "robot_base"), arguments.whole(seeds, "seeds", 1, _MOST_SEEDS)
+    arguments.instance(rng, np.random.Generator, "rng", allowed="numpy.random.default_rng(SEED)")
+    link = goal.link or robot.end_link
     if link not in robot.chain.placement:
         raise InputError(
             f"{robot.name} has no link {link!r}{did_you_mean(link, robot.chain.placement)}",
@@ -57,6 +64,11 @@ def inverse_kinematics(
     T_base_goal = np.linalg.inv(robot_base.matrix) @ goal.pose.matrix
     q = rng.uniform(robot.lower, robot.upper, (seeds, robot.dof))
     if near is not None:
+        near = arguments.array(near, "near", robot.dof)
+        if near.ndim != 1:
+            raise InputError(
+                "not a configuration", key="near", value=near.tolist(), allowed=f"{robot.dof} joint values"
+            )
         q[0] = np.clip(near, robot.lower, robot.upper)
     q = _descend(robot, link, T_base_goal, q)
     error, _ = _error_and_jacobian(robot, link, T_base_goal, q)

@@ -13,6 +13,7 @@ from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.kept import Kept
 from diffplan.mesh_formats import READERS, gltf_buffers
+from diffplan.reading import is_file, read_bytes
 
 MOST_BYTES = 256 * 2**20
 """Largest mesh file that is read [bytes]."""
@@ -65,33 +66,22 @@ def read_mesh(file: str | Path) -> MeshContent:
 def _read_bytes(path: Path) -> tuple[str, bytes, dict[str, bytes]]:
     """Return key and bytes of a mesh file, and the bytes of the files that it names."""
     kind = path.suffix.lower().lstrip(".")
-    if not path.is_file():
+    if not is_file(path):
         raise InputError("mesh file not found", file=path)
     if kind not in READERS:
         raise InputError("mesh format not supported", file=path, value=path.suffix, allowed=READERS)
-    data = _bytes_of(path)
+    data = read_bytes(path, MOST_BYTES)
     beside: dict[str, bytes] = {}
     if kind in ("glb", "gltf"):
         try:
             names = gltf_buffers(data)
         except Exception as error:
             raise _unreadable(path, error) from error
-        beside = {name: _bytes_of(path.parent / name) for name in names}
+        beside = {name: read_bytes(path.parent / name, MOST_BYTES) for name in names}
     digest = hashlib.sha256(kind.encode())
     for part in (data, *(part for name in sorted(beside) for part in (name.encode(), beside[name]))):
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest(), data, beside
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    if len(data) > MOST_BYTES:
-        raise InputError("the mesh file is too large", file=path, allowed=f"up to {MOST_BYTES} bytes")
-    return data
 
 
 def _parse(path: Path, data: bytes, beside: Mapping[str, bytes]) -> tuple[Float, tuple[np.ndarray, ...]]:

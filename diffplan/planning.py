@@ -10,15 +10,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.formats.fingerprint import fingerprint
-from diffplan.geometry import Float
+from diffplan.geometry import Float, Pose
 from diffplan.kernels.obstacles import Obstacles
 from diffplan.planners import make_planner
 from diffplan.planners.base import Options, Planner
@@ -36,17 +38,21 @@ _IK_SEEDS = 96
 _MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
 _LIMIT_TOLERANCE = 1e-9  # [rad or m], that of retiming: more would let a start pass that no trajectory may have
 
+_LONGEST_TIMEOUT = 1e6  # [s]
+_MOST_ALTERNATIVES = 1000
+
 if TYPE_CHECKING:
     from diffplan.costs import Cost
     from diffplan.formats.plan_file import PlanFile
 
 EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
-GoalLike: TypeAlias = "str | PoseGoal | Sequence[float] | Sequence[Sequence[float]] | Float"
+OneGoal: TypeAlias = "str | PoseGoal | Pose | Sequence[float] | Float"
+GoalLike: TypeAlias = "OneGoal | Sequence[OneGoal]"
 
 
 def plan(
-    robot: Robot | str,
-    scene: Scene,
+    robot: Robot | str | Path,
+    scene: Scene | str | Path,
     start: str | Sequence[float] | Float,
     goal: GoalLike,
     *,
@@ -55,17 +61,19 @@ def plan(
     timeout: float = 10.0,
     fallback: bool = True,
     options: Options | None = None,
-    costs: Sequence[Cost] = (),
+    costs: Sequence[Cost] | Cost = (),
     warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
 ) -> Plan:
     """Plan a motion and certify it.
 
     Args:
-        robot: a robot or the name of a shipped one.
-        scene: the obstacles; where it says how the robot's fingers stand (`scene.hold`), the plan's robot has them so.
+        robot: a robot, the name of a shipped one, or the path of a robot file.
+        scene: the obstacles, or the name of a shipped scene or the path of a scene file; where it says how the robot's
+            fingers stand (`scene.hold`), the plan's robot has them so.
         start: joint positions [dof] (rad or m) or the name of a configuration.
-        goal: the same, or several joint positions [k, dof] of which any will do, or a `PoseGoal`.
+        goal: the same, or a `PoseGoal`, or a `Pose` for the robot's end link; or a list of such goals, of which any
+            will do, as any row of joint positions [k, dof].
         planner: a name in `PLANNERS`.
         seed: one seed, one answer (while the time limit is not reached).
         timeout: limit on planning [s]; certification of a last candidate may run over it.
@@ -85,16 +93,20 @@ def plan(
             that makes no sense.
     """
     begin = perf_counter()
-    _check_numbers(seed, timeout)
-    robot = robot_in(Robot.load(robot) if isinstance(robot, str) else robot, scene)
+    seed, timeout, alternatives = _numbers(seed, timeout, alternatives)
+    scene = _scene(scene)
+    robot = robot_in(_robot(robot), scene)
     q_start = configuration(robot, start, "start")
     reaching = perf_counter()
     goals = goal_configurations(robot, scene, goal, q_start, seed)
     reaching = perf_counter() - reaching
     if len(goals) == 0:
         make_planner(planner, options)  # a misspelt one is refused whatever the goal
-        return _unsolved(robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, _unreached(goal))
-    problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=tuple(costs))
+        return _unsolved(
+            robot, scene, q_start, goals, Status.GOAL_UNREACHABLE, planner, seed, begin, _unreached(robot, goal)
+        )
+    wishes = _wishes(costs)
+    problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=wishes)
     answer = solve(
         problem,
         planner=planner,
@@ -129,7 +141,10 @@ def solve(
             sense.
     """
     times = _Times()
-    _check_numbers(seed, timeout, alternatives)
+    seed, timeout, alternatives = _numbers(seed, timeout, alternatives)
+    fallback = arguments.flag(fallback, "fallback")
+    allowed = "a Problem; `plan` takes robot, scene, start, goal"
+    problem = arguments.instance(problem, Problem, "problem", allowed=allowed)
     previous = _previous(warm_start, problem.robot, planner)
     with ExitStack() as opened:
         with working("getting ready to plan"):
@@ -241,10 +256,12 @@ def _previous(warm_start: EarlierPlan | None, robot: Robot, planner: str) -> Tra
         return None
     if planner != "diffusion":
         raise InputError("this planner cannot start from a plan", key="warm_start", value=planner, allowed="diffusion")
-    if isinstance(warm_start, (str, Path)):
-        from diffplan.formats.plan_file import load_plan
+    from diffplan.formats.plan_file import PlanFile, load_plan
 
-        warm_start = load_plan(warm_start)
+    if isinstance(warm_start, str | Path):
+        warm_start = load_plan(arguments.path(warm_start, "warm_start"))
+    if not isinstance(warm_start, Plan | PlanFile):
+        raise InputError("not a plan", key="warm_start", value=warm_start, allowed="a Plan, or the path of a plan file")
     names = warm_start.robot.joint_names if isinstance(warm_start, Plan) else warm_start.joint_names
     if names != robot.joint_names:
         allowed = f"plans for {', '.join(robot.joint_names)}"
@@ -255,16 +272,42 @@ def _previous(warm_start: EarlierPlan | None, robot: Robot, planner: str) -> Tra
     return warm_start.trajectory
 
 
-def _check_numbers(seed: int, timeout: float, alternatives: int = 0) -> None:
-    if not 0 <= seed < 2**63:
-        raise InputError("not a seed", key="seed", value=seed, allowed="whole numbers from 0 to 2^63 - 1")
-    if not timeout > 0:
-        raise InputError("not a time limit", key="timeout", value=timeout, allowed="> 0 [s]")
-    if alternatives < 0:
-        raise InputError("not a number of ways", key="alternatives", value=alternatives, allowed=">= 0")
+def _robot(value: object) -> Robot:
+    if isinstance(value, Robot):
+        return value
+    return Robot.load(str(arguments.path(value, "robot", allowed="a Robot, or the name or path of one")))
 
 
-def configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) -> Float:
+def _scene(value: object) -> Scene:
+    if isinstance(value, Scene):
+        return value
+    return Scene.load(arguments.path(value, "scene", allowed="a Scene, or the name or path of one"))
+
+
+def _wishes(value: object) -> tuple[Cost, ...]:
+    """Return the user's costs as a tuple; one alone may come without a list."""
+    from diffplan.costs import Cost
+
+    allowed = "a list of diffplan.Cost (avoid, prefer and upright make some)"
+    found = (
+        [value]
+        if isinstance(value, Cost)
+        else arguments.items(() if value is None else value, "costs", allowed=allowed)
+    )
+    return tuple(arguments.instance(cost, Cost, f"costs[{i}]", allowed=allowed) for i, cost in enumerate(found))
+
+
+def _numbers(seed: object, timeout: object, alternatives: object) -> tuple[int, float, int]:
+    return (
+        arguments.whole(seed, "seed", 0, 2**63 - 1, what="seed", allowed="whole numbers from 0 to 2^63 - 1"),
+        arguments.positive(
+            timeout, "timeout", what="time limit", highest=_LONGEST_TIMEOUT, allowed=f"0 < s <= {_LONGEST_TIMEOUT:g}"
+        ),
+        arguments.whole(alternatives, "alternatives", 0, _MOST_ALTERNATIVES),
+    )
+
+
+def configuration(robot: Robot, value: object, key: str) -> Float:
     """Return joint positions [dof] given as such or as the name of a configuration.
 
     Raises:
@@ -272,45 +315,54 @@ def configuration(robot: Robot, value: str | Sequence[float] | Float, key: str) 
     """
     if isinstance(value, str):
         return robot.configuration(value)
+    allowed = f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}"
     try:
-        q = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        q = np.zeros(0)
-    if q.shape != (robot.dof,) or not np.isfinite(q).all():
-        allowed = f"{robot.dof} finite numbers, or one of {', '.join(robot.configurations)}"
-        raise InputError("not a configuration", key=key, value=_shown(value), allowed=allowed)
-    return q
+        q = arguments.array(value, key, robot.dof)
+    except InputError as error:
+        raise InputError("not a configuration", key=key, value=error.value, allowed=allowed) from None
+    if q.ndim != 1:
+        raise InputError("not a configuration", key=key, value=q.tolist(), allowed=allowed)
+    return q.copy()
 
 
-def _shown(value: object) -> object:
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def goal_configurations(robot: Robot, scene: Scene, goal: GoalLike, start: Float, seed: int) -> Float:
+def goal_configurations(robot: Robot, scene: Scene, goal: object, start: Float, seed: int) -> Float:
     """Return the joint positions [k, dof] that a goal stands for; none if a pose is out of reach.
 
     Raises:
         InputError: if the goal makes no sense.
     """
-    if isinstance(goal, PoseGoal):
-        from diffplan.ik import inverse_kinematics
+    goals = _goals(robot, goal)
+    found: list[Float] = []
+    for i, one in enumerate(goals):
+        if isinstance(one, PoseGoal):
+            from diffplan.ik import inverse_kinematics
 
-        rng = np.random.default_rng(seed)
-        return inverse_kinematics(robot, goal, scene.robot_base, seeds=_IK_SEEDS, rng=rng, near=start)
-    try:
-        shape = np.shape(goal)
-    except ValueError:  # rows of different lengths
-        shape = ()
-    rows = goal if len(shape) == 2 and shape[0] > 0 else [goal]
-    return np.array([configuration(robot, row, "goal") for row in rows])  # pyright: ignore[reportArgumentType]
+            rng = np.random.default_rng(seed)
+            found.append(inverse_kinematics(robot, one, scene.robot_base, seeds=_IK_SEEDS, rng=rng, near=start))
+        else:
+            found.append(configuration(robot, one, "goal" if len(goals) == 1 else f"goal[{i}]")[None])
+    return np.concatenate(found)
 
 
-def _unreached(goal: GoalLike) -> str:
+def _goals(robot: Robot, goal: object) -> list[object]:
+    """Return the single goals, any of which will do; a pose is that of the robot's end link."""
+    allowed = f"{robot.dof} joint values, {', '.join(robot.configurations)}, a PoseGoal, a Pose, or a list of these"
+    if isinstance(goal, str | PoseGoal | Pose):
+        found: list[object] = [goal]
+    else:
+        items = arguments.items(goal, "goal", allowed=allowed)
+        several = bool(items) and not any(isinstance(arguments.plain(item), Real) for item in items)
+        found = items if several else [items]
+    return [PoseGoal(pose=one) if isinstance(one, Pose) else one for one in found]
+
+
+def _unreached(robot: Robot, goal: object) -> str:
     """Return in words what could not be reached."""
-    if not isinstance(goal, PoseGoal):
-        return ""
-    x, y, z = goal.pose.xyz
-    return f"no joint values within the limits bring {goal.link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
+    poses = [one for one in _goals(robot, goal) if isinstance(one, PoseGoal)]
+    if len(poses) > 1:
+        return f"no joint values within the limits bring the robot to any of the {len(poses)} poses"
+    link, (x, y, z) = poses[0].link or robot.end_link, poses[0].pose.xyz
+    return f"no joint values within the limits bring {link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
 
 
 def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray, Contact | None]:

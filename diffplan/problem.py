@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.robot import Robot
 from diffplan.scene import Scene
@@ -69,18 +70,25 @@ class Problem:
     alternatives: int = 0
 
     def __post_init__(self) -> None:
-        dof = self.robot.dof
-        if self.start.shape != (dof,):
-            raise ValueError(f"start has shape {self.start.shape}, expected ({dof},)")
-        if self.goals.ndim != 2 or self.goals.shape[1] != dof or len(self.goals) == 0:
-            raise ValueError(f"goals have shape {self.goals.shape}, expected (k, {dof}) with k >= 1")
-        for joint, value in robot_in(self.robot, self.scene).still_joints.items():
-            if value != self.robot.still_joints[joint]:
+        robot = arguments.instance(self.robot, Robot, "robot", allowed="a Robot")
+        scene = arguments.instance(self.scene, Scene, "scene", allowed="a Scene")
+        start = arguments.array(self.start, "start", robot.dof, allowed=f"{robot.dof} joint values")
+        goals = arguments.array(self.goals, "goals", robot.dof, allowed=f"rows of {robot.dof} joint values")
+        if start.ndim != 1 or goals.ndim != 2 or len(goals) == 0:
+            shape, allowed = f"{start.shape}, {goals.shape}", f"start [{robot.dof}], goals [k, {robot.dof}], k >= 1"
+            raise InputError("wrong shape", key="start, goals", value=shape, allowed=allowed)
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "goals", goals)
+        for joint, value in robot_in(robot, scene).still_joints.items():
+            if value != robot.still_joints[joint]:
                 raise InputError(
                     f"the scene says that {joint} is held at {value:.6g}: diffplan.problem.robot_in gives that robot",
                     key=joint,
-                    value=self.robot.still_joints[joint],
+                    value=robot.still_joints[joint],
                 )
+        for i, cost in enumerate(arguments.items(self.costs, "costs", allowed="a tuple of Cost")):
+            if not (callable(cost) and isinstance(getattr(cost, "name", None), str)):
+                raise InputError("not a cost", key=f"costs[{i}]", value=cost, allowed="diffplan.Cost")
         names = [cost.name for cost in self.costs]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -314,7 +322,7 @@ class Plan:
         """
         from diffplan.formats.plan_file import save_plan
 
-        save_plan(self, path)
+        save_plan(self, arguments.path(path, "path"))
 
     @staticmethod
     def load(path: str | Path, *, robot: Robot | None = None) -> Plan:
@@ -333,7 +341,9 @@ class Plan:
         """
         from diffplan.formats.stored_plan import read_plan
 
-        return read_plan(path, robot=robot)
+        if robot is not None:
+            arguments.instance(robot, Robot, "robot", allowed="a Robot, or None")
+        return read_plan(arguments.path(path, "path"), robot=robot)
 
     def play(self, client: int, body: int) -> None:
         """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there.
@@ -344,6 +354,7 @@ class Plan:
         """
         from diffplan.simulation.execution import play
 
+        client, body = arguments.whole(client, "client", 0, None), arguments.whole(body, "body", 0, None)
         play(self, client=client, body=body)
 
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diffplan.errors import InputError, did_you_mean
+from diffplan import arguments
+from diffplan.errors import InputError, did_you_mean, shown
 from diffplan.geometry import Float
 from diffplan.urdf import Joint, UrdfModel
 from diffplan.words import count, one_line, some
 
 if TYPE_CHECKING:
     import torch
+
+_HAIR = 1e-9  # [rad or m] of rounding in a held joint's bounds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,22 +117,34 @@ class Robot:
         pairs = [(a, b) for i, a in enumerate(self.links) for b in self.links[i + 1 :]]
         return tuple(p for p in pairs if frozenset(p) not in self.touching)
 
-    def with_held(self, values: dict[str, float]) -> Robot:
+    def with_held(self, values: Mapping[str, float]) -> Robot:
         """Return a copy that holds these joints at these values (rad or m); joints that mimic them follow.
 
+        A value may lie beyond the URDF's limits by as much as the joint's whole range, no further: published problems
+        hold fingers at 0.065 m whose limit is 0.04 m.
+
         Raises:
-            InputError: if a joint is not one of `held_joints`, or is set against the one that it mimics.
+            InputError: if a joint is not one of `held_joints`, is set against the one that it mimics, or its value
+                is no number or too far beyond the limits.
         """
-        for joint in values:
+        held: dict[str, float] = {}
+        for joint, value in arguments.mapping(values, "held_joints", allowed="values by joint name").items():
             if joint not in self.held_joints:
                 raise InputError(
                     f"not a held joint of {self.name}{did_you_mean(joint, self.held_joints)}",
                     key=joint,
                     allowed=list(self.held_joints),
                 )
+            held[joint] = arguments.real(value, joint)
+            limits = self.model.joints[joint]
+            slack = limits.upper - limits.lower
+            if not limits.lower - slack - _HAIR <= held[joint] <= limits.upper + slack + _HAIR:
+                allowed = f"{limits.lower - slack:.6g} ... {limits.upper + slack:.6g}: its limits in the URDF, and its "
+                allowed += "whole range beyond them"
+                raise InputError("far beyond the joint's limits", key=joint, value=held[joint], allowed=allowed)
         leads = {name: value for name, value in self.held_joints.items() if self.model.joints[name].mimic is None}
-        self.model.joint_values({**leads, **values}, key="", limited=False)
-        return self.standing(values)
+        self.model.joint_values({**leads, **held}, key="", limited=False)
+        return self.standing(held)
 
     def standing(self, values: Mapping[str, float]) -> Robot:
         """Return a copy whose held joints stand at these values as they are: measured ones (rad or m).
@@ -154,24 +169,32 @@ class Robot:
         Raises:
             InputError: if there is none of that name; the message lists the names there are.
         """
-        if name not in self.configurations:
+        if not isinstance(name, str) or name not in self.configurations:
             raise InputError(
-                f"{self.name} has no configuration {name!r}{did_you_mean(name, self.configurations)}",
+                f"{self.name} has no configuration {shown(name)}{did_you_mean(name, self.configurations)}",
                 allowed=list(self.configurations),
             )
         return self.configurations[name].copy()
 
     def normalise(self, q: Float) -> Float:
-        """Map joint positions [..., dof] to x in [-1, 1] by the joint limits."""
-        return 2 * (q - self.lower) / (self.upper - self.lower) - 1
+        """Map joint positions [..., dof] to x in [-1, 1] by the joint limits.
+
+        Raises:
+            InputError: if q is no such array of finite numbers.
+        """
+        return 2 * (arguments.array(q, "q", self.dof) - self.lower) / (self.upper - self.lower) - 1
 
     def denormalise(self, x: Float) -> Float:
-        """Map x in [-1, 1] back to joint positions [..., dof]."""
-        return self.lower + (x + 1) * (self.upper - self.lower) / 2
+        """Map x in [-1, 1] back to joint positions [..., dof].
+
+        Raises:
+            InputError: if x is no such array of finite numbers.
+        """
+        return self.lower + (arguments.array(x, "x", self.dof) + 1) * (self.upper - self.lower) / 2
 
     def body_poses(self, q: Float) -> Float:
         """Return T_base_body [n, dof + 1, 4, 4] for configurations q [n, dof] (NumPy, float64)."""
-        q = np.atleast_2d(q)
+        q = np.atleast_2d(arguments.array(q, "q", self.dof))
         poses = np.empty((len(q), self.dof + 1, 4, 4))
         poses[:, 0] = np.eye(4)
         for k in range(self.dof):
@@ -184,9 +207,9 @@ class Robot:
         Raises:
             InputError: if the robot has no such link.
         """
-        if link not in self.chain.placement:
+        if not isinstance(link, str) or link not in self.chain.placement:
             raise InputError(
-                f"{self.name} has no link {link!r}{did_you_mean(link, self.chain.placement)}",
+                f"{self.name} has no link {shown(link)}{did_you_mean(link, self.chain.placement)}",
                 allowed=list(self.chain.placement),
             )
         body, T_body_link = self.chain.placement[link]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Pose
 from diffplan.words import count, html, one_line, some
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
     from diffplan.robot import Robot
 
 
-def _positive(name: str, **sizes: float) -> None:
-    for key, value in sizes.items():
-        if not (np.isfinite(value) and value > 0):
-            raise InputError("not a positive finite length", key=f"{name}.{key}", value=value, allowed="> 0 [m]")
+def _name(obstacle: Obstacle) -> str:
+    return arguments.text(obstacle.name, f"{type(obstacle).__name__}.name")
+
+
+def _settle(obstacle: Obstacle, **values: object) -> None:
+    """Set the fields of an obstacle to their checked values, with name and pose, which all have."""
+    name = _name(obstacle)
+    values |= {"name": name, "pose": Pose.of(obstacle.pose, f"{name}.pose")}
+    for key, value in values.items():
+        object.__setattr__(obstacle, key, value)
 
 
 def _measurable(name: str, pose: Pose, **sizes: float) -> None:
@@ -37,7 +44,6 @@ def _measurable(name: str, pose: Pose, **sizes: float) -> None:
     Raises:
         InputError: naming the size, or the pose.
     """
-    _positive(name, **sizes)
     for key, value in sizes.items():
         if not SMALLEST <= value <= LARGEST:
             problem = f"too {'large' if value > LARGEST else 'small'} for distances to hold"
@@ -63,6 +69,12 @@ class Box:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
+        name = _name(self)
+        sizes = arguments.items(self.size, f"{name}.size", allowed="three full edge lengths [m]")
+        if len(sizes) != 3:
+            problem, allowed = f"{len(sizes)} values instead of 3", "three full edge lengths [m]"
+            raise InputError(problem, key=f"{name}.size", value=arguments.plain(self.size), allowed=allowed)
+        _settle(self, size=tuple(arguments.positive(v, f"{name}.size[{i}]") for i, v in enumerate(sizes)))
         _measurable(self.name, self.pose, **{f"size[{i}]": v for i, v in enumerate(self.size)})
 
 
@@ -75,6 +87,8 @@ class Sphere:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
+        name = _name(self)
+        _settle(self, radius=arguments.positive(self.radius, f"{name}.radius"))
         _measurable(self.name, self.pose, radius=self.radius)
 
 
@@ -88,6 +102,9 @@ class Cylinder:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
+        name = _name(self)
+        radius, height = (arguments.positive(getattr(self, k), f"{name}.{k}") for k in ("radius", "height"))
+        _settle(self, radius=radius, height=height)
         _measurable(self.name, self.pose, radius=self.radius, height=self.height)
 
 
@@ -101,6 +118,9 @@ class Capsule:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
+        name = _name(self)
+        radius, height = (arguments.positive(getattr(self, k), f"{name}.{k}") for k in ("radius", "height"))
+        _settle(self, radius=radius, height=height)
         _measurable(self.name, self.pose, radius=self.radius, height=self.height)
 
 
@@ -118,7 +138,13 @@ class Mesh:
     convex: bool = False
 
     def __post_init__(self) -> None:
-        _positive(self.name, scale=self.scale)
+        name = _name(self)
+        _settle(
+            self,
+            file=arguments.path(self.file, f"{name}.file"),
+            scale=arguments.positive(self.scale, f"{name}.scale", what="number", allowed="> 0"),
+            convex=arguments.flag(self.convex, f"{name}.convex"),
+        )
         _near(self.name, self.pose)
 
 
@@ -133,7 +159,14 @@ class Urdf:
     joints: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _positive(self.name, scale=self.scale)
+        name = _name(self)
+        joints = arguments.mapping(self.joints, f"{name}.joints", allowed="joint values by joint name")
+        _settle(
+            self,
+            file=arguments.path(self.file, f"{name}.file"),
+            scale=arguments.positive(self.scale, f"{name}.scale", what="number", allowed="> 0"),
+            joints={joint: arguments.real(value, f"{name}.joints.{joint}") for joint, value in joints.items()},
+        )
         _near(self.name, self.pose)
 
 
@@ -149,6 +182,7 @@ class Plane:
     pose: Pose = field(default_factory=Pose)
 
     def __post_init__(self) -> None:
+        _settle(self)
         _near(self.name, self.pose)
 
     def near(self, point: Sequence[float]) -> Box:
@@ -165,10 +199,15 @@ Primitive: TypeAlias = Box | Sphere | Cylinder | Capsule
 
 @dataclass(frozen=True, kw_only=True)
 class PoseGoal:
-    """Bring `link` to `pose` (world frame)."""
+    """Bring `link` (None: the robot's end link) to `pose` (world frame)."""
 
-    link: str
+    link: str | None = None
     pose: Pose
+
+    def __post_init__(self) -> None:
+        if self.link is not None:
+            object.__setattr__(self, "link", arguments.text(self.link, "goal.link", allowed="the name of a link"))
+        object.__setattr__(self, "pose", Pose.of(self.pose, "goal.pose"))
 
 
 Goal: TypeAlias = tuple[float, ...] | str | PoseGoal
@@ -176,10 +215,44 @@ Goal: TypeAlias = tuple[float, ...] | str | PoseGoal
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A named start and goal: joint values, the name of a robot configuration, or (goal only) a tool pose."""
+    """A named start and goal: joint values, the name of a robot configuration, or (goal only) a tool pose.
+
+    A `Pose` as the goal stands for the `PoseGoal` of the robot's end link.
+    """
 
     start: tuple[float, ...] | str
     goal: Goal
+
+    def __post_init__(self) -> None:
+        goal = PoseGoal(pose=self.goal) if isinstance(self.goal, Pose) else self.goal
+        object.__setattr__(self, "start", _joints(self.start, "start"))
+        object.__setattr__(self, "goal", goal if isinstance(goal, PoseGoal) else _joints(goal, "goal"))
+
+
+_ROBOT = "None, or the name of a shipped robot or the path of a robot file"
+
+
+def _obstacles(value: object) -> tuple[Obstacle, ...]:
+    """Return obstacles as a tuple."""
+    allowed = "Box, Sphere, Cylinder, Capsule, Mesh, Urdf, Plane"
+    found = (
+        list(value) if isinstance(value, tuple) else arguments.items(value, "obstacles", allowed=f"a list of {allowed}")
+    )
+    for i, obstacle in enumerate(found):
+        if not isinstance(obstacle, Obstacle):
+            raise InputError("not an obstacle", key=f"obstacles[{i}]", value=obstacle, allowed=allowed)
+    return tuple(found)  # pyright: ignore[reportReturnType]
+
+
+def _joints(value: object, key: str) -> tuple[float, ...] | str:
+    """Return joint values, or the name of a configuration."""
+    allowed = "joint values, or the name of a configuration"
+    if isinstance(value, str):
+        return arguments.text(value, key, allowed=allowed)
+    values = arguments.items(value, key, allowed=allowed)
+    if not values:
+        raise InputError("no joint values", key=key, allowed=allowed)
+    return tuple(arguments.real(item, f"{key}[{i}]") for i, item in enumerate(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,11 +271,24 @@ class Scene:
     hold: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        robot = self.robot if self.robot is None else str(arguments.path(self.robot, "robot", allowed=_ROBOT))
+        hold = arguments.mapping(self.hold, "hold", allowed="joint values by joint name")
+        queries = arguments.mapping(self.queries, "queries", allowed="a dict of Query by name")
+        for name, query in queries.items():
+            arguments.instance(query, Query, f"queries.{arguments.text(name, 'queries')}", allowed="a Query")
+        obstacles = _obstacles(self.obstacles)
+        counts = Counter(obstacle.name for obstacle in obstacles)
+        if len(counts) < len(obstacles):
+            doubled = min(name for name, number in counts.items() if number > 1)
+            raise InputError("obstacle names must be unique", key="obstacles", value=doubled)
+        object.__setattr__(self, "name", arguments.text(self.name, "name"))
+        object.__setattr__(self, "robot", robot)
+        object.__setattr__(self, "robot_base", Pose.of(self.robot_base, "robot_base"))
+        object.__setattr__(self, "obstacles", obstacles)
+        object.__setattr__(self, "queries", queries)
+        held = {arguments.text(joint, "hold"): arguments.real(value, f"hold.{joint}") for joint, value in hold.items()}
+        object.__setattr__(self, "hold", held)
         _near("robot_base", self.robot_base)
-        names = [obstacle.name for obstacle in self.obstacles]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise InputError("obstacle names must be unique", key="obstacles", value=doubled[0])
 
     @staticmethod
     def load(path: str | Path) -> Scene:
@@ -224,9 +310,15 @@ class Scene:
         Raises:
             InputError: naming the body that cannot be read.
         """
+        for key, body in (("client", client), ("robot_body", 0 if robot_body is None else robot_body)):
+            arguments.whole(body, key, 0, None)
+        bodies = ignore if isinstance(ignore, Collection) and not isinstance(ignore, str | bytes) else None
+        if bodies is None:
+            raise InputError("not a list", key="ignore", value=ignore, allowed="a list of body ids")
         from diffplan.simulation.live import scene_from_pybullet
 
-        return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignore)
+        ignored = [arguments.whole(body, "ignore", 0, None) for body in bodies]
+        return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignored)
 
     def save(self, path: str | Path) -> None:
         """Write a scene file (YAML, `diffplan/scene@1`); meshes below its folder are named relative to it.
@@ -246,6 +338,7 @@ class Scene:
         """
         from diffplan.simulation.live import scene_to_pybullet
 
+        arguments.whole(client, "client", 0, None)
         return scene_to_pybullet(self, client)
 
     def __repr__(self) -> str:
@@ -273,6 +366,7 @@ class Scene:
         Raises:
             InputError: if there is none; the message lists the names there are.
         """
+        name = arguments.text(name, "obstacle", allowed="the name of an obstacle")
         for obstacle in self.obstacles:
             if obstacle.name == name:
                 return obstacle
@@ -285,7 +379,7 @@ class Scene:
         Raises:
             InputError: if there is none; the message lists the names there are.
         """
-        if name not in self.queries:
+        if arguments.text(name, "query") not in self.queries:
             raise InputError(
                 f"no query named {name!r}{did_you_mean(name, self.queries)}",
                 key=f"{self.name}.queries",
@@ -294,17 +388,29 @@ class Scene:
         return self.queries[name]
 
     def add(self, *obstacles: Obstacle) -> Scene:
-        """Return a copy with these obstacles added."""
+        """Return a copy with these obstacles added.
+
+        Raises:
+            InputError: if one is no obstacle, or its name is not new.
+        """
         return replace(self, obstacles=(*self.obstacles, *obstacles))
 
     def remove(self, name: str) -> Scene:
-        """Return a copy without the named obstacle."""
+        """Return a copy without the named obstacle.
+
+        Raises:
+            InputError: if there is no such obstacle.
+        """
         gone = self.obstacle(name)
         return replace(self, obstacles=tuple(o for o in self.obstacles if o is not gone))
 
     def move(self, name: str, pose: Pose) -> Scene:
-        """Return a copy with the named obstacle at another pose."""
-        moved = self.obstacle(name)
+        """Return a copy with the named obstacle at another pose.
+
+        Raises:
+            InputError: if there is no such obstacle, or the pose is none.
+        """
+        moved, pose = self.obstacle(name), Pose.of(pose, "pose")
         return replace(self, obstacles=tuple(replace(o, pose=pose) if o is moved else o for o in self.obstacles))
 
 

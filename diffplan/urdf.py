@@ -11,6 +11,7 @@ import numpy as np
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
+from diffplan.reading import LARGEST_XML, is_file, parse_xml, read_bytes
 
 FOLLOWS = 1e-3
 """How far a joint that mimics another may stand from where that puts it [rad or m]: measured values differ a little."""
@@ -176,11 +177,7 @@ def load_urdf(path: str | Path) -> UrdfModel:
         InputError: if the file is missing, is not XML, names a mesh that is not there, or has no collision geometry.
     """
     path = Path(path)
-    source = read_source(path)
-    try:
-        root = ET.fromstring(source)
-    except (ET.ParseError, ValueError, LookupError) as error:
-        raise InputError(f"not readable as XML: {error}", file=path) from error
+    root = parse_xml(source := read_source(path), path)
     if root.tag != "robot":
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
     links = root.findall("link")
@@ -202,14 +199,9 @@ def read_source(path: Path) -> bytes:
     """Return the bytes of a URDF file as it is now.
 
     Raises:
-        InputError: if it is missing or cannot be read.
+        InputError: if it is missing, too large, or cannot be read.
     """
-    if not path.is_file():
-        raise InputError("no such URDF file", file=path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return read_bytes(path, LARGEST_XML)
 
 
 def find_mesh(name: str, folder: Path) -> Path | None:
@@ -219,9 +211,9 @@ def find_mesh(name: str, folder: Path) -> Path | None:
     """
     if name.startswith(("package://", "model://")):
         rest = name.split("://", 1)[1]
-        return next((above / rest for above in (folder, *folder.resolve().parents) if (above / rest).is_file()), None)
+        return next((above / rest for above in (folder, *folder.resolve().parents) if is_file(above / rest)), None)
     file = folder / name.removeprefix("file://")
-    return file if file.is_file() else None
+    return file if is_file(file) else None
 
 
 def _check_tree(
@@ -306,7 +298,7 @@ def _origin(element: ET.Element, path: Path) -> Pose:
     origin = element.find("origin")
     x, y, z = _numbers(origin, "xyz", "0 0 0", path)
     roll, pitch, yaw = _numbers(origin, "rpy", "0 0 0", path)
-    return Pose.from_rpy((x, y, z), (roll, pitch, yaw))
+    return Pose.turned((x, y, z), (roll, pitch, yaw))
 
 
 def _joint(element: ET.Element, path: Path) -> Joint:

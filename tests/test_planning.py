@@ -190,7 +190,8 @@ def test_held_joints_count_in_the_verdict(robot: dp.Robot, home: np.ndarray) -> 
         [[0.0] * 7, [0.0] * 6],
         np.zeros((0, 7)),
         np.zeros((1, 2, 7)),
-        ["home", "left"],
+        ["home", "nowhere"],
+        ["home", 1.0],
         [True, "x"],
     ],
 )

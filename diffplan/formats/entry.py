@@ -14,7 +14,9 @@ from typing import TypeAlias
 
 import yaml
 
-from diffplan.errors import InputError, did_you_mean
+from diffplan.arguments import unprintable
+from diffplan.errors import AlreadyTold, Faults, InputError, closest, did_you_mean
+from diffplan.reading import is_file
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -42,48 +44,58 @@ class Entry:
         """Return the entries of a mapping with free keys.
 
         Raises:
-            InputError: if this is no mapping.
+            InputError: if this is no mapping, or a key is no name.
         """
+        return {key: entry for key, _, entry in self._pairs()}
+
+    def _pairs(self) -> list[tuple[str, int | None, Entry]]:
+        """Return key, the key's line and entry of a mapping."""
         if isinstance(self.raw, yaml.MappingNode):
-            pairs = [(str(key.value), value) for key, value in self.raw.value]
+            pairs = [(str(key.value), key.start_mark.line + 1, value) for key, value in self.raw.value]
         elif isinstance(self.raw, dict):
-            pairs = list(self.raw.items())
+            pairs = [(key, None, value) for key, value in self.raw.items()]
         else:
             raise self.error("not a mapping", allowed="a mapping of keys to values")
+        for key, line, _ in pairs:
+            if unprintable(key):
+                problem = f"a key with {unprintable(key)}"
+                raise InputError(problem, file=self.file, line=line, key=self.key or None, value=key)
         prefix = f"{self.key}." if self.key else ""
-        return {key: Entry(file=self.file, key=prefix + key, raw=value) for key, value in pairs}
+        return [(key, line, Entry(file=self.file, key=prefix + key, raw=value)) for key, line, value in pairs]
 
-    def fields(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Entry]:
+    def fields(self, required: Iterable[str], optional: Iterable[str] = (), faults: Faults | None = None) -> Fields:
         """Return the entries of a mapping with exactly these keys.
+
+        Args:
+            required: keys that must be there.
+            optional: keys that may be there.
+            faults: gathers unknown and missing keys, and the known ones are returned; asking for a missing one raises
+                an error that it passes over.
 
         Raises:
             InputError: if a required key is missing or a key is unknown.
         """
         required = list(required)
-        known = [*required, *optional]
-        entries = self.mapping()
-        for key, entry in entries.items():
-            if key not in known:
-                raise InputError(
-                    f"unknown key{did_you_mean(key, known)}",
-                    file=self.file,
-                    line=entry._key_line(self),
-                    key=entry.key,
-                    allowed=known,
-                )
-        for key in required:
-            if key not in entries:
-                raise InputError(
-                    f"key {key!r} is missing", file=self.file, line=self.line, key=self.key or None, allowed=known
-                )
-        return entries
-
-    def _key_line(self, parent: Entry) -> int | None:
-        if isinstance(parent.raw, yaml.MappingNode):
-            for key, value in parent.raw.value:
-                if value is self.raw:
-                    return key.start_mark.line + 1
-        return self.line
+        known = dict.fromkeys([*required, *optional])
+        found, meant = Fields(), set[str]()
+        with Faults() as own:
+            for key, line, entry in self._pairs():
+                if key in known:
+                    found[key] = entry
+                    continue
+                meant.add(close := closest(key, known))
+                hint = f" (did you mean {close!r}?)" if close else ""
+                own.add(InputError(f"unknown key{hint}", file=self.file, line=line, key=entry.key, allowed=known))
+            for key in required:
+                if key not in found and key not in meant:
+                    where = self.key or None
+                    problem = f"key {key!r} is missing"
+                    own.add(InputError(problem, file=self.file, line=self.line, key=where, allowed=known))
+            if faults is not None:
+                told, own.found = own.found, []
+                for error in told:
+                    faults.add(error)
+        return found
 
     def sequence(self) -> list[Entry]:
         """Return the entries of a list.
@@ -110,7 +122,7 @@ class Entry:
         return isinstance(self.raw, yaml.MappingNode | dict)
 
     def text(self) -> str:
-        """Return a text that is not empty.
+        """Return a text that is not empty and has no control characters: a name, a word, a path.
 
         Raises:
             InputError: if this is something else.
@@ -118,6 +130,8 @@ class Entry:
         text = self.raw.value if isinstance(self.raw, yaml.ScalarNode) else self.raw
         if not isinstance(text, str) or not text.strip():
             raise self.error("not a text", allowed="a text that is not empty")
+        if unprintable(text):
+            raise self.error(f"a text with {unprintable(text)}", allowed="a text on one line")
         return text
 
     def choice(self, options: Iterable[str], what: str = "value") -> str:
@@ -165,6 +179,21 @@ class Entry:
             raise self.error("number out of range", allowed=allowed)
         return value
 
+    def whole(self) -> int:
+        """Return a whole number.
+
+        Raises:
+            InputError: if this is another number, or none.
+        """
+        plain = _plain(self.raw)
+        if isinstance(plain, int) and not isinstance(plain, bool):
+            return plain
+        value = self.number()
+        if not value.is_integer():
+            raise self.error("not a whole number", allowed="whole numbers")
+        exact = isinstance(plain, str) and plain.lstrip("+-").isascii() and plain.lstrip("+-").isdigit()
+        return int(str(plain)) if exact else int(value)
+
     def numbers(self, length: int, *, positive: bool = False) -> tuple[float, ...]:
         """Return a list of `length` finite numbers.
 
@@ -183,7 +212,7 @@ class Entry:
             InputError: if there is no such file.
         """
         path = self.file.parent / self.text()
-        if not path.is_file():
+        if not is_file(path):
             raise self.error("file not found", allowed=f"a path relative to {self.file.parent}")
         return path
 
@@ -195,6 +224,13 @@ class Entry:
         """
         if self.text() != name:
             raise self.error("another format or version", allowed=name)
+
+
+class Fields(dict[str, Entry]):
+    """The entries of a mapping by key; a key that is missing was told of already."""
+
+    def __missing__(self, key: str) -> Entry:
+        raise AlreadyTold(f"key {key!r} is missing", key=key)
 
 
 class _Quoted(str):

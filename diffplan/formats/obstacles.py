@@ -47,7 +47,7 @@ def read_pose(entry: Entry) -> Pose:
     if given[0].startswith("rpy"):
         unit = math.pi / 180 if given[0] == "rpy_deg" else 1.0
         roll, pitch, yaw = (unit * angle for angle in rotation.numbers(3))
-        return Pose.from_rpy((x, y, z), (roll, pitch, yaw))
+        return Pose.turned((x, y, z), (roll, pitch, yaw))
     values = rotation.numbers(4)
     norm = float(np.linalg.norm(values))
     if abs(norm - 1) > 1e-3:

@@ -24,13 +24,13 @@ from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
 from diffplan.formats.scene_writer import path_word, scene_keys
 from diffplan.formats.strict_json import read_json
 from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, Status, Trajectory
+from diffplan.reading import LARGEST_JSON, is_file, read_bytes
 from diffplan.scene import UnknownScene
 
 _T = TypeVar("_T")
 _PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba", "toppra", "ompl")
 _ARRAYS = ("position", "velocity", "acceleration")
 _IS_PLAN = re.compile(rb'"format"\s*:\s*"diffplan/plan@')
-_LARGEST = 2**27  # bytes of a file that is looked into for being a plan
 _MOTION = ("time_s", *_ARRAYS, "certificate", "metrics")
 _REQUIRED = (
     *("status", "message", "planner", "solved_by", "robot", "scene", "seed", "joint_names", "held_joints"),
@@ -146,9 +146,12 @@ def save_plan(plan: Plan, path: str | Path) -> None:
 def is_plan_file(path: str | Path) -> bool:
     """Whether a file says that it is a plan; what is wrong with it, `load_plan` tells."""
     path = Path(path)
-    if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size > _LARGEST:
+    if path.suffix.lower() != ".json" or not is_file(path):
         return False
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path, LARGEST_JSON)
+    except InputError:
+        return False
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _IS_PLAN.search(data) is not None
 
 
@@ -170,11 +173,11 @@ def load_plan(path: str | Path) -> PlanFile:
         solved_by=_word(top["solved_by"]),
         robot=top["robot"].text(),
         scene=top["scene"].text(),
-        seed=int(top["seed"].number()),
+        seed=top["seed"].whole(),
         joint_names=joint_names,
         held_joints={name: value.number() for name, value in top["held_joints"].mapping().items()},
         trajectory=trajectory,
-        goal_index=None if top["goal_index"].raw is None else int(top["goal_index"].number()),
+        goal_index=None if top["goal_index"].raw is None else top["goal_index"].whole(),
         certificate=certificate,
         metrics=metrics,
         timing_s={name: value.number() for name, value in top["timing_s"].mapping().items()},
@@ -273,9 +276,9 @@ def _value(entry: Entry, hint: type) -> object:
         return read_record(hint, entry)
     if hint is bool:
         return entry.boolean()
-    return _word(entry) if hint is str else hint(entry.number())
+    return _word(entry) if hint is str else entry.whole() if hint is int else hint(entry.number())
 
 
 def _word(entry: Entry) -> str:
-    """Return a text that may be empty."""
-    return "" if entry.raw == "" else entry.text()
+    """Return a text that may be empty and may have several lines."""
+    return entry.raw if isinstance(entry.raw, str) and entry.raw.isascii() else entry.text() if entry.raw else ""

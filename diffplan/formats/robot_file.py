@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.assets import asset_folder, shipped_robots
 from diffplan.errors import InputError, did_you_mean
 from diffplan.formats.entry import Entry
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Float
+from diffplan.reading import is_file
 from diffplan.robot import CollisionSpheres, Robot
 from diffplan.urdf import Joint, UrdfModel, load_urdf
 
@@ -26,13 +28,13 @@ def robot_path(name_or_path: str | Path) -> Path:
     Raises:
         InputError: if there is none; the message lists the shipped robots.
     """
-    text = os.fspath(name_or_path)
+    text = str(arguments.path(name_or_path, "robot"))
     if text in shipped_robots():
         return asset_folder("robots") / text / "robot.yaml"
     path = Path(text)
-    if path.is_dir() and (path / "robot.yaml").is_file():
+    if is_file(path / "robot.yaml"):
         return path / "robot.yaml"
-    if path.is_file():
+    if is_file(path):
         return path
     known = shipped_robots()
     raise InputError(
@@ -95,11 +97,14 @@ def _urdf_path(entry: Entry) -> Path:
     if "package" not in fields:
         return fields["file"].path()
     package = fields["package"].text()
-    spec = find_spec(package) if package.isidentifier() else None
+    try:
+        spec = find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError):  # a name like __main__
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise fields["package"].error("Python package not installed", allowed="the name of an installed package")
     folder = Path(spec.submodule_search_locations[0])
-    if not (folder / fields["file"].text()).is_file():
+    if not is_file(folder / fields["file"].text()):
         raise fields["file"].error("file not found", allowed=f"a path inside the package {package}")
     return folder / fields["file"].text()
 
@@ -161,7 +166,7 @@ def _collision_model(
 ) -> tuple[CollisionSpheres, frozenset[frozenset[str]], frozenset[frozenset[str]]]:
     """Read the spheres and the ignored link pairs (touching, never touching) of the file that `entry` names."""
     path = entry.file.parent / entry.text()
-    if not path.is_file():
+    if not is_file(path):
         robot = entry.file.parent.name
         raise entry.error("collision model not found", allowed=f"the file that `diffplan robots fit {robot}` writes")
     top = read_yaml(path).fields(("format", "links", "self_collision"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from diffplan import arguments
 from diffplan.assets import asset_folder, shipped_robots, shipped_scenes
 from diffplan.errors import InputError, did_you_mean
 from diffplan.formats.entry import Entry
@@ -12,6 +12,7 @@ from diffplan.formats.obstacles import read_obstacles, read_pose
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Pose
+from diffplan.reading import is_file
 from diffplan.robot import Robot
 from diffplan.scene import FARTHEST, Goal, PoseGoal, Query, Scene
 
@@ -24,9 +25,9 @@ def scene_path(name_or_path: str | Path) -> Path:
     Raises:
         InputError: if there is none; the message lists the shipped scenes.
     """
-    text = os.fspath(name_or_path)
+    text = str(arguments.path(name_or_path, "scene"))
     path = Path(text)
-    if path.is_file():
+    if is_file(path):
         return path
     known = shipped_scenes()
     if text in known:
@@ -60,7 +61,7 @@ def read_scene(entry: Entry) -> Scene:
     fields = entry.fields(_REQUIRED, _OPTIONAL)
     robot = fields["robot"].text() if "robot" in fields else None
     beside = entry.file.parent / robot if robot else None
-    in_file = beside and robot not in shipped_robots() and (beside.is_file() or (beside / "robot.yaml").is_file())
+    in_file = beside and robot not in shipped_robots() and (is_file(beside) or is_file(beside / "robot.yaml"))
     return _scene(fields, str(beside) if in_file else robot, None)
 
 
@@ -92,7 +93,7 @@ def _robot(entry: Entry) -> str:
     path = entry.file.parent / text
     if text in shipped_robots():
         return text
-    if path.is_file() or (path / "robot.yaml").is_file():
+    if is_file(path) or is_file(path / "robot.yaml"):
         return str(path)
     known = shipped_robots()
     raise entry.error(f"unknown robot{did_you_mean(text, known)}", allowed=[*known, "the path of a robot file"])
@@ -106,8 +107,11 @@ def _query(entry: Entry, robot: Robot | None) -> Query:
 def _goal(entry: Entry, robot: Robot | None) -> Goal:
     if not entry.is_mapping:
         return _configuration(entry, robot)
-    fields = entry.fields(("link", "pose"))
-    link = fields["link"].choice(robot.chain.placement, "link") if robot else fields["link"].text()
+    fields = entry.fields(("pose",), ("link",))
+    if "link" not in fields:
+        link = None
+    else:
+        link = fields["link"].choice(robot.chain.placement, "link") if robot else fields["link"].text()
     return PoseGoal(link=link, pose=read_pose(fields["pose"]))
 
 

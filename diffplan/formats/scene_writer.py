@@ -25,7 +25,7 @@ def save_scene(scene: Scene, path: str | Path) -> None:
     """Write a scene file (`diffplan/scene@1`); meshes below its folder are named relative to it, others absolutely.
 
     Raises:
-        InputError: if the scene has a name that no scene file can hold, or the file cannot be written.
+        InputError: if the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in (".yaml", ".yml"):
@@ -48,27 +48,23 @@ def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:
         scene: the scene.
         folder: of the file that is written; None makes all paths absolute.
     """
-    keys: dict[str, Json] = {"name": _text(scene.name, "name")}
+    keys: dict[str, Json] = {"name": scene.name}
     if scene.robot is not None:
         path = Path(scene.robot)
         in_file = scene.robot not in shipped_robots() and (path.is_file() or (path / "robot.yaml").is_file())
         keys["robot"] = path_word(path, folder) if in_file else scene.robot
     keys["robot_base"] = _pose(scene.robot_base)
     if scene.hold:
-        keys["hold"] = {_text(name, "hold"): float(value) for name, value in scene.hold.items()}
+        keys["hold"] = {name: float(value) for name, value in scene.hold.items()}
     keys["obstacles"] = [obstacle_keys(obstacle, folder) for obstacle in scene.obstacles]
     if scene.queries:
-        keys["queries"] = {_text(name, "queries"): _query(query) for name, query in scene.queries.items()}
+        keys["queries"] = {name: _query(query) for name, query in scene.queries.items()}
     return keys
 
 
 def obstacle_keys(obstacle: Obstacle, folder: Path | None) -> dict[str, Json]:
-    """Return an obstacle as scene files spell it.
-
-    Raises:
-        InputError: if its name is empty.
-    """
-    keys: dict[str, Json] = {"name": _text(obstacle.name, "obstacles"), "type": type(obstacle).__name__.lower()}
+    """Return an obstacle as scene files spell it."""
+    keys: dict[str, Json] = {"name": obstacle.name, "type": type(obstacle).__name__.lower()}
     if isinstance(obstacle, Box):
         keys["size"] = [float(edge) for edge in obstacle.size]
     elif isinstance(obstacle, Sphere):
@@ -106,17 +102,5 @@ def _query(query: Query) -> dict[str, Json]:
 
 def _goal(goal: Goal) -> Json:
     if isinstance(goal, PoseGoal):
-        return {"link": goal.link, "pose": _pose(goal.pose)}
-    return _text(goal, "queries") if isinstance(goal, str) else [float(value) for value in goal]
-
-
-def _text(text: str, key: str) -> str:
-    """Return a name, after making sure that it can stand in a file and be read again."""
-    try:
-        text.encode("utf-8")
-        readable = bool(text.strip()) and "\0" not in text
-    except UnicodeEncodeError:
-        readable = False
-    if not readable:
-        raise InputError("a name that no file can hold", key=key, value=text, allowed="a text that is not empty")
-    return text
+        return {**({"link": goal.link} if goal.link else {}), "pose": _pose(goal.pose)}
+    return goal if isinstance(goal, str) else list(goal)

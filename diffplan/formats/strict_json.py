@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
+import re
 from pathlib import Path
 
-from diffplan.errors import InputError
+from diffplan.errors import Faults, InputError
 from diffplan.formats.entry import Entry, Json
+from diffplan.reading import LARGEST_JSON, decode, read_zipped
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_MOST_VALUES = 10_000_000
+_LONGEST_WHOLE = 400  # digits; more is beyond any float
+_LONG_WHOLE = re.compile(rf"\d{{{_LONGEST_WHOLE + 1},}}")
 
 
 def read_json(path: str | Path) -> Entry:
     """Read a JSON file; gzip is told by its first bytes, not by the name.
 
     Raises:
-        InputError: if the file is missing, is not JSON, or has duplicate keys.
+        InputError: if the file is missing, too large, is not JSON, or has duplicate keys.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data).decode("utf-8-sig")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"not readable as gzip: {error}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise InputError("not a text file", file=path, allowed="UTF-8") from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return parse_json(decode(read_zipped(path, LARGEST_JSON), path), path)
 
-    def no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            names = [name for name, _ in pairs]
-            raise InputError("duplicate key", file=path, key=next(name for name in names if names.count(name) > 1))
-        return fields
 
-    try:
-        raw: Json = json.loads(text, object_pairs_hook=no_duplicates)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not readable as JSON: {error.msg}", file=path, line=error.lineno) from error
-    except RecursionError as error:
-        raise InputError("nested too deeply", file=path) from error
+def parse_json(text: str, path: Path) -> Entry:
+    """Parse JSON text; `path` stands in the error messages, and relative paths start at its folder.
+
+    Raises:
+        InputError: as `read_json`.
+    """
+    if sum(text.count(mark) for mark in ",[{") > _MOST_VALUES:
+        raise InputError("too many values", file=path, allowed=f"about {_MOST_VALUES}")
+    with Faults() as faults:
+
+        def no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+            fields = dict(pairs)
+            if len(fields) < len(pairs):
+                seen: set[str] = set()
+                for name, _ in pairs:
+                    if name in seen:
+                        faults.add(InputError("duplicate key", file=path, key=name))
+                    seen.add(name)
+            return fields
+
+        try:
+            raw: Json = json.loads(text, object_pairs_hook=no_duplicates)
+        except json.JSONDecodeError as error:
+            raise InputError(f"not readable as JSON: {error.msg}", file=path, line=error.lineno) from error
+        except RecursionError as error:
+            raise InputError("nested too deeply", file=path) from error
+        except ValueError as error:  # Python reads no whole numbers of thousands of digits
+            found = _LONG_WHOLE.search(text)
+            line = text.count("\n", 0, found.start()) + 1 if found else None
+            raise InputError("a number of too many digits", file=path, line=line) from error
     return Entry(file=path, key="", raw=raw)

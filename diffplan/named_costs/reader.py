@@ -155,7 +155,7 @@ def _region(fields: Fields, entry: Entry, scene: Scene, name: str) -> Obstacle:
         return known[fields["obstacle"].choice(known, "obstacle")]
     x, y, z = fields["xyz"].numbers(3)
     roll, pitch, yaw = (_RADIAN * v for v in fields["rpy_deg"].numbers(3)) if "rpy_deg" in fields else (0.0, 0.0, 0.0)
-    pose = Pose.from_rpy((x, y, z), (roll, pitch, yaw))
+    pose = Pose.turned((x, y, z), (roll, pitch, yaw))
     if given == ["size"]:
         a, b, c = fields["size"].numbers(3, positive=True)
         return Box(name=name, size=(a, b, c), pose=pose)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffplan import arguments
 from diffplan.costs import Cost, collision
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
@@ -56,12 +57,14 @@ def upright(
     Raises:
         InputError: for a link that is not there or does not move, an axis without direction, or no such tolerance.
     """
+    name, base = _name_of(name, robot), Pose() if robot_base is None else Pose.of(robot_base, f"{name}.robot_base")
+    tolerance_deg = arguments.real(tolerance_deg, f"{name}.tolerance_deg", allowed="0 <= degrees < 180")
     moving = [part for part, (body, _) in robot.chain.placement.items() if body > 0]
     link = robot.end_link if link is None else _known(link, moving, f"{name}.link")
     if not 0 <= tolerance_deg < 180:
         raise InputError("no such tilt", key=f"{name}.tolerance_deg", value=tolerance_deg, allowed="0 <= degrees < 180")
     given = None if axis is None else _unit(axis, f"{name}.axis")
-    free, base = math.radians(tolerance_deg), robot_base or Pose()
+    free = math.radians(tolerance_deg)
 
     def cost(q: Tensor) -> Tensor:
         along = _up_at_start(robot, link, base, q) if given is None else given
@@ -97,6 +100,12 @@ def avoid(
     Raises:
         InputError: for a link that is not there or does not move, or a distance that is not positive.
     """
+    name, base = _name_of(name, robot), Pose() if robot_base is None else Pose.of(robot_base, f"{name}.robot_base")
+    if not isinstance(region, Obstacle):
+        raise InputError(
+            "not a region", key=f"{name}.region", value=arguments.plain(region), allowed="Box, Sphere, ..."
+        )
+    comfort = arguments.real(comfort, f"{name}.comfort", allowed=f"0 < m < {_HORIZON_M:g}")
     if not 0 < comfort < _HORIZON_M:
         raise InputError("not a distance", key=f"{name}.comfort", value=comfort, allowed=f"0 < m < {_HORIZON_M:g}")
     spheres = robot.spheres
@@ -109,7 +118,7 @@ def avoid(
             links=spheres.links, link=spheres.link[kept], centre=spheres.centre[kept], radius=spheres.radius[kept]
         ),
     )
-    world = Obstacles.pack([Scene(obstacles=(region,), robot_base=robot_base or Pose())])
+    world = Obstacles.pack([Scene(obstacles=(region,), robot_base=base)])
     # Far below any penetration, so that the arm's distances to itself never count.
     depth = collision(CollisionModel(reduced), world, activation=comfort, self_activation=-_HORIZON_M)
     scale = 2 / (comfort**2 * int(kept.sum()))
@@ -138,17 +147,27 @@ def prefer(
     Raises:
         InputError: for joints or a configuration that are not there, or a range without values within the limits.
     """
-    if (ranges is None) == (near is None) or ranges == {}:
+    name = _name_of(name, robot)
+    given = (
+        {} if ranges is None else arguments.mapping(ranges, f"{name}.ranges", allowed="(lower, upper) by joint name")
+    )
+    if (ranges is None) == (near is None) or (ranges is not None and not given):
         raise InputError("what is preferred?", key=name, allowed="ranges of joints, or `near` a configuration")
-    if not (math.isfinite(within) and within >= 0):
+    within = arguments.real(within, f"{name}.within", allowed=">= 0")
+    if within < 0:
         raise InputError("not a distance", key=f"{name}.within", value=within, allowed=">= 0")
     lower, upper = np.full(robot.dof, -np.inf), np.full(robot.dof, np.inf)
     if near is not None:
-        middle = robot.configuration(near) if isinstance(near, str) else np.asarray(near, dtype=np.float64)
-        if middle.shape != (robot.dof,) or not np.isfinite(middle).all():
-            raise InputError("not a configuration", key=f"{name}.near", value=near, allowed=f"{robot.dof} numbers")
+        allowed = f"{robot.dof} numbers, or the name of a configuration"
+        middle = robot.configuration(near) if isinstance(near, str) else None
+        found = arguments.items(near, f"{name}.near", allowed=allowed) if middle is None else []
+        if middle is None and len(found) == robot.dof:
+            middle = arguments.array(found, f"{name}.near", robot.dof, allowed=allowed)
+        if middle is None or middle.ndim != 1:
+            raise InputError("not a configuration", key=f"{name}.near", value=arguments.plain(near), allowed=allowed)
         lower, upper = middle - within, middle + within
-    for joint, (low, high) in (ranges or {}).items():
+    for joint, ends in given.items():
+        low, high = arguments.vector(ends, 2, f"{name}.{joint}")
         index = robot.joint_names.index(_known(joint, robot.joint_names, f"{name}.{joint}"))
         bounds = robot.lower[index], robot.upper[index]
         if not (low <= high and low <= bounds[1] and high >= bounds[0]):
@@ -170,23 +189,39 @@ def tilt(robot: Robot, q: Float, *, link: str | None = None, robot_base: Pose | 
     Raises:
         InputError: for a link that is not there.
     """
-    link, base = link or robot.end_link, robot_base or Pose()
+    link, base = link or robot.end_link, Pose() if robot_base is None else robot_base
     path = torch.from_numpy(np.ascontiguousarray(q))[None]
     return _tilt(robot, link, _up_at_start(robot, link, base, path), base, path)[0].numpy()
 
 
-def _known(word: str, known: Collection[str], key: str) -> str:
-    if word not in known:
+def _name_of(name: object, robot: object) -> str:
+    """Return the name of a cost, after making sure that it is for a robot."""
+    arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
+    if isinstance(name, str) and not name.strip():
+        raise InputError("a cost needs a name", key="name", value=name)
+    return arguments.text(name, "name")
+
+
+def _known(word: object, known: Collection[str], key: str) -> str:
+    if not isinstance(word, str) or word not in known:
         raise InputError(f"unknown{did_you_mean(word, known)}", key=key, value=word, allowed=list(known))
     return word
 
 
 def _unit(axis: str | Sequence[float], key: str) -> Tensor:
     """Return the unit vector [1, 3] of an axis."""
-    values = AXES[_known(axis, AXES, key)] if isinstance(axis, str) else axis
-    vector = np.asarray(values, dtype=np.float64)
-    if vector.shape != (3,) or not np.isfinite(vector).all() or not np.linalg.norm(vector) > 0:
-        raise InputError("not a direction", key=key, value=axis, allowed=[*AXES, "three numbers, not all zero"])
+    allowed = ", ".join((*AXES, "three numbers, not all zero"))
+    if isinstance(axis, str):
+        found = AXES[_known(axis, AXES, key)]
+    else:
+        found = arguments.items(axis, key, allowed=allowed)
+        if len(found) != 3:
+            raise InputError("not a direction", key=key, value=arguments.plain(axis), allowed=allowed)
+        found = arguments.vector(found, 3, key)
+    largest = max(map(abs, found))
+    if largest == 0:
+        raise InputError("not a direction", key=key, value=axis, allowed=allowed)
+    vector = np.array(found) / largest  # so that its length neither overflows nor vanishes
     return torch.from_numpy(vector / np.linalg.norm(vector))[None]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from diffplan.errors import InputError, did_you_mean
+from diffplan import arguments
+from diffplan.errors import InputError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from diffplan.planners.base import Options, Planner
@@ -44,10 +45,11 @@ def make_planner(name: str, options: Options | None = None) -> Planner:
     Raises:
         InputError: if there is no planner or no option of that name; the message lists those there are.
     """
-    if name not in PLANNERS:
+    if not isinstance(name, str) or name not in PLANNERS:
         raise InputError(
-            f"no planner named {name!r}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS)
+            f"no planner named {shown(name)}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS)
         )
     module, kind = _HOME[name].split(":")
     planner: type[Planner] = getattr(import_module(f"diffplan.planners.{module}"), kind)
-    return planner.from_options(options or {})
+    given = {} if options is None else arguments.mapping(options, "options", allowed="a dict of options by name")
+    return planner.from_options({key: arguments.plain(value) for key, value in given.items()})

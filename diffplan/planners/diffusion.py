@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -22,10 +22,11 @@ from diffplan.diffusion.tokens import SceneTokens
 from diffplan.diffusion.unet import chosen_products
 from diffplan.diffusion.value import Value, load_value, value_file
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import InputError
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.base import Candidate, Options, Planner
+from diffplan.planners.options import configured
 from diffplan.planners.picking import nearly_clear, tight
 from diffplan.planners.reuse import WARM_START, adapted, bent
 from diffplan.planners.threads import threads
@@ -72,6 +73,9 @@ class DiffusionConfig:
         for key in ("batch", "largest_batch", "rounds", "horizon", "steps", "tighten_best", "threads"):
             if getattr(self, key) < 1:
                 raise InputError("must be positive", key=key, value=getattr(self, key), allowed=">= 1")
+        for key, most in (("batch", _LARGEST_BATCH), ("largest_batch", _LARGEST_BATCH), ("threads", _MOST_THREADS)):
+            if getattr(self, key) > most:
+                raise InputError("too many", key=key, value=getattr(self, key), allowed=f"<= {most}")
         if self.value_guidance < 0:
             raise InputError("negative", key="value_guidance", value=self.value_guidance, allowed=">= 0")
         if not 0 <= self.repair_level <= 1:
@@ -80,6 +84,7 @@ class DiffusionConfig:
             raise InputError("too few control points", key="horizon", value=self.horizon, allowed=">= 4")
 
 
+_LARGEST_BATCH, _MOST_THREADS = 16384, 1024
 _SEEDS = ("prior", "unconditioned", "random")
 _DEMANDS = tuple(
     RefineConfig(clearance=clearance, excused=excused)
@@ -110,13 +115,7 @@ class DiffusionPlanner(Planner):
         Raises:
             InputError: for an unknown option, or a value of the wrong type.
         """
-        known = {field.name: type(getattr(DiffusionConfig(), field.name)) for field in fields(DiffusionConfig)}
-        for key, value in options.items():
-            if key not in known:
-                raise InputError(f"no option {key!r}{did_you_mean(key, known)}", key="diffusion", allowed=list(known))
-            if not isinstance(value, known[key]) and not (known[key] is float and isinstance(value, int)):
-                raise InputError("wrong type", key=f"diffusion.{key}", value=value, allowed=known[key].__name__)
-        return cls(replace(DiffusionConfig(), **options))
+        return cls(configured(DiffusionConfig(), options, cls.name))
 
     def prepare(self, problem: Problem) -> None:
         """Load the prior and the compiled code, once a process."""

@@ -9,6 +9,7 @@ from diffplan.errors import InputError, did_you_mean
 from diffplan.planners.base import Options
 
 Config = TypeVar("Config")
+_LARGEST = 1e9
 
 
 def configured(defaults: Config, options: Options, planner: str) -> Config:
@@ -26,6 +27,8 @@ def configured(defaults: Config, options: Options, planner: str) -> Config:
         whole = known[key] is float and type(value) is int
         if type(value) is not known[key] and not whole:
             raise InputError("wrong type", key=f"{planner}.{key}", value=value, allowed=known[key].__name__)
+        if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            raise InputError("out of range", key=f"{planner}.{key}", value=value, allowed=f"up to {_LARGEST:g}")
     return replace(defaults, **options)
 
 

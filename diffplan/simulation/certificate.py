@@ -11,6 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.problem import Certificate, Closest, Trajectory
@@ -74,7 +75,8 @@ class Certifier:
 
     def __init__(self, robot: Robot, scene: Scene) -> None:
         """Set the scene up in a client."""
-        self.robot, self.scene = robot, scene
+        self.robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
+        self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
         self._cover = cover(robot)
         self._pairs = Pairs.of(robot, scene, self._cover)
         near = judged(in_base_frame(scene), robot, self._cover)  # all of this client stands in the base frame

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.geometry import Float, Pose
 from diffplan.problem import Plan, Trajectory
@@ -163,6 +164,7 @@ def tracker(robot: Robot) -> Iterator[Callable[[Trajectory], Float]]:
 
 
 def _trajectory(plan: Plan) -> Trajectory:
+    arguments.instance(plan, Plan, "plan", allowed="a Plan")
     if plan.trajectory is None:
         raise InputError(f"the plan has no trajectory to follow ({plan.status.value})", key=plan.planner)
     return plan.trajectory

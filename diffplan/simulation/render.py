@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.problem import Contact, Plan, Trajectory
@@ -44,7 +45,7 @@ def render(plan: Plan, file: str | Path) -> None:
     Raises:
         InputError: if the file's kind is another, or a file of the robot or the scene cannot be read.
     """
-    file = Path(file)
+    file, plan = arguments.path(file, "file"), arguments.instance(plan, Plan, "plan", allowed="a Plan")
     writers = {".png": _write_strip, ".gif": _write_gif, ".mp4": _write_mp4}
     if file.suffix.lower() not in writers:
         raise InputError("cannot draw this kind of file", value=file.suffix, file=file, allowed=writers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.problem import Plan, Trajectory
@@ -29,7 +30,7 @@ def plot_joints(plan: Plan, file: str | Path) -> None:
     Raises:
         InputError: if the plan has no trajectory, or the file's kind is another.
     """
-    file = Path(file)
+    file, plan = arguments.path(file, "file"), arguments.instance(plan, Plan, "plan", allowed="a Plan")
     if plan.trajectory is None:
         raise InputError(f"the plan has no trajectory to draw ({plan.status.value})", file=file)
     if file.suffix.lower() not in _KINDS:

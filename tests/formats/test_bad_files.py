@@ -209,9 +209,7 @@ MESSAGES = {
     "scene_overflow.yaml": (
         "scene_overflow.yaml:4: obstacles[0].height: number out of range (found 1e999); allowed: a finite number > 0"
     ),
-    "scene_own_anchor.yaml": (
-        "scene_own_anchor.yaml:3: obstacles[0]: not a mapping (found [[[...]]]); allowed: a mapping of keys to values"
-    ),
+    "scene_own_anchor.yaml": "scene_own_anchor.yaml:3: an alias without an anchor before it (found 'all')",
     "scene_python_tag.yaml": (
         "scene_python_tag.yaml:3: tags are not allowed (found "
         "'tag:yaml.org,2002:python/object/apply:os.getcwd'); allowed: plain values"

@@ -134,9 +134,9 @@ def test_numbers_of_numpy_are_written_as_numbers(folder: Path) -> None:
 
 @pytest.mark.parametrize("bad", ["", "  ", "a\0b", "\ud800"])
 def test_names_that_no_file_can_hold_are_refused_and_leave_no_file(tmp_path: Path, bad: str) -> None:
-    with pytest.raises(InputError, match="a name that no file can hold"):
+    with pytest.raises(InputError, match=r"name: (an empty text|a text with)"):
         Scene(name=bad).save(tmp_path / "scene.yaml")
-    with pytest.raises(InputError, match="obstacles: a name that no file can hold"):
+    with pytest.raises(InputError, match=r"Sphere\.name: (an empty text|a text with)"):
         Scene(obstacles=(Sphere(name=bad, radius=1.0),)).save(tmp_path / "scene.yaml")
     assert list(tmp_path.iterdir()) == []
 

@@ -135,7 +135,7 @@ def test_prefer_is_the_squared_distance_to_the_range(robot: dp.Robot, home: np.n
         (lambda r: upright(r, link="panda_link0"), "upright.link"),
         (lambda r: upright(r, axis="w"), "upright.axis"),
         (lambda r: upright(r, axis=(0, 0, 0)), "not a direction"),
-        (lambda r: upright(r, tolerance_deg=-1), "upright.tolerance_deg: no such tilt (found -1)"),
+        (lambda r: upright(r, tolerance_deg=-1), "upright.tolerance_deg: no such tilt (found -1.0)"),
         (lambda r: upright(r, tolerance_deg=math.nan), "upright.tolerance_deg"),
         (lambda r: upright(r, weight=-1), "upright.weight: not a weight (found -1)"),
         (lambda r: upright(r, name=" "), "a cost needs a name"),

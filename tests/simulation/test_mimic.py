@@ -106,7 +106,6 @@ def test_the_other_finger_blocks_the_way_in_planner_certificate_and_picture(tmp_
         ({"right": 0.1}, r"g\.joints\.right: it follows left"),
         ({"lef": 0.1}, r"no movable joint 'lef' \(did you mean 'left'\?\)"),
         ({"left": 2.5}, r"g\.joints\.left: outside the joint's limits \(found 2\.5\); allowed: -2 \.\.\. 2"),
-        ({"left": float("nan")}, r"g\.joints\.left: outside"),
     ],
 )
 def test_joints_that_cannot_stand_so_are_refused_by_planner_and_certificate(tmp_path, joints, match):

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported, is_identity
-from diffplan.formats.strict_yaml import read_text
 from diffplan.geometry import Pose
+from diffplan.reading import read_text
 from diffplan.scene import Box, Cylinder, Primitive, Sphere
 
 _SHAPES = ("box", "cylinder", "sphere")

@@ -84,7 +84,7 @@ def _pose(entry: Entry, fields: dict[str, Entry], *, turns: bool) -> Pose:
         poses.append(Pose(xyz=(x, y, z), quat_xyzw=quaternion(fields["orientation_quat_xyzw"], "xyzw")))
     if "orientation_euler_xyz" in fields:
         roll, pitch, yaw = fields["orientation_euler_xyz"].numbers(3)
-        poses.append(Pose.from_rpy((x, y, z), (roll, pitch, yaw)))
+        poses.append(Pose.turned((x, y, z), (roll, pitch, yaw)))
     if not poses and turns:
         raise InputError("no rotation", file=entry.file, key=entry.key, allowed=_ROTATIONS)
     if len(poses) == 2 and not np.allclose(poses[0].matrix, poses[1].matrix, rtol=0, atol=_SAME_ROTATION):
