@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
@@ -20,7 +21,12 @@ class Kept(Generic[_T]):
         """Keep results of up to `most_bytes` in all; one result may be larger, and is then kept alone."""
         self._most_bytes = most_bytes
         self._lock = Lock()
+        if hasattr(os, "register_at_fork"):  # a forked process has no thread that would give it back
+            os.register_at_fork(after_in_child=self._renew_lock)
         self._results: OrderedDict[Hashable, tuple[_T, int]] = OrderedDict()
+
+    def _renew_lock(self) -> None:
+        self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], _T], size: Callable[[_T], int]) -> _T:
         """Return the result of this key, made now if it is not kept; `size` tells its bytes."""

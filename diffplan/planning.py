@@ -19,6 +19,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.exclusive import exclusive
 from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.obstacles import Obstacles
@@ -50,6 +51,7 @@ OneGoal: TypeAlias = "str | PoseGoal | Pose | Sequence[float] | Float"
 GoalLike: TypeAlias = "OneGoal | Sequence[OneGoal]"
 
 
+@exclusive
 def plan(
     robot: Robot | str | Path,
     scene: Scene | str | Path,
@@ -76,7 +78,8 @@ def plan(
             will do, as any row of joint positions [k, dof].
         planner: a name in `PLANNERS`.
         seed: one seed, one answer (while the time limit is not reached).
-        timeout: limit on planning [s]; certification of a last candidate may run over it.
+        timeout: limit on planning [s]; certification of a last candidate may run over it. Threads of one process plan
+            one after the other (see `exclusive`): waiting for the others does not count.
         fallback: whether RRT-Connect may help when `diffusion` finds nothing.
         options: options of the planner.
         costs: your own differentiable wishes (see `diffplan.Cost`); `diffusion` weighs them against the path length.
@@ -121,6 +124,7 @@ def plan(
     return replace(answer, timing_s=times)
 
 
+@exclusive
 def solve(
     problem: Problem,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 
 from diffplan.geometry import Float
 from diffplan.kernels import lanes
+from diffplan.kernels.crew import share_out
 from diffplan.kernels.obstacles import Obstacles, frame12
 from diffplan.robot import Robot
 
@@ -65,9 +66,24 @@ class CollisionModel:
         )
         clear, clear_self = np.empty(shape, kind), np.empty(shape, kind)
         mode = lanes.GRADED if gradient else lanes.CLEARANCE
-        lanes.evaluate(
-            q, robot, obstacles, scene_of, kind(activation), kind(self_activation), mode, cost, grad, clear, clear_self
-        )
+
+        def rows(first: int, end: int) -> None:
+            part = slice(first, end)
+            lanes.evaluate(
+                q[part],
+                robot,
+                obstacles,
+                scene_of[part],
+                kind(activation),
+                kind(self_activation),
+                mode,
+                cost[part],
+                grad[part],
+                clear[part],
+                clear_self[part],
+            )
+
+        share_out(rows, *shape)
         return Evaluation(cost=cost, gradient=grad, clearance=clear, self_clearance=clear_self)
 
     def clearance(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 LANES = 16
 BOX, SPHERE, CYLINDER, CAPSULE, FIELD = range(5)
@@ -465,14 +465,14 @@ def _block(q, lo, count, robot, obstacles, scene, reach, self_reach, mode, s):
     _self_cost(s.pose, robot, self_reach, s, mode, s.cost, s.clear_self, s.wrench)
 
 
-@njit(cache=True, fastmath=_FAST, parallel=True)
+@njit(cache=True, fastmath=_FAST, nogil=True)
 def evaluate(q, robot, obstacles, scene_of, reach, self_reach, mode, cost, gradient, clear, clear_self):
     """Evaluate q [batch, points, dof], each trajectory in its own scene; outputs [batch, points(, dof)].
 
     `clear` and `clear_self` are exact below `reach` and `self_reach` and equal to them above. `cost` and `gradient`
     are written only if mode is GRADED.
     """
-    for i in prange(q.shape[0]):
+    for i in range(q.shape[0]):
         s = _scratch(q, robot)
         for lo in range(0, q.shape[1], LANES):
             count = min(LANES, q.shape[1] - lo)

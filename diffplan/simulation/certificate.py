@@ -13,6 +13,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.exclusive import exclusive
 from diffplan.geometry import Float
 from diffplan.problem import Certificate, Closest, Trajectory
 from diffplan.robot import Robot
@@ -66,13 +67,14 @@ class ConfigurationCheck:
 class Certifier:
     """Checks configurations and trajectories of one robot in one scene, in a PyBullet client of its own.
 
-    A context manager; good for any number of candidates, until it is closed. Pairs are numbered: first the links that
-    can move times the obstacles, link by link, then `robot.certified_pairs`.
+    A context manager; good for any number of candidates, until it is closed; threads that share it take turns. Pairs
+    are numbered: first the links that can move times the obstacles, link by link, then `robot.certified_pairs`.
 
     Raises:
         InputError: if a file of the robot or the scene cannot be read, or a hollow mesh is not closed.
     """
 
+    @exclusive
     def __init__(self, robot: Robot, scene: Scene) -> None:
         """Set the scene up in a client."""
         self.robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
@@ -102,12 +104,14 @@ class Certifier:
     ) -> None:
         self.close()
 
+    @exclusive
     def close(self) -> None:
         """Give the PyBullet client back."""
         if self._stage:
             self._stage.leave()
             self._stage = None
 
+    @exclusive
     def check(self, q: Float) -> ConfigurationCheck:
         """Measure one configuration q [dof].
 
@@ -132,6 +136,7 @@ class Certifier:
             self_links=least[1][:2],
         )
 
+    @exclusive
     def clearance(self, q: Float) -> float:
         """Return the least clearance of moving links from the obstacles at q [dof], in m; infinite without obstacles.
 
@@ -146,6 +151,7 @@ class Certifier:
         near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
         return near if np.isfinite(near) else float(self._measure(q, pairs, _FAR).min(initial=np.inf))
 
+    @exclusive
     def certify(self, trajectory: Trajectory, *, start: Float, goals: Float) -> Certificate:
         """Judge a trajectory, its linear interpolation between samples included.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.exclusive import exclusive
 from diffplan.geometry import Float, Pose
 from diffplan.problem import Plan, Trajectory
 from diffplan.robot import Robot
@@ -95,6 +96,7 @@ def play(plan: Plan, client: int, body: int) -> float:
     return float(errors.max())
 
 
+@exclusive
 def execute(plan: Plan) -> ExecutionReport:
     """Follow the plan in a client of our own, with gravity, in the plan's scene; obstacles do not move.
 

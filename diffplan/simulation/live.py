@@ -15,6 +15,7 @@ import trimesh
 
 from diffplan.assets import shipped_robots
 from diffplan.errors import DiffplanError, InputError
+from diffplan.exclusive import exclusive
 from diffplan.geometry import Float, Pose
 from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
@@ -33,6 +34,7 @@ _LOG = logging.getLogger("diffplan")
 _ROUND_SIDES = 32
 
 
+@exclusive
 def scene_from_pybullet(
     client: int, *, robot_body: int | None = None, robot: Robot | str | None = None, ignore: Collection[int] = ()
 ) -> Scene:
@@ -75,6 +77,7 @@ def scene_from_pybullet(
     return Scene(name="pybullet", robot=name, robot_base=base, obstacles=tuple(obstacles), hold=hold)
 
 
+@exclusive
 def scene_to_pybullet(scene: Scene, client: int) -> dict[str, int]:
     """Put a scene's obstacles into a running world as immovable, coloured bodies; returns the body of each by name.
 
@@ -84,6 +87,7 @@ def scene_to_pybullet(scene: Scene, client: int) -> dict[str, int]:
     return load_scene_bodies(check_client(client), scene, colours=obstacle_colours())
 
 
+@exclusive
 def robot_configuration(client: int, body: int, robot: Robot | str) -> Float:
     """Return the current position of the planning joints [dof] of a robot in a running world.
 
@@ -96,6 +100,7 @@ def robot_configuration(client: int, body: int, robot: Robot | str) -> Float:
     return attach_robot(client, body, robot).joint_positions()
 
 
+@exclusive
 def robot_as_held(client: int, body: int, robot: Robot | str) -> Robot:
     """Return the robot with its held joints (fingers) where those of the body in a running world are now.
 

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from diffplan.exclusive import exclusive
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
 from diffplan.simulation.bullet import bullet, connection
@@ -26,6 +27,7 @@ class PairSample:
     least_distance: float
 
 
+@exclusive
 def sample_pairs(
     robot: Robot, held: Sequence[dict[str, float]], *, samples: int, rng: np.random.Generator
 ) -> list[PairSample]:

@@ -6,11 +6,11 @@ its content under an absolute path that nobody else uses can neither be stale no
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
 import shutil
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import get_ident
 
@@ -35,7 +35,8 @@ def _folder() -> Path:
     if process not in _folders:
         _folders.clear()
         _folders[process] = Path(tempfile.mkdtemp(prefix="diffplan-")).resolve()
-        atexit.register(_remove, process, _folders[process])
+        # A forked worker of multiprocessing ends without Python's atexit, but runs these.
+        Finalize(None, _remove, args=(process, _folders[process]), exitpriority=0)
     return _folders[process]
 
 

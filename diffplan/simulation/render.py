@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.exclusive import exclusive
 from diffplan.geometry import Float
 from diffplan.problem import Contact, Plan, Trajectory
 from diffplan.robot import Robot
@@ -35,6 +36,7 @@ _SKIN, _DEEP = 0.01, 0.08  # m, how far a point lies below the surface that show
 _INK = (60, 64, 72)
 
 
+@exclusive
 def render(plan: Plan, file: str | Path) -> None:
     """Draw a plan: `.png` a strip of poses from start to end, `.gif` or `.mp4` a film; the tool's path as a tube.
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Collection, Iterable
 
 from diffplan.errors import InputError
-from diffplan.simulation.bullet import bullet
+from diffplan.simulation.bullet import bullet, is_inherited
 
 SOFT_BODY = 3
 """What PyBullet gives as the kind of a soft body (getDynamicsInfo)."""
@@ -23,6 +23,13 @@ def check_client(client: int) -> int:
     number = _whole(client, "client", _CLIENTS)
     if not bullet.isConnected(number):
         raise InputError("no PyBullet client of this number is connected", key="client", value=client, allowed=_CLIENTS)
+    if is_inherited(number):
+        raise InputError(
+            "this client was opened before this process was forked, and belongs to the parent",
+            key="client",
+            value=client,
+            allowed="a client that this process opened, or a DIRECT one",
+        )
     return number
 
 

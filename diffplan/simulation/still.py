@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from diffplan.exclusive import exclusive
 from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.scene import Scene
@@ -39,6 +40,7 @@ def draw_obstacles(scene: Scene, *, size: tuple[int, int]) -> Image.Image:
         return shoot(client, camera, size, finer=_FINER)
 
 
+@exclusive
 def draw_still(
     robot: Robot, scene: Scene, arms: Sequence[Arm], *, path: Float | None, size: tuple[int, int], survey: bool = False
 ) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,7 @@ import torch
 import diffplan as dp
 from diffplan import spline
 from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.kernels.crew import get_kernel_threads
 from diffplan.planners import diffusion
 from diffplan.planners.base import Candidate
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
@@ -143,9 +143,9 @@ def test_after_the_deadline_there_are_no_candidates(problem: Problem) -> None:
 
 
 def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
-    before = torch.get_num_threads(), numba.get_num_threads()
+    before = torch.get_num_threads(), get_kernel_threads()
     list(_planner(problem, seeds="random", rounds=1, batch=2, threads=2).candidates(problem, seed=0, deadline=np.inf))
-    assert (torch.get_num_threads(), numba.get_num_threads()) == before
+    assert (torch.get_num_threads(), get_kernel_threads()) == before
 
 
 @pytest.mark.parametrize(
