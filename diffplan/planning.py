@@ -39,7 +39,7 @@ _IK_SEEDS = 96
 _MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
 _LIMIT_TOLERANCE = 1e-9  # [rad or m], that of retiming: more would let a start pass that no trajectory may have
 
-_LONGEST_TIMEOUT = 1e6  # [s]
+_LONGEST_TIMEOUT = 1e9  # [s]
 _MOST_ALTERNATIVES = 1000
 
 if TYPE_CHECKING:
