@@ -24,13 +24,12 @@ from diffplan.simulation.bullet import bullet
 from diffplan.simulation.least import refine
 from diffplan.simulation.motion_bound import cover, travel
 from diffplan.simulation.pair_table import Pairs
-from diffplan.simulation.reach import judged
+from diffplan.simulation.reach import FAR, judged
 from diffplan.simulation.solid import Solid
 from diffplan.simulation.world import Stage, in_base_frame, load_hull, load_scene_bodies
 
 MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
-_FAR = 10.0
 _NEAR = 0.03
 _METHOD = "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation"
 
@@ -149,7 +148,7 @@ class Certifier:
         q = self._finite("q", q, (self.robot.dof,))
         pairs = np.arange(self._pairs.with_obstacles)
         near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
-        return near if np.isfinite(near) else float(self._measure(q, pairs, _FAR).min(initial=np.inf))
+        return near if np.isfinite(near) else float(self._measure(q, pairs, FAR).min(initial=np.inf))
 
     @exclusive
     def certify(self, trajectory: Trajectory, *, start: Float, goals: Float) -> Certificate:
@@ -163,8 +162,7 @@ class Certifier:
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
             least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
-            beside those of a path without contact stand proven lower bounds, a millimetre lower at most unless the
-            least is nearly reached along much of the path;
+            beside those of a path without contact stand proven lower bounds, which may be some millimetres lower;
             `resolution_rad` is the largest joint step between two neighbouring measured configurations, proven free
             in between. What is no trajectory (shapes, values that are not finite, times that do not increase) gets a
             certificate that is not valid and says so.
@@ -225,10 +223,10 @@ class Certifier:
         if len(first) and np.isinf(sweep.least[first]).all():
             looks = [(place, pairs[group[pairs] == 1], seen[group[pairs] == 1]) for place, pairs, seen in looks]
             for place in sweep.places:
-                clearance = measure(place, first, _FAR)
+                clearance = measure(place, first, FAR)
                 closer = clearance < sweep.least[first]
                 sweep.least[first[closer]], sweep.least_place[first[closer]] = clearance[closer], place
-                looks.append((place, first, np.minimum(clearance, _FAR)))
+                looks.append((place, first, np.minimum(clearance, FAR)))
         if not sweep.free:
             return sweep, (-np.inf, -np.inf)
         near, near_self = refine(sweep, looks, way, measure, group).tolist()

@@ -7,33 +7,39 @@ from dataclasses import replace
 import numpy as np
 
 from diffplan.errors import InputError
+from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
 from diffplan.scene import LARGEST, PLANE_REACH, SMALLEST, Mesh, Obstacle, Plane, Scene, Urdf
 from diffplan.simulation.motion_bound import Cover
+from diffplan.simulation.shapes import convex_parts
 from diffplan.urdf import CollisionShape, load_urdf
 
-_BEYOND_SIGHT = 1000.0
-"""Nothing whose origin is farther off than this can come within sight of an arm [m]: obstacles are smaller."""
+_COARSE = 1000.0
+"""An obstacle with its origin so near the base [m] stands where it is: single precision is fine enough there."""
+FAR = 10.0
+"""How far the certificate looks from the arm at most [m]."""
 _ROUNDED = {"box": 7.6e-4, "cylinder": 4.5e-4, "sphere": 0.0, "capsule": 0.0, "plane": 0.0, "mesh": -9e-4}
 
 
 def judged(scene: Scene, robot: Robot, shapes: Cover) -> Scene:
-    """Return the scene with planes as boxes under the arm, and what is kilometres away at one.
+    """Return the scene with planes as boxes under the arm, and what is kilometres out of sight nearer, still out of it.
 
     Raises:
-        InputError: if a URDF obstacle is too large or too small for distances to hold, or if there is a plane and the
-            arm reaches beyond the part of it that is looked at.
+        InputError: if a URDF obstacle is too large or too small for distances to hold, if an obstacle's origin is
+            farther off than 1 km but its solid may come into sight, or if there is a plane and the arm reaches beyond
+            the part of it that is looked at.
     """
-    if any(isinstance(obstacle, Plane) for obstacle in scene.obstacles) and arm_reach(robot, shapes) > PLANE_REACH:
+    reach = arm_reach(robot, shapes)
+    if any(isinstance(obstacle, Plane) for obstacle in scene.obstacles) and reach > PLANE_REACH:
         raise InputError(
             f"a plane is looked at within {PLANE_REACH:.0f} m of the base, and this arm may reach farther",
             key=robot.name,
             allowed="boxes in place of the plane",
         )
-    return replace(scene, obstacles=tuple(_judged(obstacle, scene) for obstacle in scene.obstacles))
+    return replace(scene, obstacles=tuple(_judged(obstacle, scene, reach) for obstacle in scene.obstacles))
 
 
-def _judged(obstacle: Obstacle, scene: Scene) -> Obstacle:
+def _judged(obstacle: Obstacle, scene: Scene, reach: float) -> Obstacle:
     base = scene.robot_base.xyz
     if isinstance(obstacle, Plane):
         obstacle = obstacle.near(base)
@@ -41,10 +47,37 @@ def _judged(obstacle: Obstacle, scene: Scene) -> Obstacle:
         _check_sizes(obstacle)
     away = np.array(obstacle.pose.xyz) - base
     distance = float(np.linalg.norm(away))
-    if distance <= _BEYOND_SIGHT:
+    if distance <= _COARSE:
         return obstacle
-    x, y, z = (base + away * (_BEYOND_SIGHT / distance)).tolist()
+    size = _farthest(obstacle)
+    if distance - size <= reach + FAR:
+        raise InputError(
+            f"its origin is {distance:.5g} m from the robot's base, and its solid lies up to {size:.5g} m from its "
+            "origin: too coarse to be judged",
+            key=obstacle.name,
+            allowed=f"an origin near the solid, or within {_COARSE:.0f} m of the base",
+        )
+    x, y, z = (base + away * (min(distance, _COARSE + size + reach) / distance)).tolist()
     return replace(obstacle, pose=replace(obstacle.pose, xyz=(x, y, z)))
+
+
+def _farthest(obstacle: Obstacle) -> float:
+    """Return a distance from an obstacle's origin that no point of its solid exceeds [m]."""
+    if isinstance(obstacle, Mesh):
+        meshes = load_hulls(obstacle.file) if obstacle.convex else [load_mesh(obstacle.file)]
+        return obstacle.scale * max(float(np.linalg.norm(mesh.vertices, axis=1).max()) for mesh in meshes)
+    if not isinstance(obstacle, Urdf):
+        return float(np.sqrt(3)) * LARGEST  # more than that of any kind with sizes up to LARGEST
+    model, found = load_urdf(obstacle.file), [0.0]
+    values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
+    poses = model.link_poses(values, obstacle.scale)
+    for link, shapes in model.collisions.items():
+        for shape in shapes:
+            corners = obstacle.scale * np.concatenate(convex_parts(shape))
+            corners = corners @ poses[link][:3, :3].T + poses[link][:3, 3]
+            more = obstacle.scale * shape.size[0] if shape.kind == "sphere" else 0.0
+            found.append(float(np.linalg.norm(corners, axis=1).max()) + more)
+    return max(found)
 
 
 def rounded_edges(body: Obstacle | tuple[CollisionShape, ...]) -> float:

@@ -263,6 +263,52 @@ def test_what_is_kilometres_away_is_no_obstacle_and_no_error(panda, timed):
     assert _certify(panda, here, trajectory).min_clearance_m == pytest.approx(alone.min_clearance_m, abs=1e-5)
 
 
+def _away(kind, tmp_path, shift):
+    """A post that stands in the arm, made of a solid that lies `shift` [3] from its origin."""
+    post = trimesh.creation.box((0.3, 0.3, 0.8))
+    pose = Pose(xyz=tuple((np.array((0.35, 0.0, 0.5)) - shift).tolist()))
+    length = float(np.linalg.norm(shift))
+    if kind != "slide":
+        post.apply_translation(shift)
+    post.export(tmp_path / "post.obj", digits=9)
+    if kind in ("hollow", "convex"):
+        return Mesh(name="post", file=tmp_path / "post.obj", pose=pose, convex=kind == "convex")
+    axis = " ".join(str(x / length) for x in shift)
+    slide = f'<axis xyz="{axis}"/><limit lower="0" upper="9999" effort="1" velocity="1"/>'
+    joint = f'<joint name="j" type="prismatic"><parent link="root"/><child link="l"/>{slide}</joint>'
+    mesh = '<collision><geometry><mesh filename="post.obj"/></geometry></collision>'
+    urdf = tmp_path / "post.urdf"
+    urdf.write_text(f'<robot name="r"><link name="root"/><link name="l">{mesh}</link>{joint}</robot>')
+    return Urdf(name="post", file=urdf, pose=pose, joints={"j": length} if kind == "slide" else {})
+
+
+_FAR_SOLIDS = ["hollow", "convex", "mesh in a URDF", "slide"]
+
+
+@pytest.mark.parametrize("kind", _FAR_SOLIDS)
+def test_a_solid_hundreds_of_metres_from_its_own_origin_touches_where_it_is(panda, tmp_path, kind):
+    post = _away(kind, tmp_path, np.array((700.0, 600.0, 0.0)))
+    with Certifier(panda, Scene(obstacles=(post,))) as certifier:
+        assert certifier.check(panda.configuration("home")).contact
+
+
+@pytest.mark.parametrize("kind", _FAR_SOLIDS)
+@pytest.mark.parametrize("shift", [(800.0, 800.0, 0.0), (-600.0, 700.0, 800.0)])
+def test_a_solid_at_the_arm_whose_origin_is_beyond_a_kilometre_is_refused_and_never_out_of_sight(
+    panda, tmp_path, kind, shift
+):
+    post = _away(kind, tmp_path, np.array(shift))
+    with pytest.raises(InputError, match=r"post: its origin is .* m from the robot's base"):
+        Certifier(panda, Scene(obstacles=(post,)))
+
+
+@pytest.mark.parametrize("kind", ["hollow", "mesh in a URDF"])
+def test_a_mesh_kilometres_away_is_out_of_sight_wherever_its_origin_is(panda, tmp_path, kind):
+    post = _away(kind, tmp_path, np.array((300.0, 0.0, 0.0)))
+    with Certifier(panda, Scene(obstacles=(replace(post, pose=Pose(xyz=(0.0, 0.0, 5e4))),))) as certifier:
+        assert certifier.clearance(panda.configuration("home")) == np.inf
+
+
 def _shell(tmp_path, outer, inner):
     """A closed cube with a cubic hollow in it."""
     wall, hollow = trimesh.creation.box((outer,) * 3), trimesh.creation.box((inner,) * 3)
