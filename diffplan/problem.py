@@ -354,7 +354,6 @@ class Plan:
         """
         from diffplan.simulation.execution import play
 
-        client, body = arguments.whole(client, "client", 0, None), arguments.whole(body, "body", 0, None)
         play(self, client=client, body=body)
 
 

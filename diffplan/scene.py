@@ -310,15 +310,9 @@ class Scene:
         Raises:
             InputError: naming the body that cannot be read.
         """
-        for key, body in (("client", client), ("robot_body", 0 if robot_body is None else robot_body)):
-            arguments.whole(body, key, 0, None)
-        bodies = ignore if isinstance(ignore, Collection) and not isinstance(ignore, str | bytes) else None
-        if bodies is None:
-            raise InputError("not a list", key="ignore", value=ignore, allowed="a list of body ids")
         from diffplan.simulation.live import scene_from_pybullet
 
-        ignored = [arguments.whole(body, "ignore", 0, None) for body in bodies]
-        return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignored)
+        return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignore)
 
     def save(self, path: str | Path) -> None:
         """Write a scene file (YAML, `diffplan/scene@1`); meshes below its folder are named relative to it.
@@ -338,7 +332,6 @@ class Scene:
         """
         from diffplan.simulation.live import scene_to_pybullet
 
-        arguments.whole(client, "client", 0, None)
         return scene_to_pybullet(self, client)
 
     def __repr__(self) -> str:
