@@ -37,7 +37,6 @@ FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
 _IK_SEEDS = 96
 _MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
-_LIMIT_TOLERANCE = 1e-9  # [rad or m], that of retiming: more would let a start pass that no trajectory may have
 
 _LONGEST_TIMEOUT = 1e9  # [s]
 _MOST_ALTERNATIVES = 1000
@@ -399,7 +398,7 @@ def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, s
 
 def outside_limits(robot: Robot, q: Float) -> str:
     """Return which joint of q [dof] stands outside its limits, in words; empty if none does."""
-    for name, value, low, high in zip(robot.joint_names, q, robot.lower, robot.upper, strict=True):
-        if not low - _LIMIT_TOLERANCE <= value <= high + _LIMIT_TOLERANCE:
-            return f"{name} = {value:.10g} is outside [{low:.4f}, {high:.4f}]"
+    for name in robot.joints_outside(q)[:1]:
+        i = robot.joint_names.index(name)
+        return f"{name} = {q[i]:.10g} is outside [{robot.lower[i]:.4f}, {robot.upper[i]:.4f}]"
     return ""

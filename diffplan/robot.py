@@ -19,7 +19,7 @@ from diffplan.words import count, one_line, some
 if TYPE_CHECKING:
     import torch
 
-_HAIR = 1e-9  # [rad or m] of rounding in a held joint's bounds
+_HAIR = 1e-9  # [rad or m] of rounding at limits, that of retiming: more would let a start pass that no motion may have
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -162,6 +162,11 @@ class Robot:
         """Where every movable joint stands that is not planned for (rad or m): held, following a held one, or at 0."""
         values = self.model.filled(self.held_joints)
         return {joint: value for joint, value in values.items() if joint not in self.joint_names}
+
+    def joints_outside(self, q: Float) -> list[str]:
+        """Return the planning joints that stand outside their limits at q [dof]."""
+        low, high = self.lower - _HAIR, self.upper + _HAIR
+        return [name for name, value, a, b in zip(self.joint_names, q, low, high, strict=True) if not a <= value <= b]
 
     def configuration(self, name: str) -> Float:
         """Return a named configuration [dof].

@@ -66,6 +66,12 @@ class Sweep:
         return self.touch is None
 
 
+def travel_at(travel: Float, place: float) -> Float:
+    """Return the travel [pairs] up to a place, of that up to the samples [n, pairs]."""
+    sample = min(int(place), len(travel) - 2)
+    return travel[sample] + (place - sample) * (travel[sample + 1] - travel[sample])
+
+
 def bisect(travel: Float, measure: Measure) -> Sweep:
     """Prove a path free of contact, or find a contact.
 
@@ -110,12 +116,6 @@ class _Run:
         pairs = travel.shape[1]
         self.sweep = Sweep(least=np.full(pairs, np.inf), least_place=np.zeros(pairs))
 
-    def at(self, place: float) -> Float:
-        """Return the travel up to a place [pairs]."""
-        sample = min(int(place), len(self.travel) - 2)
-        row = self.travel[sample]
-        return row + (place - sample) * (self.travel[sample + 1] - row)
-
     def look(self, place: float, pairs: np.ndarray, sight: float) -> Float:
         """Measure, note the least clearances and a touch; returns clearances, `sight` where nothing was seen."""
         clearance = self.measure(place, pairs, sight)
@@ -142,7 +142,7 @@ class _Run:
         number = 1 + max(1, int(np.ceil(farthest[-1] / _FIRST_TRAVEL)))
         places = np.interp(np.linspace(0, farthest[-1], number), farthest, np.arange(last + 1.0))
         places[0], places[-1] = 0.0, last
-        between = [self.at(b) - self.at(a) for a, b in pairwise(places)]
+        between = [travel_at(self.travel, b) - travel_at(self.travel, a) for a, b in pairwise(places)]
         widest = [0.0, *(float(way.max()) for way in between), 0.0]
         clearances = []
         for i, place in enumerate(places):
@@ -158,8 +158,11 @@ class _Run:
     def halve(self, interval: _Interval) -> tuple[_Interval, ...]:
         """Measure the open pairs in the middle; returns both halves with what is still open in each."""
         middle, pairs = (interval.start + interval.end) / 2, interval.pairs
-        travelled = self.at(middle)[pairs]
-        first, second = travelled - self.at(interval.start)[pairs], self.at(interval.end)[pairs] - travelled
+        travelled = travel_at(self.travel, middle)[pairs]
+        first, second = (
+            travelled - travel_at(self.travel, interval.start)[pairs],
+            travel_at(self.travel, interval.end)[pairs] - travelled,
+        )
         sight = float(np.maximum(first, second).max()) + 2 * TOUCH
         clearance = self.look(middle, pairs, sight)
         if self.sweep.touch:

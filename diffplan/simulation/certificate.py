@@ -118,7 +118,7 @@ class Certifier:
             InputError: if q is not `dof` finite numbers, or the certifier is closed.
         """
         self._expect_open()
-        q = self._finite("q", q, (self.robot.dof,))
+        q = self._finite("q", q)
         names, split = self._pairs.names, self._pairs.with_obstacles
         clearance = self._measure(q, np.arange(len(names)), SIGHT)
         least: list[tuple[str, str, float]] = []
@@ -145,7 +145,7 @@ class Certifier:
             InputError: if q is not `dof` finite numbers, or the certifier is closed.
         """
         self._expect_open()
-        q = self._finite("q", q, (self.robot.dof,))
+        q = self._finite("q", q)
         pairs = np.arange(self._pairs.with_obstacles)
         near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
         return near if np.isfinite(near) else float(self._measure(q, pairs, FAR).min(initial=np.inf))
@@ -171,8 +171,8 @@ class Certifier:
             InputError: if start is not `dof` finite numbers or goals are not rows of them, or the certifier is closed.
         """
         self._expect_open()
-        start = self._finite("start", start, (self.robot.dof,))
-        goals = self._finite("goals", goals, (-1, self.robot.dof))
+        start = self._finite("start", start)
+        goals = self._finite("goals", goals, rows=True)
         form = limits.check_limits(self.robot, trajectory, start=start, goals=goals)
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
@@ -191,18 +191,15 @@ class Certifier:
         if self._stage is None:
             raise InputError("this Certifier is closed", key=self.robot.name, allowed="use it inside its `with` block")
 
-    def _finite(self, key: str, values: Float, shape: tuple[int, ...]) -> Float:
-        """Return values as float64 of this shape (-1: one row or more); PyBullet would measure something at NaN."""
+    def _finite(self, key: str, values: object, *, rows: bool = False) -> Float:
+        """Return joint positions [dof], or rows of them, as float64; PyBullet would measure something at NaN."""
+        allowed = f"{'one or more rows of ' if rows else ''}{self.robot.dof} finite numbers"
         try:
-            array = np.asarray(values, dtype=np.float64)
-        except (TypeError, ValueError):
-            array = np.zeros(0)
-        rows = shape[0] == -1
-        fits = array.ndim == len(shape) and array.shape[-1] == shape[-1] and (rows or len(shape) == 1)
-        if not fits or array.size == 0 or not np.isfinite(array).all():
-            allowed = f"{'one or more rows of ' if rows else ''}{self.robot.dof} finite numbers"
-            found = values.tolist() if isinstance(values, np.ndarray) else values
-            raise InputError("not joint positions", key=key, value=found, allowed=allowed)
+            array = arguments.array(values, key, self.robot.dof)
+        except InputError as error:
+            raise InputError("not joint positions", key=key, value=error.value, allowed=allowed) from None
+        if array.ndim != (2 if rows else 1) or array.size == 0:
+            raise InputError("not joint positions", key=key, value=array.tolist(), allowed=allowed)
         return array
 
     def _sweep(self, path: Float) -> tuple[Sweep, tuple[float, float]]:

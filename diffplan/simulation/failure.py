@@ -20,7 +20,6 @@ from diffplan.words import some
 
 _IN_SIGHT = 0.5
 _MOST_SAMPLES = 200
-_LIMIT_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +52,7 @@ def failure(plan: Plan) -> Failure:
     if plan.status in (Status.START_OUTSIDE_LIMITS, Status.GOAL_OUTSIDE_LIMITS):
         at_start = plan.status is Status.START_OUTSIDE_LIMITS
         q = plan.start if at_start else plan.goals[0]
-        joints = _outside(plan.robot, q)
+        joints = plan.robot.joints_outside(q)
         red = {plan.robot.model.joints[name].child: TOUCHING for name in joints}
         text = f"{plan.status.value.replace('_', ' ')}: {some(joints)}"
         return Failure(arms=(Arm(q=q, links=red),), contact=None, text=text)
@@ -126,9 +125,3 @@ def contact_words(contact: Contact) -> str:
     by = "" if contact.clearance_m is None else f" ({1000 * contact.clearance_m:.1f} mm)"
     where = f"{contact.time_s:.2f} s" if contact.time_s is not None else contact.at
     return f"{where}: {contact.link} {deep} {what}{by}"
-
-
-def _outside(robot: Robot, q: Float) -> list[str]:
-    """Return the joints that stand outside their limits at q [dof]."""
-    low, high = robot.lower - _LIMIT_TOLERANCE, robot.upper + _LIMIT_TOLERANCE
-    return [name for name, value, a, b in zip(robot.joint_names, q, low, high, strict=True) if not a <= value <= b]

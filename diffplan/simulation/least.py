@@ -17,7 +17,7 @@ from itertools import count
 import numpy as np
 
 from diffplan.geometry import Float
-from diffplan.simulation.bisection import Look, Measure, Sweep
+from diffplan.simulation.bisection import Look, Measure, Sweep, travel_at
 
 AGREEMENT = 0.001
 """So near the least measured clearance [m] a lower bound needs no further look."""
@@ -59,12 +59,6 @@ class _Refinement:
         self.order = count()
         self.heap: list[tuple[float, int, tuple[float, float, np.ndarray, Float, Float, Float]]] = []
 
-    def at(self, place: float) -> Float:
-        """Return the travel up to a place [pairs]."""
-        sample = min(int(place), len(self.travel) - 2)
-        row = self.travel[sample]
-        return row + (place - sample) * (self.travel[sample + 1] - row)
-
     def close(self, pairs: np.ndarray, bound: Float) -> None:
         """Note lower bounds that stay as they are."""
         np.minimum.at(self.bound, self.group[pairs], bound)
@@ -83,7 +77,7 @@ class _Refinement:
         size = self.travel.shape[1]
         last, before, way = np.full(size, -1.0), np.full(size, np.inf), np.zeros(size)
         for place, pairs, clearance in sorted(looks, key=lambda look: look[0]):
-            here = self.at(place)[pairs]
+            here = travel_at(self.travel, place)[pairs]
             bound = (before[pairs] + clearance - here + way[pairs]) / 2
             own, near = bound < self.best[self.group[pairs]], last[pairs]
             for start in np.unique(near[own]).tolist():
@@ -101,8 +95,8 @@ class _Refinement:
         if len(pairs) == 0:
             return
         middle = (start + end) / 2
-        way = self.at(middle)[pairs]
-        first, second = way - self.at(start)[pairs], self.at(end)[pairs] - way
+        way = travel_at(self.travel, middle)[pairs]
+        first, second = way - travel_at(self.travel, start)[pairs], travel_at(self.travel, end)[pairs] - way
         sight = float(np.maximum(low + first, high + second).max())
         clearance = self.measure(middle, pairs, sight)
         sweep = self.sweep

@@ -22,13 +22,12 @@ from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Primitive, Scene, Sphere, Urdf
 from diffplan.simulation.bullet import bullet, silence
-from diffplan.simulation.frames import inertial_frame, joint_indices, link_frame, link_indices
+from diffplan.simulation.frames import joint_indices, link_indices
 from diffplan.simulation.hull_match import rounding
 from diffplan.simulation.loaded import MARGIN, check_loaded, check_mesh
 from diffplan.simulation.urdf_copy import mesh_file, urdf_copy
 from diffplan.urdf import UrdfModel, load_urdf, read_source
 
-__all__ = ["MARGIN", "inertial_frame", "joint_indices", "link_frame", "link_indices"]
 _PLATE = 10.0  # m, edge of what is seen of a plane
 _MOST_USES = 100
 _MOST_IDLE = 4

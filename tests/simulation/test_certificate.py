@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from diffplan.errors import InputError
@@ -457,6 +458,12 @@ def test_what_is_no_configuration_is_refused_rather_than_measured(panda, timed, 
         for goals in (home, np.zeros((0, 7)), np.zeros((1, 1, 7))):
             with pytest.raises(InputError, match=r"goals: not joint positions.*one or more rows of 7 finite numbers"):
                 certifier.certify(trajectory, start=home, goals=goals)
+
+
+def test_a_tensor_that_asks_for_a_gradient_is_measured_as_its_numbers(panda):
+    home = panda.configuration("home")
+    with Certifier(panda, Scene()) as certifier:
+        assert certifier.check(torch.tensor(home, requires_grad=True)) == certifier.check(home)
 
 
 def test_leaving_position_limits_is_refused_and_names_the_joint(panda, timed):

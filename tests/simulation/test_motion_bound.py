@@ -6,8 +6,9 @@ import pytest
 from diffplan.geometry import Pose
 from diffplan.meshes import load_hulls
 from diffplan.simulation.bullet import bullet, connection
+from diffplan.simulation.frames import inertial_frame
 from diffplan.simulation.motion_bound import cover, travel
-from diffplan.simulation.world import inertial_frame, load_robot_body
+from diffplan.simulation.world import load_robot_body
 
 
 @pytest.fixture(scope="module")
