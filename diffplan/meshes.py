@@ -1,8 +1,7 @@
-"""Triangle meshes from files: convex hulls as PyBullet makes them, closed meshes, and sampled distance fields."""
+"""Triangle meshes from files: convex hulls as PyBullet makes them, and closed meshes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +10,6 @@ import trimesh
 from scipy.spatial import QhullError
 
 from diffplan.errors import InputError
-from diffplan.geometry import Float
 from diffplan.kept import Kept
 from diffplan.mesh_files import MeshContent, read_mesh
 
@@ -26,18 +24,6 @@ MOST_CORNERS = 50_000
 _kept: Kept[list[trimesh.Trimesh]] = Kept(256 * 2**20)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DistanceField:
-    """Signed distances `values` [nx, ny, nz] in m, positive outside, in the mesh's own frame.
-
-    Node (i, j, k) lies at `origin + spacing * (i, j, k)`; between nodes, interpolate trilinearly.
-    """
-
-    origin: Float
-    spacing: float
-    values: np.ndarray
-
-
 def load_hulls(file: str | Path, scale: Scale = _UNIT) -> list[trimesh.Trimesh]:
     """Return what PyBullet collides with: one convex hull for each group (`o`, `g`) of an OBJ file, else one in all.
 
@@ -46,8 +32,7 @@ def load_hulls(file: str | Path, scale: Scale = _UNIT) -> list[trimesh.Trimesh]:
     Raises:
         InputError: if the file is missing, not readable, a group is flat, or the mesh is larger than `LARGEST`.
     """
-    content = read_mesh(file)
-    return _kept.get(("hulls", content.key, scale), lambda: _hulls(content, scale), _bytes)
+    return solids(read_mesh(file), scale, convex=True)
 
 
 def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
@@ -57,8 +42,18 @@ def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
         InputError: if the file is missing, not readable, or the mesh is not closed, larger than `LARGEST`, or has more
             vertices or triangles than PyBullet takes.
     """
-    content = read_mesh(file)
-    return _kept.get(("closed", content.key, scale), lambda: [_closed(content, scale)], _bytes)[0]
+    return solids(read_mesh(file), scale)[0]
+
+
+def solids(content: MeshContent, scale: Scale = _UNIT, *, convex: bool = False) -> list[trimesh.Trimesh]:
+    """Return what `load_hulls` (convex) or `load_mesh` returns, for a file that has been read.
+
+    Raises:
+        InputError: as they do.
+    """
+    if convex:
+        return _kept.get(("hulls", content.key, scale), lambda: _hulls(content, scale), _bytes)
+    return _kept.get(("closed", content.key, scale), lambda: [_closed(content, scale)], _bytes)
 
 
 def _hulls(content: MeshContent, scale: Scale) -> list[trimesh.Trimesh]:
@@ -123,74 +118,3 @@ def _check_size(content: MeshContent, scale: Scale) -> None:
 
 def _bytes(meshes: list[trimesh.Trimesh]) -> int:
     return sum(mesh.vertices.nbytes + mesh.faces.nbytes for mesh in meshes)
-
-
-_fields: Kept[DistanceField] = Kept(256 * 2**20)
-
-
-def file_field(file: str | Path, scale: Scale = _UNIT, *, convex: bool = False) -> DistanceField:
-    """Return the distance field of a mesh file, solid with its hollows or as its convex hulls; kept in memory.
-
-    Raises:
-        InputError: as `load_mesh` and `load_hulls`.
-    """
-    content = read_mesh(file)
-
-    def make() -> DistanceField:
-        return distance_field(_hulls(content, scale) if convex else [_closed(content, scale)])
-
-    return _fields.get((content.key, scale, convex), make, lambda field: field.values.nbytes)
-
-
-def distance_field(meshes: list[trimesh.Trimesh], spacing: float | None = None, padding: float = 0.1) -> DistanceField:
-    """Sample the signed distance to the union of closed meshes.
-
-    Exact at the nodes to the triangles themselves (inside an overlap of two meshes: to the farther surface of the two).
-
-    Args:
-        meshes: closed, normals outside.
-        spacing: edge of a cell [m]; by default 4 mm, or a 64th of the grid's longest side where that is more.
-        padding: how far the grid reaches beyond the meshes [m].
-    """
-    lower = np.min([mesh.bounds[0] for mesh in meshes], axis=0)
-    upper = np.max([mesh.bounds[1] for mesh in meshes], axis=0)
-    if spacing is None:
-        spacing = max(0.004, float((upper - lower).max() + 2 * padding) / 64)
-    from diffplan.kernels.triangle_distance import grid_distance  # compiled code, slow to import
-
-    origin = np.asarray(lower - padding, dtype=np.float64)
-    nx, ny, nz = (int(n) + 1 for n in np.ceil((upper - lower + 2 * padding) / spacing))
-    shape = (nx, ny, nz)
-    solids = np.full(shape, np.inf)
-    cavities = np.full(shape, -np.inf)
-    for part in (part for mesh in meshes for part in _parts(mesh)):
-        triangles = np.asarray(part.triangles, dtype=np.float64)
-        values = grid_distance(origin, spacing, shape, triangles, _pseudonormals(part))
-        if part.volume > 0:
-            np.minimum(solids, values, out=solids)
-        else:
-            np.maximum(cavities, values, out=cavities)
-    values = np.maximum(solids, cavities)
-    return DistanceField(origin=origin, spacing=spacing, values=values.astype(np.float32))
-
-
-def _parts(mesh: trimesh.Trimesh) -> list[trimesh.Trimesh]:
-    """Return the connected surfaces: solids, which may overlap, and cavities, whose normals point inwards."""
-    labels = trimesh.graph.connected_component_labels(mesh.face_adjacency, node_count=len(mesh.faces))
-    return [trimesh.Trimesh(mesh.vertices, mesh.faces[labels == i], process=False) for i in range(labels.max() + 1)]
-
-
-def _pseudonormals(mesh: trimesh.Trimesh) -> Float:
-    """Return the normals [t, 7, 3] of face, edges ab, bc, ca and corners a, b, c of every triangle (not normalised)."""
-    faces = np.asarray(mesh.faces)
-    face_normals = np.cross(mesh.triangles[:, 1] - mesh.triangles[:, 0], mesh.triangles[:, 2] - mesh.triangles[:, 0])
-    face_normals /= np.linalg.norm(face_normals, axis=1, keepdims=True)
-    vertex_normals = np.zeros((len(mesh.vertices), 3))
-    np.add.at(vertex_normals, faces, face_normals[:, None] * mesh.face_angles[:, :, None])
-    edge_normals = np.zeros((len(mesh.edges_unique), 3))
-    np.add.at(edge_normals, mesh.faces_unique_edges, face_normals[:, None])
-    normals = np.empty((len(faces), 7, 3))
-    normals[:, 0] = face_normals
-    normals[:, 1:4] = edge_normals[mesh.faces_unique_edges]
-    normals[:, 4:7] = vertex_normals[faces]
-    return normals

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from diffplan.fields import SPLIT, DistanceField
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, SPHERE
 from diffplan.kernels.obstacles import Row
-from diffplan.meshes import DistanceField
 from diffplan.robot import Robot
 
 
@@ -50,14 +50,25 @@ def field(p: Tensor, grid: DistanceField) -> Tensor:
     cell = (p - torch.as_tensor(grid.origin, dtype=p.dtype, device=p.device)) / grid.spacing
     inside = torch.minimum(cell.clamp(min=0), (shape - 1).to(p.dtype))
     low = torch.minimum(inside.detach().long(), shape - 2)
-    f = inside - low
-    total = torch.zeros_like(p[..., 0])
+    result = _trilinear(inside - low, low, values)
+    if grid.cells.size:
+        own = torch.as_tensor(grid.cells, device=p.device).long()[low.unbind(dim=-1)]
+        part = SPLIT * (inside - low)
+        small = part.detach().long().clamp(max=SPLIT - 1)
+        nodes = torch.as_tensor(grid.split, dtype=p.dtype, device=p.device)
+        fine = _trilinear(part - small, small, nodes, own.clamp(min=0))
+        result = torch.where(own < 0, result, fine)
+    return result + _norm(cell - inside) * grid.spacing
+
+
+def _trilinear(f: Tensor, low: Tensor, values: Tensor, *index: Tensor) -> Tensor:
+    """Return the value at the share f [..., 3] of the cells with these lowest nodes [..., 3] of values[index]."""
+    total = torch.zeros_like(f[..., 0])
     for corner in range(8):
-        bits = torch.tensor([corner >> 2 & 1, corner >> 1 & 1, corner & 1], device=p.device)
+        bits = torch.tensor([corner >> 2 & 1, corner >> 1 & 1, corner & 1], device=f.device)
         weight = torch.where(bits.bool(), f, 1 - f).prod(dim=-1)
-        i, j, k = (low + bits).unbind(dim=-1)
-        total = total + weight * values[i, j, k]
-    return total + _norm(cell - inside) * grid.spacing
+        total = total + weight * values[(*index, *(low + bits).unbind(dim=-1))]
+    return total
 
 
 def _norm(v: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from diffplan.data.reaching import solve_poses
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel
 from diffplan.kernels.obstacles import Obstacles
-from diffplan.kernels.triangle_distance import grid_distance
+from diffplan.kernels.triangle_distance import SolidDistance, Surface
 from diffplan.kernels.winding import winding_number
 from diffplan.planners import PLANNERS, make_planner
 from diffplan.problem import Problem
@@ -49,7 +49,7 @@ def _collisions(problem: Problem) -> None:
 
 
 def _meshes() -> None:
-    grid_distance(np.zeros(3), 0.5, (2, 2, 2), _TETRAHEDRON, np.ones((4, 7, 3)))
+    SolidDistance([Surface(triangles=_TETRAHEDRON, normals=np.ones((4, 7, 3)))]).at(np.full((1, 3), 0.1))
     winding_number(_TETRAHEDRON, np.full((1, 3), 0.1))
 
 

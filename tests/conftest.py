@@ -8,6 +8,15 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_fields(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither read nor write the user's distance fields."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("diffplan.field_files.cache_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(params=["float32", "bfloat16"], scope="module")
 def products(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run a module's tests in both types of matrix products, whichever this processor would choose by itself."""

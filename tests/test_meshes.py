@@ -5,8 +5,7 @@ import pytest
 import trimesh
 
 from diffplan.errors import InputError
-from diffplan.kernels.triangle_distance import grid_distance
-from diffplan.meshes import distance_field, file_field, load_hulls, load_mesh
+from diffplan.meshes import load_hulls, load_mesh
 
 TWO_TETRAHEDRA = """
 o first
@@ -35,19 +34,6 @@ def two_tetrahedra(tmp_path: Path) -> Path:
     file = tmp_path / "two.obj"
     file.write_text(TWO_TETRAHEDRA)
     return file
-
-
-def nodes(field) -> np.ndarray:
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in field.values.shape), indexing="ij"), axis=-1)
-    return field.origin + field.spacing * index
-
-
-def winding_number(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    a, b, c = (triangles[None, :, i] - points[:, None] for i in range(3))
-    la, lb, lc = (np.linalg.norm(x, axis=-1) for x in (a, b, c))
-    above = (a * np.cross(b, c)).sum(-1)
-    below = la * lb * lc + (a * b).sum(-1) * lc + (b * c).sum(-1) * la + (c * a).sum(-1) * lb
-    return (2 * np.arctan2(above, below)).sum(1) / (4 * np.pi)
 
 
 def test_each_obj_group_becomes_its_own_convex_hull(two_tetrahedra: Path) -> None:
@@ -94,74 +80,3 @@ def test_a_bad_mesh_file_is_named(tmp_path: Path, name: str, text: str | None, m
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         load_hulls(tmp_path / name)
-
-
-def test_the_field_of_a_box_is_exact_at_the_nodes() -> None:
-    half = np.array([0.05, 0.03, 0.02])
-    field = distance_field([trimesh.creation.box(2 * half)], spacing=0.01)
-    q = np.abs(nodes(field)) - half
-    exact = np.linalg.norm(np.maximum(q, 0), axis=-1) + np.minimum(q.max(-1), 0)
-    assert np.abs(field.values - exact).max() < 1e-6
-
-
-def test_the_field_reaches_beyond_the_mesh_by_the_padding() -> None:
-    field = distance_field([trimesh.creation.box((0.1, 0.1, 0.1))], padding=0.12)
-    last = nodes(field)[-1, -1, -1]
-    assert (field.origin <= -0.17 + 1e-9).all()
-    assert (last >= 0.17 - 1e-9).all()
-
-
-def test_the_sign_agrees_with_the_winding_number_on_a_knotted_mesh() -> None:
-    rng = np.random.default_rng(0)
-    mesh = trimesh.creation.torus(0.1, 0.03, major_sections=12, minor_sections=7)
-    mesh.vertices += rng.normal(0, 0.004, mesh.vertices.shape)
-    field = distance_field([mesh], spacing=0.01, padding=0.03)
-    points = nodes(field).reshape(-1, 3)
-    inside = winding_number(points, np.asarray(mesh.triangles)) > 0.5
-    assert inside.sum() > 50
-    assert np.array_equal(field.values.ravel() < 0, inside)
-
-
-def test_distances_agree_with_a_search_over_all_triangles() -> None:
-    mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.1)
-    points = np.random.default_rng(1).uniform(-0.2, 0.2, (20, 3))
-    dense = mesh.triangles @ np.eye(3)  # [t, 3, 3]
-    weights = np.array([(i, j, 30 - i - j) for i in range(31) for j in range(31 - i)]) / 30
-    surface = np.einsum("wc,tcx->twx", weights, dense).reshape(-1, 3)
-    for point in points:
-        value = grid_distance(point, 1.0, (1, 1, 1), np.asarray(mesh.triangles), np.ones((len(dense), 7, 3)))
-        searched = np.linalg.norm(surface - point, axis=1).min()
-        assert searched - 1e-3 < abs(value[0, 0, 0]) <= searched + 1e-9
-
-
-def test_a_union_is_the_nearest_of_its_parts() -> None:
-    parts = [trimesh.creation.box((0.1, 0.1, 0.1)), trimesh.creation.box((0.1, 0.1, 0.1))]
-    parts[1].apply_translation((0.2, 0, 0))
-    field = distance_field(parts, spacing=0.05, padding=0.05)
-    at = np.round((np.array([0.1, 0, 0]) - field.origin) / field.spacing).astype(int)
-    assert field.values[tuple(at)] == pytest.approx(0.05)
-
-
-def test_overlapping_parts_of_one_mesh_are_solid_throughout_and_cavities_are_empty() -> None:
-    body, spout, cavity = (
-        trimesh.creation.box(size) for size in ((0.2, 0.2, 0.2), (0.2, 0.05, 0.05), (0.08, 0.1, 0.1))
-    )
-    spout.apply_translation((0.15, 0, 0))  # from x = 0.05 inside the body to 0.25
-    cavity.apply_translation((-0.05, 0, 0))
-    cavity.invert()
-    field = distance_field([trimesh.util.concatenate([body, spout, cavity])], spacing=0.01, padding=0.05)
-
-    def at(x: float) -> float:
-        return float(field.values[tuple(np.round((np.array([x, 0, 0]) - field.origin) / 0.01).astype(int))])
-
-    assert [at(x) < 0 for x in (-0.14, -0.05, 0.04, 0.06, 0.2, 0.26)] == [False, False, True, True, True, False]
-    assert at(-0.05) == pytest.approx(0.04, abs=1e-6)
-
-
-def test_the_field_of_a_file_is_kept_until_the_file_changes(two_tetrahedra: Path) -> None:
-    scale = (0.01, 0.01, 0.01)
-    first = file_field(two_tetrahedra, scale, convex=True)
-    assert file_field(two_tetrahedra, scale, convex=True) is first
-    assert file_field(two_tetrahedra, scale) is not first
-    trimesh.creation.box((1, 1, 1)).export(two_tetrahedra)
-    assert file_field(two_tetrahedra, scale, convex=True) is not first

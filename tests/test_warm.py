@@ -17,7 +17,7 @@ from diffplan.warm import steps
 COMPILED = (
     "kernels.lanes.evaluate",
     "kernels.lanes.edge_free",
-    "kernels.triangle_distance._fill",
+    "kernels.triangle_distance._measure",
     "kernels.winding._wind",
     "planners.chomp_kernel._nearest",
     "planners.chomp_kernel._descend",

@@ -180,7 +180,7 @@ def _report(plan: Plan) -> None:
         for number, way in enumerate(plan.alternatives, start=1):
             size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
-    if plan.trajectory is not None and _nothing_below(plan.scene):
+    if plan.trajectory is not None and _nothing_below(plan):
         print(
             "nothing is below the robot in this scene: the arm may pass below its base, unless a floor is added "
             "({name: floor, type: floor}, or dp.Plane)",
@@ -196,11 +196,11 @@ def _report_waiting(plan: Plan, timeout: float) -> None:
         print(f"getting ready took {ready:.1f} s, which does not count as planning", file=sys.stderr)
 
 
-def _nothing_below(scene: Scene) -> bool:
-    """Return whether no obstacle lies under the base's origin, by their boxes in the base frame."""
+def _nothing_below(plan: Plan) -> bool:
+    """Return whether nothing in reach lies under the base's origin, by the obstacles' boxes in the base frame."""
     from diffplan.kernels.obstacles import Obstacles
 
-    boxes = Obstacles.pack([scene]).double.aabb
+    boxes = Obstacles.around(plan.robot, plan.scene).double.aabb
     below = (boxes[:, :2] <= 0).all(axis=1) & (boxes[:, 3:5] >= 0).all(axis=1) & (boxes[:, 2] <= _UNDER)
     return not below.any()
 

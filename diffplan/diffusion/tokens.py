@@ -45,7 +45,7 @@ class SceneTokens:
                 lower, upper = extent(row)
                 rotation, origin = row.T_base_solid[:3, :3], row.T_base_solid[:3, 3]
                 at = features[scene, place]
-                at[BOX if row.kind == FIELD else row.kind] = 1.0
+                at[row.kind if row.field is None else BOX] = 1.0
                 at[_KINDS : _KINDS + 3] = origin + rotation @ (lower + upper) / 2
                 at[_KINDS + 3 : _KINDS + 9] = rotation[:, :2].T.ravel()
                 at[_KINDS + 9 :] = (upper - lower) / 2

@@ -15,8 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from diffplan.fields import SPLIT
+
 LANES = 16
-BOX, SPHERE, CYLINDER, CAPSULE, FIELD = range(5)
+BOX, SPHERE, CYLINDER, CAPSULE, FIELD, SPLIT_FIELD = range(6)
 CLEARANCE, GRADED, STOP = range(3)  # what is asked: distances; cost and gradient too; only whether any is below reach
 
 _ZERO, _HALF, _ONE, _TINY = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-24))
@@ -48,7 +50,8 @@ class ObstacleArrays(NamedTuple):
 
     `kind` [m]; `frame` [m, 12] rotation R_base_obstacle (row-major) and position; `size` [m, 3] half edges, or radius
     and half height; `aabb` [m, 6] lower and upper corner; `field` [m] index of a sampled distance field or -1, whose
-    nodes are `nodes[field_first[f]:]` with `field_shape` [f, 3] and `field_grid` [f, 4] (origin, spacing).
+    nodes are `nodes[field_first[f]:]` with `field_shape` [f, 3] and `field_grid` [f, 4] (origin, spacing). Of a
+    SPLIT_FIELD, the cells from `cells[cell_first[f]]` on tell where in `nodes` the cell's own nodes begin, or -1.
     """
 
     first: np.ndarray
@@ -61,6 +64,8 @@ class ObstacleArrays(NamedTuple):
     field_first: np.ndarray
     field_shape: np.ndarray
     field_grid: np.ndarray
+    cells: np.ndarray
+    cell_first: np.ndarray
 
 
 @njit(cache=True, fastmath=_FAST)
@@ -177,6 +182,21 @@ def _field_cell(w, n, grid, shape, nodes, first):
 
 
 @njit(cache=True, fastmath=_FAST)
+def _split_cell(w, n, grid, shape, nodes, first, cells, cell_first):
+    """Return what `_field_cell` does, of the cell's own nodes where lane n stands in a cell that is split."""
+    size = grid[3]
+    ix = min(int(max((w[_X, n] - grid[0]) / size, _ZERO)), shape[0] - 2)
+    iy = min(int(max((w[_Y, n] - grid[1]) / size, _ZERO)), shape[1] - 2)
+    iz = min(int(max((w[_Z, n] - grid[2]) / size, _ZERO)), shape[2] - 2)
+    own = cells[cell_first + (ix * (shape[1] - 1) + iy) * (shape[2] - 1) + iz]
+    if own < 0:
+        return _field_cell(w, n, grid, shape, nodes, first)
+    x, y, z = grid[0] + size * np.float32(ix), grid[1] + size * np.float32(iy), grid[2] + size * np.float32(iz)
+    corner = (x, y, z, size / np.float32(SPLIT))
+    return _field_cell(w, n, corner, (SPLIT + 1, SPLIT + 1, SPLIT + 1), nodes, own)
+
+
+@njit(cache=True, fastmath=_FAST)
 def _distance(w, obstacles, o):
     """Write the signed distance of the points in rows _CX.. to obstacle o into row _D; return the least."""
     kind = obstacles.kind[o]
@@ -201,11 +221,25 @@ def _distance(w, obstacles, o):
         for n in range(LANES):
             z = w[_Z, n] - min(max(w[_Z, n], -b), b)
             w[_D, n] = np.sqrt(w[_X, n] * w[_X, n] + w[_Y, n] * w[_Y, n] + z * z) - a
-    else:
+    elif kind == FIELD:
         f = obstacles.field[o]
         for n in range(LANES):
             value, x, y, z = _field_cell(
                 w, n, obstacles.field_grid[f], obstacles.field_shape[f], obstacles.nodes, obstacles.field_first[f]
+            )
+            w[_D, n], w[_NX, n], w[_NY, n], w[_NZ, n] = value, x, y, z
+    else:
+        f = obstacles.field[o]
+        for n in range(LANES):
+            value, x, y, z = _split_cell(
+                w,
+                n,
+                obstacles.field_grid[f],
+                obstacles.field_shape[f],
+                obstacles.nodes,
+                obstacles.field_first[f],
+                obstacles.cells,
+                obstacles.cell_first[f],
             )
             w[_D, n], w[_NX, n], w[_NY, n], w[_NZ, n] = value, x, y, z
     least = w[_D, 0]

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from diffplan.fields import SPLIT, DistanceField, Reach, file_field
 from diffplan.geometry import Float, Pose
-from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, ObstacleArrays
-from diffplan.meshes import DistanceField, file_field
+from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, SPLIT_FIELD, ObstacleArrays
 from diffplan.robot import Robot
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Scene, Sphere, Urdf
 from diffplan.urdf import CollisionShape, load_urdf
+
+_LOOK = 0.25  # [m] farther than any planner looks from the arm's surface (CHOMP: 0.2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,16 +39,18 @@ class Obstacles:
 
     @staticmethod
     def around(robot: Robot, scene: Scene) -> Obstacles:
-        """Pack the scene that a robot stands in.
+        """Pack the scene that a robot stands in, as far as it matters to this robot.
+
+        Meshes farther off than the arm reaches are left out; large ones are sampled where it does reach.
 
         Raises:
             InputError: if a mesh or URDF file cannot be read.
         """
-        return Obstacles.pack([scene])
+        return Obstacles.pack([scene], reach_of(robot))
 
     @staticmethod
-    def pack(scenes: Sequence[Scene]) -> Obstacles:
-        """Pack scenes, each in its own robot base frame.
+    def pack(scenes: Sequence[Scene], reach: Reach | None = None) -> Obstacles:
+        """Pack scenes, each in its own robot base frame; meshes whole, or as far as they are in reach (base frame).
 
         Raises:
             InputError: if a mesh or URDF file cannot be read.
@@ -56,18 +60,36 @@ class Obstacles:
         for scene in scenes:
             T_base_world = scene.robot_base.inverse().matrix
             for obstacle in scene.obstacles:
-                rows += _rows(obstacle, T_base_world @ obstacle.pose.matrix)
+                rows += _rows(obstacle, T_base_world @ obstacle.pose.matrix, reach)
             first.append(len(rows))
         return Obstacles(
             rows=tuple(rows), arrays=_arrays(rows, first, np.float32), double=_arrays(rows, first, np.float64)
         )
 
 
-def _rows(obstacle: Obstacle, T: Float) -> list[Row]:
+def reach_of(robot: Robot) -> Reach:
+    """Return a ball in the base frame with all that the arm's spheres can come as near to as planners look."""
+    chain = robot.chain
+    length = np.linalg.norm(chain.origin[:, :3, 3], axis=1)
+    length[chain.prismatic] += np.maximum(np.abs(robot.lower), np.abs(robot.upper))[chain.prismatic]
+    length = np.cumsum([0.0, *length[1:]])  # from the first joint's place at zero to each body's
+    if chain.prismatic[0]:
+        length += max(abs(float(robot.lower[0])), abs(float(robot.upper[0])))
+    farthest = 0.0
+    for i, centre, radius in zip(robot.spheres.link, robot.spheres.centre, robot.spheres.radius, strict=True):
+        body, T_body_link = chain.placement[robot.spheres.links[i]]
+        if body > 0:
+            at = T_body_link[:3, :3] @ centre + T_body_link[:3, 3]
+            farthest = max(farthest, float(length[body - 1] + np.linalg.norm(at) + radius))
+    x, y, z = chain.origin[0, :3, 3].tolist()
+    return Reach(centre=(x, y, z), radius=farthest + _LOOK)
+
+
+def _rows(obstacle: Obstacle, T: Float, reach: Reach | None) -> list[Row]:
     name = obstacle.name
     if isinstance(obstacle, Plane):
         near = replace(obstacle, pose=Pose.from_matrix(T)).near((0.0, 0.0, 0.0))
-        return _rows(near, near.pose.matrix)
+        return _rows(near, near.pose.matrix, reach)
     if isinstance(obstacle, Box):
         x, y, z = obstacle.size
         return [Row(name=name, kind=BOX, T_base_solid=T, size=(x / 2, y / 2, z / 2))]
@@ -77,17 +99,23 @@ def _rows(obstacle: Obstacle, T: Float) -> list[Row]:
         kind = CYLINDER if isinstance(obstacle, Cylinder) else CAPSULE
         return [Row(name=name, kind=kind, T_base_solid=T, size=(obstacle.radius, obstacle.height / 2, 0.0))]
     if isinstance(obstacle, Mesh):
-        return [_mesh_row(name, T, obstacle.file, (obstacle.scale, obstacle.scale, obstacle.scale), obstacle.convex)]
-    return _urdf_rows(obstacle, T)
+        scale = (obstacle.scale, obstacle.scale, obstacle.scale)
+        return _mesh_rows(name, T, obstacle.file, scale, obstacle.convex, reach)
+    return _urdf_rows(obstacle, T, reach)
 
 
-def _mesh_row(name: str, T: Float, file: Path, scale: tuple[float, float, float], convex: bool) -> Row:
-    return Row(
-        name=name, kind=FIELD, T_base_solid=T, size=(0.0, 0.0, 0.0), field=file_field(file, scale, convex=convex)
-    )
+def _mesh_rows(
+    name: str, T: Float, file: Path, scale: tuple[float, float, float], convex: bool, reach: Reach | None
+) -> list[Row]:
+    """Return the row of a mesh; none if it is out of reach."""
+    field = file_field(file, scale, convex=convex, reach=None if reach is None else reach.seen_from(T))
+    if field is None:
+        return []
+    kind = SPLIT_FIELD if field.cells.size else FIELD
+    return [Row(name=name, kind=kind, T_base_solid=T, size=(0.0, 0.0, 0.0), field=field)]
 
 
-def _urdf_rows(obstacle: Urdf, T: Float) -> list[Row]:
+def _urdf_rows(obstacle: Urdf, T: Float, reach: Reach | None) -> list[Row]:
     model = load_urdf(obstacle.file)
     values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
     rows = []
@@ -97,23 +125,23 @@ def _urdf_rows(obstacle: Urdf, T: Float) -> list[Row]:
         for shape in shapes:
             T_shape = shape.pose.matrix.copy()
             T_shape[:3, 3] *= obstacle.scale
-            rows.append(_shape_row(obstacle, shape, T_link @ T_shape))
+            rows += _shape_rows(obstacle, shape, T_link @ T_shape, reach)
     return rows
 
 
-def _shape_row(obstacle: Urdf, shape: CollisionShape, T: Float) -> Row:
+def _shape_rows(obstacle: Urdf, shape: CollisionShape, T: Float, reach: Reach | None) -> list[Row]:
     name, s = obstacle.name, obstacle.scale
     if shape.kind == "mesh":
         assert shape.file is not None
         x, y, z = shape.scale
-        return _mesh_row(name, T, shape.file, (x * s, y * s, z * s), convex=True)
+        return _mesh_rows(name, T, shape.file, (x * s, y * s, z * s), True, reach)
     if shape.kind == "box":
         x, y, z = shape.size
-        return Row(name=name, kind=BOX, T_base_solid=T, size=(x * s / 2, y * s / 2, z * s / 2))
+        return [Row(name=name, kind=BOX, T_base_solid=T, size=(x * s / 2, y * s / 2, z * s / 2))]
     if shape.kind == "sphere":
-        return Row(name=name, kind=SPHERE, T_base_solid=T, size=(shape.size[0] * s, 0.0, 0.0))
+        return [Row(name=name, kind=SPHERE, T_base_solid=T, size=(shape.size[0] * s, 0.0, 0.0))]
     kind = CYLINDER if shape.kind == "cylinder" else CAPSULE
-    return Row(name=name, kind=kind, T_base_solid=T, size=(shape.size[0] * s, shape.size[1] * s / 2, 0.0))
+    return [Row(name=name, kind=kind, T_base_solid=T, size=(shape.size[0] * s, shape.size[1] * s / 2, 0.0))]
 
 
 def extent(row: Row) -> tuple[Float, Float]:
@@ -139,7 +167,12 @@ def _arrays(rows: list[Row], first: list[int], kind: type) -> ObstacleArrays:
     fields: dict[int, DistanceField] = {id(row.field): row.field for row in rows if row.field is not None}
     index = {key: i for i, key in enumerate(fields)}
     grids = list(fields.values())
-    counts = [grid.values.size for grid in grids]
+    counts = [grid.values.size + grid.split.size for grid in grids]
+    first_node = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    cells = [
+        np.where(grid.cells < 0, -1, begin + grid.values.size + grid.cells.astype(np.int64) * (SPLIT + 1) ** 3).ravel()
+        for grid, begin in zip(grids, first_node, strict=False)
+    ]
     return ObstacleArrays(
         first=np.array(first, dtype=np.int64),
         kind=np.array([row.kind for row in rows], dtype=np.int64),
@@ -147,10 +180,14 @@ def _arrays(rows: list[Row], first: list[int], kind: type) -> ObstacleArrays:
         size=np.array([row.size for row in rows], dtype=kind).reshape(-1, 3),
         aabb=np.array([_aabb(row) for row in rows], dtype=kind).reshape(-1, 6),
         field=np.array([index.get(id(row.field), -1) for row in rows], dtype=np.int64),
-        nodes=np.concatenate([grid.values.ravel() for grid in grids] or [np.zeros(0)]).astype(kind),
-        field_first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        nodes=np.concatenate(
+            [part.ravel() for grid in grids for part in (grid.values, grid.split)] or [np.zeros(0)]
+        ).astype(kind),
+        field_first=first_node,
         field_shape=np.array([grid.values.shape for grid in grids], dtype=np.int64).reshape(-1, 3),
         field_grid=np.array([[*grid.origin, grid.spacing] for grid in grids], dtype=kind).reshape(-1, 4),
+        cells=np.concatenate([*cells, np.zeros(0, dtype=np.int64)]),
+        cell_first=np.concatenate([[0], np.cumsum([len(part) for part in cells])]).astype(np.int64),
     )
 
 

@@ -1,4 +1,4 @@
-"""Signed distances from the nodes of a grid to a closed triangle mesh, exact at every node."""
+"""Signed distances from points to closed triangle meshes, exact at every point."""
 
 from __future__ import annotations
 
@@ -6,82 +6,124 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from diffplan.geometry import Float
+from diffplan.kernels.crew import share_out
+from diffplan.progress import working
 
-_LEAF = 4  # triangles in a leaf of the tree
+_LEAF = 4  # triangles, or surfaces, in a leaf of a tree
+_BLOCK = 2048  # points that one call looks at: always the same ones together, whatever the number of threads
+_AT_ONCE = 16  # blocks between two steps of the bar
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TriangleTree:
-    """A binary tree of bounding boxes over triangles.
+class Surface:
+    """A connected closed surface: triangles [t, 3, 3], pseudonormals [t, 7, 3] of face, edges ab, bc, ca and corners.
 
-    Node n has the box `boxes[n]` = (lower, upper) [6]; `first[n]`, `count[n]` are its triangles in the order of `order`
-    if it is a leaf (count > 0), else its children are n + 1 and `first[n]`.
+    The normals point out of the material: those of a cavity point into it.
     """
 
-    order: NDArray[np.int64]
-    boxes: Float
-    first: NDArray[np.int64]
-    count: NDArray[np.int64]
+    triangles: Float
+    normals: Float
+    cavity: bool = False
 
 
-def build_tree(triangles: Float) -> TriangleTree:
-    """Return the tree over triangles [t, 3, 3], split at the median along the longest side of each box."""
-    lower, upper, middle = triangles.min(axis=1), triangles.max(axis=1), triangles.mean(axis=1)
-    order: list[NDArray[np.int64]] = []
-    boxes: list[Float] = []
-    first: list[int] = []
-    count: list[int] = []
-    placed = 0
-    stack: list[tuple[NDArray[np.int64], int]] = [(np.arange(len(triangles)), -1)]
-    while stack:
-        chosen, parent = stack.pop()
-        node = len(boxes)
-        if parent >= 0:
-            first[parent] = node
-        boxes.append(np.concatenate([lower[chosen].min(axis=0), upper[chosen].max(axis=0)]))
-        is_leaf = len(chosen) <= _LEAF
-        first.append(placed)
-        count.append(len(chosen) if is_leaf else 0)
-        if is_leaf:
-            order.append(chosen)
-            placed += len(chosen)
-            continue
-        axis = int(np.argmax(boxes[-1][3:] - boxes[-1][:3]))
-        ranked = chosen[np.argsort(middle[chosen, axis], kind="stable")]
-        half = len(ranked) // 2
-        stack += [(ranked[half:], node), (ranked[:half], -1)]
-    return TriangleTree(
-        order=np.concatenate(order), boxes=np.array(boxes), first=np.array(first), count=np.array(count)
-    )
+class SolidDistance:
+    """The distance to a solid: the union of closed surfaces (`cavity`: less what these hold), positive outside.
 
-
-def grid_distance(
-    origin: Float, spacing: float, shape: tuple[int, int, int], triangles: Float, normals: Float
-) -> Float:
-    """Return signed distances [nx, ny, nz] in m, positive outside, from the nodes `origin + spacing * (i, j, k)`.
-
-    The sign comes from the angle-weighted pseudonormal of the nearest feature, exact for closed meshes
+    Exact to the triangles themselves (inside an overlap of two surfaces: to the farther surface of the two). The sign
+    comes from the angle-weighted pseudonormal of the nearest feature, exact for closed surfaces
     (Baerentzen and Aanaes, "Signed distance computation using the angle weighted pseudonormal", TVCG 2005).
-
-    Args:
-        origin: position of node (0, 0, 0) [3].
-        spacing: edge of a cell.
-        shape: number of nodes along x, y, z.
-        triangles: corners [t, 3, 3].
-        normals: pseudonormals [t, 7, 3] of face, edges ab, bc, ca and corners a, b, c, pointing outside.
     """
-    tree = build_tree(triangles)
-    corners = np.ascontiguousarray(triangles[tree.order].reshape(-1, 9))
-    values = np.empty(shape)
-    _fill(origin, spacing, corners, normals[tree.order], tree.boxes, tree.first, tree.count, values)
-    return values
+
+    def __init__(self, surfaces: list[Surface]) -> None:
+        self._solids = _pack([s for s in surfaces if not s.cavity])
+        self._cavities = _pack([s for s in surfaces if s.cavity])
+
+    def at(self, points: Float, text: str = "measuring distances to meshes") -> Float:
+        """Return the signed distances [n] of points [n, 3], in m; what takes long is shown under the name `text`."""
+        values = np.empty(len(points))
+        blocks = -(-len(points) // _BLOCK)
+
+        def measure(first: int, end: int) -> None:
+            for block in range(first, end):
+                part = slice(block * _BLOCK, (block + 1) * _BLOCK)
+                _measure(points[part], self._solids, self._cavities, values[part])
+
+        with working(text, blocks) as task:
+            for begin in range(0, blocks, _AT_ONCE):
+                number = min(_AT_ONCE, blocks - begin)
+                share_out(lambda first, end, begin=begin: measure(begin + first, begin + end), number, _BLOCK)
+                task.advance(number)
+        return values
+
+
+def _pack(surfaces: list[Surface]) -> tuple[np.ndarray, ...]:
+    """Return the trees over the triangles of each surface, one over the surfaces, and what they index."""
+    counts = np.array([len(s.triangles) for s in surfaces], dtype=np.int64)
+    bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    triangles = np.concatenate([s.triangles for s in surfaces] or [np.zeros((0, 3, 3))])
+    normals = np.concatenate([s.normals for s in surfaces] or [np.zeros((0, 7, 3))])
+    lower, upper = triangles.min(axis=1), triangles.max(axis=1)
+    order, boxes, first, count, roots = _build(lower, upper, triangles.mean(axis=1), bounds)
+    around = boxes[roots]
+    middles, bounds = (around[:, :3] + around[:, 3:]) / 2, np.array([0, len(surfaces)])
+    which, top_boxes, top_first, top_count, _ = _build(around[:, :3], around[:, 3:], middles, bounds)
+    corners = np.ascontiguousarray(triangles[order].reshape(-1, 9))
+    return corners, normals[order], boxes, first, count, roots[which], top_boxes, top_first, top_count
 
 
 @njit(cache=True)
-def _closest(px: float, py: float, pz: float, corners: Float, i: int) -> tuple[int, float, float, float]:
+def _build(lower, upper, middle, bounds):
+    """Return a tree over each range `bounds[i]:bounds[i + 1]` of boxes, split at the median along the longest side.
+
+    Node n has the box `boxes[n]` = (lower, upper) [6]; `first[n]`, `count[n]` are its items in the order of `order`
+    if it is a leaf (count > 0), else its children are n + 1 and `first[n]`. `roots` are the trees' first nodes.
+    """
+    total = len(lower)
+    order = np.arange(total)
+    most = 2 * total + 1
+    boxes, first, count = np.empty((most, 6)), np.zeros(most, np.int64), np.zeros(most, np.int64)
+    roots = np.zeros(len(bounds) - 1, np.int64)
+    stack = np.empty((128, 3), np.int64)
+    node = 0
+    for tree in range(len(bounds) - 1):
+        if bounds[tree] == bounds[tree + 1]:
+            continue
+        roots[tree] = node
+        stack[0, 0], stack[0, 1], stack[0, 2] = bounds[tree], bounds[tree + 1], -1
+        height = 1
+        while height > 0:
+            height -= 1
+            begin, end, parent = stack[height, 0], stack[height, 1], stack[height, 2]
+            if parent >= 0:
+                first[parent] = node
+            for i in range(3):
+                least, largest = np.inf, -np.inf
+                for j in range(begin, end):
+                    least, largest = min(least, lower[order[j], i]), max(largest, upper[order[j], i])
+                boxes[node, i], boxes[node, 3 + i] = least, largest
+            first[node] = begin
+            if end - begin <= _LEAF:
+                count[node] = end - begin
+                node += 1
+                continue
+            axis = 0
+            for i in range(1, 3):
+                if boxes[node, 3 + i] - boxes[node, i] > boxes[node, 3 + axis] - boxes[node, axis]:
+                    axis = i
+            chosen = order[begin:end].copy()
+            order[begin:end] = chosen[np.argsort(middle[chosen, axis], kind="mergesort")]
+            half = begin + (end - begin) // 2
+            stack[height, 0], stack[height, 1], stack[height, 2] = half, end, node
+            stack[height + 1, 0], stack[height + 1, 1], stack[height + 1, 2] = begin, half, -1
+            height += 2
+            node += 1
+    return order, boxes[:node], first[:node], count[:node], roots
+
+
+@njit(cache=True)
+def _closest(px, py, pz, corners, i):
     """Return the feature of triangle `corners[i]` [9] closest to p, and the vector from its closest point to p.
 
     0 face; 1, 2, 3 edges ab, bc, ca; 4, 5, 6 corners a, b, c (Ericson, Real-Time Collision Detection, section 5.1.5).
@@ -115,7 +157,7 @@ def _closest(px: float, py: float, pz: float, corners: Float, i: int) -> tuple[i
 
 
 @njit(cache=True)
-def _to_box(px: float, py: float, pz: float, boxes: Float, n: int) -> float:
+def _to_box(px, py, pz, boxes, n):
     """Return the squared distance from p to box `boxes[n]` [6]."""
     dx, dy, dz = (
         max(boxes[n, 0] - px, px - boxes[n, 3], 0.0),
@@ -126,40 +168,77 @@ def _to_box(px: float, py: float, pz: float, boxes: Float, n: int) -> float:
 
 
 @njit(cache=True)
-def _fill(
-    origin: Float,
-    spacing: float,
-    corners: Float,
-    normals: Float,
-    boxes: Float,
-    first: NDArray[np.int64],
-    count: NDArray[np.int64],
-    values: Float,
-) -> None:
-    stack = np.empty(128, dtype=np.int64)
-    near = 0  # the triangle nearest to the node before: a good first bound
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            for k in range(values.shape[2]):
-                px, py, pz = origin[0] + i * spacing, origin[1] + j * spacing, origin[2] + k * spacing
-                feature, x, y, z = _closest(px, py, pz, corners, near)
-                best, height = x * x + y * y + z * z, 1
-                stack[0] = 0
-                while height > 0:
-                    height -= 1
-                    node = stack[height]
-                    if _to_box(px, py, pz, boxes, node) >= best:
-                        continue
-                    for t in range(first[node], first[node] + count[node]):
-                        f, u, v, w = _closest(px, py, pz, corners, t)
-                        square = u * u + v * v + w * w
-                        if square < best:
-                            best, near, feature, x, y, z = square, t, f, u, v, w
-                    if count[node] == 0:
-                        left, right = node + 1, int(first[node])
-                        if _to_box(px, py, pz, boxes, left) < _to_box(px, py, pz, boxes, right):
-                            left, right = right, left
-                        stack[height], stack[height + 1] = left, right
-                        height += 2
-                n = normals[near, feature]
-                values[i, j, k] = np.sqrt(best) * (-1.0 if x * n[0] + y * n[1] + z * n[2] < 0 else 1.0)
+def _to_surface(px, py, pz, root, near, group, stack):
+    """Return the signed distance from p to the surface with this root, and its nearest triangle; `near` is a guess."""
+    corners, normals, boxes, first, count = group[0], group[1], group[2], group[3], group[4]
+    feature, x, y, z = _closest(px, py, pz, corners, near)
+    best, height = x * x + y * y + z * z, 1
+    stack[0] = root
+    while height > 0:
+        height -= 1
+        node = stack[height]
+        if _to_box(px, py, pz, boxes, node) >= best:
+            continue
+        for t in range(first[node], first[node] + count[node]):
+            f, u, v, w = _closest(px, py, pz, corners, t)
+            square = u * u + v * v + w * w
+            if square < best:
+                best, near, feature, x, y, z = square, t, f, u, v, w
+        if count[node] == 0:
+            left, right = node + 1, first[node]
+            if _to_box(px, py, pz, boxes, left) < _to_box(px, py, pz, boxes, right):
+                left, right = right, left
+            stack[height], stack[height + 1] = left, right
+            height += 2
+    n = normals[near, feature]
+    return np.sqrt(best) * (-1.0 if x * n[0] + y * n[1] + z * n[2] < 0 else 1.0), near
+
+
+@njit(cache=True)
+def _lower(px, py, pz, value, sign, group, near, stack, tops):
+    """Return the least of value and the distances to the surfaces of a group, these times sign (-1: cavities)."""
+    boxes, roots, top_boxes, top_first, top_count = group[2], group[5], group[6], group[7], group[8]
+    height = 1 if len(roots) > 0 else 0
+    tops[0] = 0
+    while height > 0:
+        height -= 1
+        node = tops[height]
+        apart = _to_box(px, py, pz, top_boxes, node)
+        if apart > 0.0 and (value <= 0.0 or apart >= value * value):
+            continue  # outside of a surface, the distance to it is at least that to its box
+        for s in range(top_first[node], top_first[node] + top_count[node]):
+            apart = _to_box(px, py, pz, boxes, roots[s])
+            if apart > 0.0 and (value <= 0.0 or apart >= value * value):
+                continue
+            distance, near[s] = _to_surface(px, py, pz, roots[s], near[s], group, stack)
+            value = min(value, sign * distance)
+        if top_count[node] == 0:
+            left, right = node + 1, top_first[node]
+            if _to_box(px, py, pz, top_boxes, left) < _to_box(px, py, pz, top_boxes, right):
+                left, right = right, left
+            tops[height], tops[height + 1] = left, right
+            height += 2
+    return value
+
+
+@njit(cache=True)
+def _firsts(group):
+    """Return a triangle of each surface: the first of its tree's first leaf."""
+    found = np.empty(len(group[5]), np.int64)
+    for s in range(len(found)):
+        node = group[5][s]
+        while group[4][node] == 0:
+            node += 1
+        found[s] = group[3][node]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _measure(points, solids, cavities, values):
+    """Write the signed distances of points [n, 3] into values [n]."""
+    stack, tops = np.empty(128, np.int64), np.empty(128, np.int64)
+    near, near_cavity = _firsts(solids), _firsts(cavities)  # nearest to the point before: a good first bound
+    for i in range(len(points)):
+        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        value = _lower(px, py, pz, np.inf, 1.0, solids, near, stack, tops)
+        values[i] = -_lower(px, py, pz, -value, -1.0, cavities, near_cavity, stack, tops)

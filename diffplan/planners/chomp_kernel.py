@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from diffplan.fields import SPLIT
 from diffplan.geometry import Float
-from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, SPHERE, ObstacleArrays, RobotArrays
+from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, SPHERE, SPLIT_FIELD, ObstacleArrays, RobotArrays
 
 _SLOW = 1e-9  # [m/s] a point that stands still has no direction
 _TINY = 1e-12
@@ -40,9 +41,8 @@ def _forward(q, robot, pose):
 
 
 @njit(cache=True)
-def _cell(x, y, z, obstacles, f):
+def _cell(x, y, z, grid, shape, nodes, first):
     """Return the trilinear value and gradient of a sampled field at a point, extrapolated outside the grid."""
-    grid, shape = obstacles.field_grid[f], obstacles.field_shape[f]
     g = ((x - grid[0]) / grid[3], (y - grid[1]) / grid[3], (z - grid[2]) / grid[3])
     corner, part, outside = np.empty(3, np.int64), np.empty(3), np.empty(3)
     for i in range(3):
@@ -58,7 +58,7 @@ def _cell(x, y, z, obstacles, f):
             weight[i] = part[i] if upper else 1.0 - part[i]
             factor[i] = 1.0 if upper else -1.0
         ix, iy, iz = corner[0] + (index >> 2 & 1), corner[1] + (index >> 1 & 1), corner[2] + (index & 1)
-        node = obstacles.nodes[obstacles.field_first[f] + (ix * shape[1] + iy) * shape[2] + iz]
+        node = nodes[first + (ix * shape[1] + iy) * shape[2] + iz]
         value += node * weight[0] * weight[1] * weight[2]
         slope[0] += node * factor[0] * weight[1] * weight[2] / grid[3]
         slope[1] += node * weight[0] * factor[1] * weight[2] / grid[3]
@@ -69,6 +69,22 @@ def _cell(x, y, z, obstacles, f):
         for i in range(3):
             slope[i] = outside[i] / away if outside[i] != 0.0 else slope[i]
     return value, slope[0], slope[1], slope[2]
+
+
+@njit(cache=True)
+def _field(x, y, z, obstacles, f, is_split):
+    """Return what `_cell` does for field f, of a cell's own nodes where the point stands in a cell that is split."""
+    grid, shape, first = obstacles.field_grid[f], obstacles.field_shape[f], obstacles.field_first[f]
+    if is_split:
+        ix = min(int(max((x - grid[0]) / grid[3], 0.0)), shape[0] - 2)
+        iy = min(int(max((y - grid[1]) / grid[3], 0.0)), shape[1] - 2)
+        iz = min(int(max((z - grid[2]) / grid[3], 0.0)), shape[2] - 2)
+        own = obstacles.cells[obstacles.cell_first[f] + (ix * (shape[1] - 1) + iy) * (shape[2] - 1) + iz]
+        if own >= 0:
+            x0, y0, z0 = grid[0] + ix * grid[3], grid[1] + iy * grid[3], grid[2] + iz * grid[3]
+            corner = np.array([x0, y0, z0, grid[3] / SPLIT])
+            return _cell(x, y, z, corner, np.full(3, SPLIT + 1), obstacles.nodes, own)
+    return _cell(x, y, z, grid, shape, obstacles.nodes, first)
 
 
 @njit(cache=True)
@@ -113,7 +129,7 @@ def _distance(px, py, pz, obstacles, o):
     if kind in (BOX, SPHERE, CYLINDER, CAPSULE):
         d, nx, ny, nz = _solid(kind, obstacles.size[o], lx, ly, lz)
     else:
-        d, nx, ny, nz = _cell(lx, ly, lz, obstacles, obstacles.field[o])
+        d, nx, ny, nz = _field(lx, ly, lz, obstacles, obstacles.field[o], kind == SPLIT_FIELD)
     return (
         d,
         f[0] * nx + f[1] * ny + f[2] * nz,

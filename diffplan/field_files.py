@@ -1,0 +1,75 @@
+"""Distance fields on the disk, in the user's cache folder: what took seconds to make is made once.
+
+A file is whole or absent; one that is damaged, or made by other code, is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Hashable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.assets import cache_folder
+
+MOST_BYTES = 2**30
+"""How much is kept [bytes]; the files that were written first go first."""
+_CODE = ("fields.py", "meshes.py", "mesh_formats.py", "kernels/triangle_distance.py")
+
+
+def load(key: Hashable) -> dict[str, np.ndarray] | None:
+    """Return the arrays that were saved under a key, or None."""
+    try:
+        data = _file(key).read_bytes()
+        digest, content = data[:32], data[32:]
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+
+
+def save(key: Hashable, arrays: Mapping[str, np.ndarray]) -> None:
+    """Keep arrays under a key; where that is not possible (a full disk), nothing is kept."""
+    file = _file(key)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
+    content = stream.getvalue()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(hashlib.sha256(content).digest() + content)
+            os.replace(partial, file)
+        finally:
+            partial.unlink(missing_ok=True)
+        _make_room(file.parent)
+    except OSError:
+        return
+
+
+def _make_room(folder: Path) -> None:
+    """Delete the oldest files until the rest is no more than is kept."""
+    files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in folder.glob("*.field")), reverse=True)
+    kept = 0
+    for _, size, file in files:
+        kept += size
+        if kept > MOST_BYTES:
+            file.unlink(missing_ok=True)
+
+
+def _file(key: Hashable) -> Path:
+    """Return the file of a key: its name says what the field was made of, and by which code."""
+    return cache_folder() / "fields" / f"{hashlib.sha256(repr((_code(), key)).encode()).hexdigest()[:40]}.field"
+
+
+@cache
+def _code() -> str:
+    """Return a digest of the code that fields are made by."""
+    home = Path(__file__).parent
+    return hashlib.sha256(b"\0".join((home / name).read_bytes() for name in _CODE)).hexdigest()
