@@ -42,12 +42,12 @@ class Status(Enum):
 
 _ADVICE = {
     Status.SOLVED: "certified free of collision and within limits",
-    Status.START_OUTSIDE_LIMITS: "move the start inside the joint limits (diffplan robots lists them)",
+    Status.START_OUTSIDE_LIMITS: "move the start inside the joint limits (diffplan robots show NAME lists them)",
     Status.START_IN_COLLISION: "move the robot or the obstacle that it touches",
-    Status.GOAL_OUTSIDE_LIMITS: "choose a goal inside the joint limits (diffplan robots lists them)",
+    Status.GOAL_OUTSIDE_LIMITS: "choose a goal inside the joint limits (diffplan robots show NAME lists them)",
     Status.GOAL_IN_COLLISION: "choose another goal or move the obstacle that it touches",
     Status.GOAL_UNREACHABLE: "bring the goal pose closer or turn it",
-    Status.NO_PATH_FOUND: "allow more time (--timeout), another seed, or let the sampling planner help",
+    Status.NO_PATH_FOUND: "allow more time (timeout), or try another seed or planner",
     Status.NOT_CERTIFIED: "paths were found, but none keeps clear in PyBullet; allow more time or widen the gap",
 }
 

@@ -17,6 +17,7 @@ from diffplan.planners.ways import Ways
 from diffplan.problem import Alternative, Certificate, Judged, Plan, Problem, Status, Trajectory, trajectory_metrics
 from diffplan.robot import Robot
 from diffplan.simulation.certificate import Certifier
+from diffplan.words import count
 
 FURTHER_ROUNDS = 4
 """How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
@@ -110,11 +111,12 @@ class Search:
         status = Status.SOLVED if ways else Status.NOT_CERTIFIED if self.rejected else Status.NO_PATH_FOUND
         message = status.advice
         first = {} if self.first_path is None else {"first_path": self.first_path}
+        if ways and self.problem.alternatives:
+            message = f"{message}; {len(ways) - 1} of {count(self.problem.alternatives, 'alternative')} found"
         if certificate and not ways:
             message = f"last candidate rejected: {certificate.reason}; {message}"
         if self.untimed and not ways:
-            paths = f"{len(self.untimed)} path{'s' if len(self.untimed) > 1 else ''} could not be timed"
-            message = f"{paths} (the last: {self.untimed[-1]}); {message}"
+            message = f"{count(len(self.untimed), 'path')} could not be timed (the last: {self.untimed[-1]}); {message}"
         return Plan(
             status=status,
             message=message,

@@ -61,6 +61,7 @@ def test_an_empty_scene_has_no_alternatives(robot: dp.Robot, ends: tuple[np.ndar
     plan = dp.plan(robot, dp.Scene(), *ends, fallback=False, timeout=100, alternatives=3)
     assert plan.solved
     assert plan.alternatives == ()
+    assert plan.message.endswith("; 0 of 3 alternatives found")
 
 
 def test_another_goal_is_another_way(robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray]) -> None:

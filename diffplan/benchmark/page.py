@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from colorsys import hls_to_rgb
 from dataclasses import dataclass
 from html import escape
 
 from diffplan.benchmark.machine import Machine
+from diffplan.benchmark.svg import COLOURS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,18 +134,34 @@ _PAGE = """<!doctype html>
 </body></html>
 """
 
-# The colours of curves (--c0 ...) can be told apart by the colour-blind (after Okabe and Ito, darkened for white paper,
-# brightened for dark screens); dashes and markers differ too.
+# The first colours of curves (--c0 ...) can be told apart by the colour-blind (after Okabe and Ito, darkened for white
+# paper, brightened for dark screens); those after them go round the colour circle. Dashes and markers differ too.
 _LIGHT = """--ink: #1b1d21; --soft: #5a6069; --paper: #fff; --line: #d9dce1; --faint: #eceef1; --tint: #f5f6f8;
-  --good: #0a6b3d; --c0: #0067a8; --c1: #c84e00; --c2: #00845f; --c3: #a9437f; --c4: #856600; --c5: #2f8fce;
-  --c6: #54585f;"""
+  --good: #0a6b3d;"""
 _DARK = """--ink: #e7e9ec; --soft: #a5abb5; --paper: #15171a; --line: #3a3f46; --faint: #2a2e34; --tint: #1e2125;
-  --good: #58d39b; --c0: #57b3f2; --c1: #ff8d47; --c2: #3fd0a4; --c3: #f09acb; --c4: #e3c04a; --c5: #a6dcff;
-  --c6: #c3c8cf;"""
-_CURVES = "".join(f".s{i} {{ stroke: var(--c{i}); }} .f{i} {{ fill: var(--c{i}); }}\n" for i in range(7))
+  --good: #58d39b;"""
+_GOLDEN_TURN = 0.618033988749895
+_FIRST_ON_LIGHT = ("#0067a8", "#c84e00", "#00845f", "#a9437f", "#856600", "#2f8fce", "#54585f")
+_FIRST_ON_DARK = ("#57b3f2", "#ff8d47", "#3fd0a4", "#f09acb", "#e3c04a", "#a6dcff", "#c3c8cf")
+
+
+def curve_colours(*, dark: bool) -> tuple[str, ...]:
+    """Return the colours of curves 0, 1, ... as `#rrggbb`, no two alike, for white paper or for dark screens."""
+    first = _FIRST_ON_DARK if dark else _FIRST_ON_LIGHT
+    lightness = (0.78, 0.62) if dark else (0.28, 0.42)
+    turns = [number * _GOLDEN_TURN % 1.0 for number in range(COLOURS - len(first))]
+    further = [hls_to_rgb(turn, lightness[number % 2], 0.65) for number, turn in enumerate(turns)]
+    return (*first, *("#" + "".join(f"{round(255 * part):02x}" for part in rgb) for rgb in further))
+
+
+def _variables(*, dark: bool) -> str:
+    return " ".join(f"--c{i}: {colour};" for i, colour in enumerate(curve_colours(dark=dark)))
+
+
+_CURVES = "".join(f".s{i} {{ stroke: var(--c{i}); }} .f{i} {{ fill: var(--c{i}); }}\n" for i in range(COLOURS))
 _STYLE = (
-    f""":root {{ color-scheme: light dark; {_LIGHT} }}
-@media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
+    f""":root {{ color-scheme: light dark; {_LIGHT} {_variables(dark=False)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_DARK} {_variables(dark=True)} }} }}
 {_CURVES}"""
     + """* { box-sizing: border-box; }
 html { color: var(--ink); background: var(--paper); -webkit-text-size-adjust: 100%; }

@@ -14,6 +14,7 @@ from diffplan.benchmark.summary import best_paths, counted_time, in_time, wilson
 from diffplan.benchmark.svg import Box, Scale, SuccessAxes, box_plot, hue, label, legend, marker, stroke, tick_text
 
 _MOST_BANDS = 4
+_LEAST_RUNS = 10
 _BAR_SPACE = 13.0
 _PERCENTILES = (5, 25, 50, 75, 95)
 
@@ -22,7 +23,8 @@ def success_plot(rows: Sequence[Row], limit: float) -> str:
     """Return a drawing: share of runs certified within a plan time, against that time (logarithmic), and its legend.
 
     To the right of the axes stands each planner's share at the time limit [s] with Wilson's 95 % interval; the whole
-    curves have bands of that interval if they are at most four.
+    curves have bands of that interval if they are at most four, each of ten runs at least: with fewer a band is as wide
+    as the drawing.
     """
     good = [counted_time(row, limit) for row in rows if in_time(row, limit)]
     planners = list(dict.fromkeys(row.planner for row in rows))
@@ -35,7 +37,7 @@ def success_plot(rows: Sequence[Row], limit: float) -> str:
         middle = len(times) // 2
         shares = [count / len(own) for count in range(len(times) + 1)]
         intervals = [wilson_interval(count, len(own)) for count in range(len(times) + 1)]
-        if len(planners) <= _MOST_BANDS:
+        if len(planners) <= _MOST_BANDS and len(own) >= _LEAST_RUNS:
             low, high = ([interval[side] for interval in intervals] for side in (0, 1))
             bands.append(f'<path d="{_band(axes, times, low, high)}" class="f{hue(number)}" fill-opacity=".13"/>')
         x = axes.right + _BAR_SPACE * (number + 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffplan.assets import named_suites, shipped_scenes
+from diffplan.benchmark.suite_fetch import PUBLISHED
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.planners.base import Options
@@ -79,6 +80,10 @@ def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
         return tuple(case for file in files for case in _scene_cases(str(file), robot))
     names = sorted({*named_suites(), *shipped_scenes()})
     if not Path(path).is_file() and path not in names:
+        if path in PUBLISHED:
+            raise InputError(
+                "this suite is not fetched yet", value=path, allowed=f"`diffplan suites fetch {path}` first"
+            )
         allowed = f"a file, a folder of scenes, or what is shipped or fetched: {', '.join(names)}"
         raise InputError(f"no such suite or scene{did_you_mean(path, names)}", value=path, allowed=allowed)
     return _scene_cases(path, robot)

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-_COLOURS = 7
+COLOURS = 60
+"""How many colours there are: more series than that share them."""
 _LEAST_SPAN = 0.1
 _DASHES = ("", "8 4", "2 3", "10 3 2 3", "16 5")
 
 
 def hue(number: int) -> int:
     """Return the number of the colour (CSS classes `s`, stroke, and `f`, fill) of the curve with this number."""
-    return number % _COLOURS
+    return number % COLOURS
 
 
 def stroke(number: int, width: float = 2.0) -> str:
-    """Return the attributes of a curve's line: colour and dashes, which together tell 35 curves apart."""
+    """Return the attributes of a curve's line: colour, and dashes that differ in black and white too."""
     dash = _DASHES[number % len(_DASHES)]
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     return f'class="s{hue(number)}" stroke-width="{width:g}" stroke-linejoin="round"{dashes}'

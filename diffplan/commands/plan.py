@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
-    _report(result)
+    _report(result, args.alternatives)
     _report_waiting(result, args.timeout)
     _report_costs(result, costs)
     _write(result, args, out)
@@ -162,8 +162,8 @@ def _joints(text: str, option: str, robot: Robot) -> tuple[float, ...] | str:
     return values
 
 
-def _report(plan: Plan) -> None:
-    """Say on stderr what came out."""
+def _report(plan: Plan, alternatives: int) -> None:
+    """Say on stderr what came out; so many alternatives were asked for."""
     if not plan.solved:
         print(f"not solved: {plan.status.value}: {plan.message}", file=sys.stderr)
     elif plan.metrics and plan.certificate:
@@ -180,6 +180,8 @@ def _report(plan: Plan) -> None:
         for number, way in enumerate(plan.alternatives, start=1):
             size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
+        if len(plan.alternatives) < alternatives:
+            print(f"{len(plan.alternatives)} of {alternatives} alternatives found", file=sys.stderr)
     if plan.trajectory is not None and _nothing_below(plan):
         print(
             "nothing is below the robot in this scene: the arm may pass below its base, unless a floor is added "

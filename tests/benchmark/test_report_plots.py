@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from diffplan.benchmark.page import curve_colours, page
 from diffplan.benchmark.report_plots import qualities, quality_plots, success_plot
 from diffplan.benchmark.results import Row
-from diffplan.benchmark.svg import Scale, SuccessAxes, stroke, time_ticks
+from diffplan.benchmark.svg import COLOURS, Scale, SuccessAxes, stroke, time_ticks
 
 
 def _row(planner, i, good=True, time=0.01, path=3.0, **more):
@@ -37,11 +38,31 @@ def test_a_success_curve_steps_up_by_a_run_at_each_time_and_stops_at_the_share()
 
 
 def test_bands_are_drawn_for_few_planners_only_and_names_are_escaped():
-    few = [_row(f"<p{i}>", 0) for i in range(4)]
+    few = [_row(f"<p{i}>", run) for i in range(4) for run in range(10)]
     assert success_plot(few, 1.0).count("fill-opacity") == 4
     assert success_plot([*few, _row("q", 0)], 1.0).count("fill-opacity") == 0
     assert "&lt;p0&gt;" in success_plot(few, 1.0)
     assert "<p0>" not in success_plot(few, 1.0)
+
+
+def test_bands_are_left_out_below_ten_runs():
+    many = [_row("many", run) for run in range(10)]
+    few = [_row("few", run) for run in range(9)]
+    assert success_plot(many, 1.0).count("fill-opacity") == 1
+    assert success_plot([*many, *few], 1.0).count("fill-opacity") == 1
+    assert success_plot(few, 1.0).count("fill-opacity") == 0
+
+
+def test_no_two_planners_share_a_colour():
+    planners = [f"p{number}" for number in range(20)]
+    drawn = success_plot([_row(planner, 0) for planner in planners], 1.0)
+    assert set(re.findall(r'class="s(\d+)" stroke-width', drawn)) == {str(number) for number in range(20)}
+    for dark in (False, True):
+        colours = curve_colours(dark=dark)
+        assert len(set(colours)) == len(colours) == COLOURS
+        assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
+    for number in range(COLOURS):
+        assert page("", []).count(f"--c{number}: ") == 2
 
 
 def test_a_plot_without_any_success_is_still_drawn():

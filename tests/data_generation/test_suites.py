@@ -178,6 +178,14 @@ def test_shipped_suites_go_by_name_and_a_folder_of_that_name_does_not_hide_them(
         load_cases("unsen")
 
 
+def test_a_published_suite_that_is_not_fetched_is_refused_with_the_command_that_fetches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"not fetched.*'mbm'.*`diffplan suites fetch mbm`"):
+        load_cases("mbm")
+
+
 def test_no_shipped_problem_lies_in_a_scene_of_the_training_data() -> None:
     numbers = range(300)
     families = list(FAMILIES)
