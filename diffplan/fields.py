@@ -16,6 +16,7 @@ from diffplan.geometry import Float
 from diffplan.kept import Kept
 from diffplan.mesh_files import read_mesh
 from diffplan.meshes import Scale, solids
+from diffplan.progress import working
 
 if TYPE_CHECKING:
     from diffplan.kernels.triangle_distance import Surface
@@ -29,7 +30,7 @@ _SNAP = 0.25  # [m] so that a mesh that moves a little often keeps its field
 _NEAR = 0.03  # [m] how far from the solid a cell may be and still matter: where obstacles begin to push
 _CROOKED = 0.002  # [m] a cell whose corners fit no plane so well is split
 _MOST_SPLIT = 16_000  # cells
-_SLOW = 0.5  # [s] a field that took longer is kept on the disk
+_SLOW = 0.1  # [s] a field that took longer is kept on the disk
 
 _fields: Kept[DistanceField] = Kept(256 * 2**20)
 
@@ -106,7 +107,8 @@ def file_field(
             spacing = float(kept.pop("spacing"))
             return DistanceField(**kept, spacing=spacing)
         begin = perf_counter()
-        field = distance_field(meshes) if window is None else split_field(meshes, *map(np.array, window))
+        with working(f"measuring distances to {content.file.name}"):
+            field = distance_field(meshes) if window is None else split_field(meshes, *map(np.array, window))
         if perf_counter() - begin > _SLOW:
             field_files.save(key, {name: np.asarray(value) for name, value in vars(field).items()})
         return field

@@ -153,6 +153,8 @@ def solve(
         with working("getting ready to plan"):
             chosen = make_planner(planner, options)
             times.lap("warmup")
+            problem = replace(problem, world=Obstacles.around(problem.robot, problem.scene))
+            times.lap("prepare")
             _prepare(chosen, problem, times)
             certifier = opened.enter_context(Certifier(problem.robot, problem.scene))
             sums = fingerprint(problem.robot, problem.scene)
@@ -166,23 +168,22 @@ def solve(
         reachable = replace(problem, goals=problem.goals[open_goals], previous=previous, alternatives=alternatives)
         search = Search(problem=reachable, certifier=certifier, retime=_retimer(), seed=seed)
         begin = perf_counter()
-        search.reuse()
-        help_planned = fallback and planner == "diffusion"
-        first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
-        if not search.run(chosen, begin + first) and help_planned:
-            left = begin + timeout - perf_counter()
-            times.skip()
-            helper = make_planner(FALLBACK)
-            with working("getting ready to plan"):
-                _prepare(helper, reachable, times)
-            search.run(helper, perf_counter() + left, prefix="fallback:")
+        with working("looking for a path"):
+            search.reuse()
+            help_planned = fallback and planner == "diffusion"
+            first = timeout * (1 - _FALLBACK_SHARE) if help_planned else timeout
+            if not search.run(chosen, begin + first) and help_planned:
+                left = begin + timeout - perf_counter()
+                times.skip()
+                helper = make_planner(FALLBACK)
+                with working("getting ready to plan"):
+                    _prepare(helper, reachable, times)
+                search.run(helper, perf_counter() + left, prefix="fallback:")
     return times.told(replace(search.answer(problem, planner, {}), fingerprint=sums))
 
 
 def _prepare(planner: Planner, problem: Problem, times: _Times) -> None:
-    """Do all that is slow and no search: sample the scene's meshes, load weights, compile; it is no planning time."""
-    Obstacles.around(problem.robot, problem.scene)
-    times.lap("prepare")
+    """Do what is slow and no search: load weights, compile; it is no planning time."""
     planner.prepare(problem)
     if problem.costs:
         from diffplan.costs import compile_costs

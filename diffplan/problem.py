@@ -18,6 +18,7 @@ from diffplan.words import count, html, one_line
 
 if TYPE_CHECKING:
     from diffplan.costs import Cost
+    from diffplan.kernels.obstacles import Obstacles
 
 Float: TypeAlias = NDArray[np.float64]
 
@@ -58,6 +59,7 @@ class Problem:
 
     `costs` are the user's wishes; planners that optimise weigh them against the path length. `previous` is a motion
     that may nearly do (its ends may differ from this problem's), `alternatives` how many further ways are wanted.
+    `world` are the obstacles packed for the planners, if that has been done: it takes time, and reads files.
     """
 
     robot: Robot
@@ -68,6 +70,7 @@ class Problem:
     costs: tuple[Cost, ...] = ()
     previous: Trajectory | None = None
     alternatives: int = 0
+    world: Obstacles | None = None
 
     def __post_init__(self) -> None:
         robot = arguments.instance(self.robot, Robot, "robot", allowed="a Robot")
@@ -93,6 +96,16 @@ class Problem:
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise InputError("costs must have different names", key="costs", value=doubled[0])
+
+    def obstacles(self) -> Obstacles:
+        """Return the obstacles packed for the planners: those of `world`, or as the files are now.
+
+        Raises:
+            InputError: if a mesh or URDF file cannot be read.
+        """
+        from diffplan.kernels.obstacles import Obstacles  # compiled code, slow to import
+
+        return Obstacles.around(self.robot, self.scene) if self.world is None else self.world
 
     def __repr__(self) -> str:
         where = f"{one_line(self.robot.name, 40)} in {one_line(self.scene.name, 40)}"

@@ -78,7 +78,10 @@ class Task:
 
 @contextmanager
 def working(text: str, total: int = 0) -> Iterator[Task]:
-    """Give the work of a block a name that is shown if it takes long; a block within another goes on with its bar."""
+    """Give the work of a block a name that is shown if it takes long; a block within another goes on with its bar.
+
+    Within another, a block without a name keeps the other's.
+    """
     global _running
     if threading.current_thread() is not threading.main_thread() or multiprocessing.parent_process() is not None:
         yield Task(text, total)
@@ -86,7 +89,7 @@ def working(text: str, total: int = 0) -> Iterator[Task]:
     outer = _running
     if outer is not None:
         before = outer.text, outer.done, outer.total
-        outer.update(text, 0, total)
+        outer.update(text or outer.text, 0, total)
         try:
             yield outer
         finally:

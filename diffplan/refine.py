@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from time import perf_counter
 from typing import TypeAlias
 
 import numpy as np
@@ -100,7 +101,10 @@ def _lengths(control: Float) -> Float:
 
 
 class Refiner:
-    """Refines batches of paths between the same ends in one scene of the packed obstacles."""
+    """Refines batches of paths between the same ends in one scene of the packed obstacles.
+
+    After `deadline` (`time.perf_counter` seconds) whatever goes on ends with what it has by then.
+    """
 
     def __init__(
         self,
@@ -110,8 +114,10 @@ class Refiner:
         *,
         scene: int = 0,
         costs: Sequence[Cost] = (),
+        deadline: float = np.inf,
     ) -> None:
         self.model, self.world, self.config, self.scene, self.costs = model, world, config, scene, tuple(costs)
+        self.deadline = deadline
 
     def evaluate(self, control: Float, *, gradient: bool = True) -> tuple[Float, Float, Float]:
         """Return cost [batch], gradient on the inner control points [batch, n - 2, dof] and least slack [batch]."""
@@ -148,7 +154,7 @@ class Refiner:
             keep = least[active] < 0
             done = len(control) - np.count_nonzero(keep)
             active = active[keep]
-            if done >= c.stop_share * len(control) or len(active) == 0:
+            if done >= c.stop_share * len(control) or len(active) == 0 or self._late:
                 break
             step = covariant_step(cost[keep], slope[keep], c.max_step)
             control[active, 1:-1] = np.clip(control[active, 1:-1] - step, robot.lower, robot.upper)
@@ -177,6 +183,8 @@ class Refiner:
         *_, least = self.evaluate(best, gradient=False)
         pull = np.full((len(control), 1, 1), c.pull)
         for _ in range(c.tighten_steps):
+            if self._late:
+                break
             trial = best.copy()
             trial[:, 1:-1] += pull * (straight - best)[:, 1:-1]
             for _ in range(c.tighten_pushes):
@@ -215,6 +223,8 @@ class Refiner:
         total, slope = objective(best)
         stride = np.full((len(best), 1, 1), c.max_step)
         for _ in range(steps):
+            if self._late:
+                break
             direction = metric_inverse(best.shape[1]) @ slope
             trial = best.copy()
             trial[:, 1:-1] -= stride * direction / (np.abs(direction).max(axis=(1, 2), keepdims=True) + 1e-12)
@@ -233,6 +243,10 @@ class Refiner:
             total[better], slope[better] = trial_total[better], trial_slope[better]
             stride *= np.where(better, 1.5, 0.5)[:, None, None]
         return self._result(best, least)
+
+    @property
+    def _late(self) -> bool:
+        return perf_counter() > self.deadline
 
     def _objective(self, control: Float) -> tuple[Float, Float]:
         """Return length plus weighted costs [batch] in rad, and the gradient on the inner control points."""

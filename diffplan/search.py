@@ -15,6 +15,7 @@ from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
 from diffplan.planners.ways import Ways
 from diffplan.problem import Alternative, Certificate, Judged, Plan, Problem, Status, Trajectory, trajectory_metrics
+from diffplan.progress import working
 from diffplan.robot import Robot
 from diffplan.simulation.certificate import Certifier
 from diffplan.words import count
@@ -160,7 +161,8 @@ class Search:
         """Certify a timed candidate and keep it, as a way or as the last that was rejected."""
         begin = perf_counter()
         goals = self.problem.goals[[candidate.goal_index]]
-        verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
+        with working("certifying a path"):
+            verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
         self.certify_time += perf_counter() - begin
         self.verdicts.append(verdict.valid)
         way = _Way(
@@ -180,7 +182,7 @@ class Search:
 
     @cached_property
     def _compared(self) -> Ways:
-        return Ways(self.problem.robot, self.problem.scene)
+        return Ways(self.problem.robot, self.problem.obstacles())
 
     def _certificate(self, way: _Way, problem: Problem) -> Certificate:
         """Return the certificate with the goal's index among the goals as they were asked."""

@@ -189,3 +189,26 @@ def test_hastening_lowers_the_duration_it_is_given_and_keeps_paths_clear(
     assert found.clear.all()
     assert np.array_equal(found.control[:, [0, -1]], clear[:, [0, -1]])
     assert np.all(duration(found.control)[0] < duration(clear)[0])
+
+
+def test_after_the_deadline_refinement_ends_with_what_it_has(
+    model: CollisionModel, blocked: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    refiner = _refiner(model, POST)
+    evaluate = model.evaluate
+    monkeypatch.setattr(model, "evaluate", lambda *args, **given: looks.append(1) or evaluate(*args, **given))
+    pushed = refiner.push(blocked)
+    assert len(looks) > 3
+    refiner.deadline = -np.inf
+    looks.clear()
+    stopped = refiner.push(blocked)
+    assert len(looks) == 1
+    assert np.array_equal(stopped.control, blocked)
+    assert np.array_equal(stopped.clear, refiner.evaluate(blocked, gradient=False)[2] >= 0)
+    clear = pushed.control[pushed.clear]
+    looks.clear()
+    drawn = refiner.tighten(clear)
+    assert len(looks) == 1
+    assert drawn.clear.all()
+    assert np.array_equal(drawn.control, clear)

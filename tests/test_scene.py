@@ -90,3 +90,27 @@ def test_the_box_of_a_plane_has_its_surface_near_a_point():
     assert abs(x) < 1e-9
     assert abs(y) < 1e-9
     assert z - box.size[2] / 2 == pytest.approx(above)
+
+
+def test_names_are_compared_a_fixed_number_of_times_for_each_obstacle():
+    """So that a scene of 10,000 obstacles is built, and added to, in milliseconds."""
+
+    class Counted(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return str.__eq__(self, other)  # pyright: ignore[reportArgumentType]
+
+        __hash__ = str.__hash__
+
+    def ball(i: int) -> Sphere:
+        made = Sphere(name=f"ball {i}", radius=0.1)
+        object.__setattr__(made, "name", Counted(made.name))
+        return made
+
+    number = 500
+    scene = Scene(obstacles=tuple(ball(i) for i in range(number)))
+    bigger = scene.add(ball(number))
+    assert len(bigger.move("ball 7", Pose()).remove("ball 9").obstacles) == number
+    assert Counted.compared < 10 * number

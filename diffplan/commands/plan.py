@@ -192,10 +192,14 @@ def _report(plan: Plan, alternatives: int) -> None:
 
 
 def _report_waiting(plan: Plan, timeout: float) -> None:
-    """Say on stderr that getting ready took longer than the time limit [s] of planning, if it did."""
+    """Say on stderr what took longer than the time limit [s] of planning, if anything did."""
     ready = sum(plan.timing_s.get(part, 0.0) for part in ("prepare", "warmup", "load"))
     if ready > timeout:
         print(f"getting ready took {ready:.1f} s, which does not count as planning", file=sys.stderr)
+    if plan.timing_s.get("certify", 0.0) > timeout:
+        print(f"certifying took {plan.timing_s['certify']:.1f} s, which does not count as planning", file=sys.stderr)
+    if plan.timing_s["plan"] > timeout:
+        print(f"planning took {plan.timing_s['plan']:.2f} s of a limit of {timeout:g} s", file=sys.stderr)
 
 
 def _nothing_below(plan: Plan) -> bool:

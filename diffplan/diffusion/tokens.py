@@ -8,6 +8,8 @@ reverse steps.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -20,6 +22,10 @@ from diffplan.kernels.obstacles import Obstacles, extent
 HEADS = 4
 _KINDS = FIELD  # a sampled mesh counts as its bounding box, so there is no kind of its own for it
 CHANNELS = _KINDS + 12
+MOST = 256
+"""So many obstacles of a scene, the nearest to the base, have a token: attention to 10,000 takes seconds."""
+
+_described: WeakKeyDictionary[Obstacles, SceneTokens] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,13 +41,21 @@ class SceneTokens:
 
     @staticmethod
     def describe(world: Obstacles) -> SceneTokens:
-        """Return the tokens of all scenes packed in `world`."""
+        """Return the tokens of all scenes packed in `world`, of each scene at most `MOST`; made once for each world."""
+        if world not in _described:
+            _described[world] = SceneTokens._made(world)
+        return _described[world]
+
+    @staticmethod
+    def _made(world: Obstacles) -> SceneTokens:
         first = world.arrays.first
-        counts = np.diff(first)
+        chosen = [_nearest(world.arrays.aabb[begin:end]) + begin for begin, end in pairwise(first)]
+        counts = np.array([len(rows) for rows in chosen], dtype=np.int64)
         most = max(1, int(counts.max(initial=0)))
         features = np.zeros((len(counts), most, CHANNELS), dtype=np.float32)
-        for scene, (begin, count) in enumerate(zip(first, counts, strict=False)):
-            for place, row in enumerate(world.rows[begin : begin + count]):
+        for scene, rows in enumerate(chosen):
+            for place, number in enumerate(rows):
+                row = world.rows[number]
                 lower, upper = extent(row)
                 rotation, origin = row.T_base_solid[:3, :3], row.T_base_solid[:3, 3]
                 at = features[scene, place]
@@ -57,6 +71,14 @@ class SceneTokens:
         there = self.there[scene_of]
         most = max(1, int(there.sum(1).max()))
         return SceneTokens(features=self.features[scene_of, :most], there=there[:, :most])
+
+
+def _nearest(boxes: np.ndarray) -> np.ndarray:
+    """Return the numbers, in their order, of at most `MOST` boxes [n, 6] in the base frame: the nearest to the base."""
+    if len(boxes) <= MOST:
+        return np.arange(len(boxes))
+    away = np.linalg.norm(np.maximum(np.maximum(boxes[:, :3], -boxes[:, 3:]), 0.0), axis=1)
+    return np.sort(np.argsort(away, kind="stable")[:MOST])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,13 +31,38 @@ class Row:
     field: DistanceField | None = None
 
 
+class _Places(NamedTuple):
+    """Frames [m, 12], sizes [m, 3] and boxes [m, 6] of rows, as in `ObstacleArrays`."""
+
+    frame: Float
+    size: Float
+    aabb: Float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Obstacles:
-    """Packed obstacles; `arrays` is float32, `double` float64."""
+    """Packed obstacles; scene i owns rows `first[i]` to `first[i + 1]`."""
 
     rows: tuple[Row, ...]
-    arrays: ObstacleArrays
-    double: ObstacleArrays
+    first: tuple[int, ...]
+
+    @cached_property
+    def arrays(self) -> ObstacleArrays:
+        """What the kernel takes, in float32."""
+        return _arrays(self.rows, self.first, self._places, np.float32)
+
+    @cached_property
+    def double(self) -> ObstacleArrays:
+        """What the kernel takes, in float64."""
+        return _arrays(self.rows, self.first, self._places, np.float64)
+
+    @cached_property
+    def _places(self) -> _Places:
+        return _Places(
+            frame=np.array([frame12(row.T_base_solid) for row in self.rows]).reshape(-1, 12),
+            size=np.array([row.size for row in self.rows]).reshape(-1, 3),
+            aabb=np.array([_aabb(row) for row in self.rows]).reshape(-1, 6),
+        )
 
     @staticmethod
     def around(robot: Robot, scene: Scene) -> Obstacles:
@@ -62,9 +89,9 @@ class Obstacles:
             for obstacle in scene.obstacles:
                 rows += _rows(obstacle, T_base_world @ obstacle.pose.matrix, reach)
             first.append(len(rows))
-        return Obstacles(
-            rows=tuple(rows), arrays=_arrays(rows, first, np.float32), double=_arrays(rows, first, np.float64)
-        )
+        packed = Obstacles(rows=tuple(rows), first=tuple(first))
+        _ = packed.arrays  # now, since this is not planning
+        return packed
 
 
 def reach_of(robot: Robot) -> Reach:
@@ -163,11 +190,12 @@ def _aabb(row: Row) -> Float:
     return np.concatenate([centre - half, centre + half])
 
 
-def _arrays(rows: list[Row], first: list[int], kind: type) -> ObstacleArrays:
+def _arrays(rows: Sequence[Row], first: Sequence[int], places: _Places, kind: type) -> ObstacleArrays:
     fields: dict[int, DistanceField] = {id(row.field): row.field for row in rows if row.field is not None}
     index = {key: i for i, key in enumerate(fields)}
     grids = list(fields.values())
     counts = [grid.values.size + grid.split.size for grid in grids]
+    nodes = [part.ravel() for grid in grids for part in (grid.values, grid.split)]
     first_node = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     cells = [
         np.where(grid.cells < 0, -1, begin + grid.values.size + grid.cells.astype(np.int64) * (SPLIT + 1) ** 3).ravel()
@@ -176,13 +204,11 @@ def _arrays(rows: list[Row], first: list[int], kind: type) -> ObstacleArrays:
     return ObstacleArrays(
         first=np.array(first, dtype=np.int64),
         kind=np.array([row.kind for row in rows], dtype=np.int64),
-        frame=np.array([frame12(row.T_base_solid) for row in rows], dtype=kind).reshape(-1, 12),
-        size=np.array([row.size for row in rows], dtype=kind).reshape(-1, 3),
-        aabb=np.array([_aabb(row) for row in rows], dtype=kind).reshape(-1, 6),
+        frame=places.frame.astype(kind),
+        size=places.size.astype(kind),
+        aabb=places.aabb.astype(kind),
         field=np.array([index.get(id(row.field), -1) for row in rows], dtype=np.int64),
-        nodes=np.concatenate(
-            [part.ravel() for grid in grids for part in (grid.values, grid.split)] or [np.zeros(0)]
-        ).astype(kind),
+        nodes=np.concatenate([*nodes, np.zeros(0, dtype=np.float32)]).astype(kind, copy=False),
         field_first=first_node,
         field_shape=np.array([grid.values.shape for grid in grids], dtype=np.int64).reshape(-1, 3),
         field_grid=np.array([[*grid.origin, grid.spacing] for grid in grids], dtype=kind).reshape(-1, 4),

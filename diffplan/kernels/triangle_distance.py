@@ -40,8 +40,8 @@ class SolidDistance:
         self._solids = _pack([s for s in surfaces if not s.cavity])
         self._cavities = _pack([s for s in surfaces if s.cavity])
 
-    def at(self, points: Float, text: str = "measuring distances to meshes") -> Float:
-        """Return the signed distances [n] of points [n, 3], in m; what takes long is shown under the name `text`."""
+    def at(self, points: Float) -> Float:
+        """Return the signed distances [n] of points [n, 3], in m."""
         values = np.empty(len(points))
         blocks = -(-len(points) // _BLOCK)
 
@@ -50,7 +50,7 @@ class SolidDistance:
                 part = slice(block * _BLOCK, (block + 1) * _BLOCK)
                 _measure(points[part], self._solids, self._cavities, values[part])
 
-        with working(text, blocks) as task:
+        with working("", blocks) as task:
             for begin in range(0, blocks, _AT_ONCE):
                 number = min(_AT_ONCE, blocks - begin)
                 share_out(lambda first, end, begin=begin: measure(begin + first, begin + end), number, _BLOCK)

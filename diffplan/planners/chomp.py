@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.chomp_kernel import obstacle_functional
 from diffplan.planners.options import configured, require_positive
@@ -141,7 +141,7 @@ class _Descent:
 
     def __init__(self, problem: Problem, config: ChompConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
-        self.model, self.world = _model(problem.robot), Obstacles.around(problem.robot, problem.scene)
+        self.model, self.world = _model(problem.robot), problem.obstacles()
         self.believer = Believer(self.model, self.world)
 
     def recover(self, path: Float, *, deadline: float) -> Float | None:

@@ -130,19 +130,21 @@ class DiffusionPlanner(Planner):
             _value(problem.robot.name).check(problem.robot)
         _warm_up(problem.robot, self.config)
         _model(problem.robot)
+        if self.config.seeds == "prior":
+            SceneTokens.describe(problem.obstacles())
 
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
         """Yield the shortest clear paths of each round, then those that are almost clear."""
         c = self.config
-        world = Obstacles.around(problem.robot, problem.scene)
+        world = problem.obstacles()
         generator = torch.Generator().manual_seed(seed)
         if problem.previous is not None:
-            yield from self._warm(problem, problem.previous, self._refiner(problem, world, 0), generator)
+            yield from self._warm(problem, problem.previous, self._refiner(problem, world, 0, deadline), generator)
         batch = c.batch
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            refiner = self._refiner(problem, world, number)
+            refiner = self._refiner(problem, world, number, deadline)
             goal_of = self.share_out(problem, batch)
             with threads(c.threads):
                 control = self.sample(problem, refiner, problem.goals[goal_of], generator)
@@ -153,17 +155,17 @@ class DiffusionPlanner(Planner):
                 found = self._tight(problem, refiner, pushed, goal_of, self._source)
                 found += nearly_clear(pushed, goal_of, source=self._source)
             yield from (replace(candidate, round=number + 1) for candidate in found)
-            if c.repair:
+            if c.repair and time.perf_counter() < deadline:
                 found = self._repaired(problem, refiner, pushed, goal_of, generator)
                 yield from (replace(candidate, round=number + 1) for candidate in found)
             batch = min(2 * batch, c.largest_batch)
 
-    def _refiner(self, problem: Problem, world: Obstacles, number: int) -> Refiner:
+    def _refiner(self, problem: Problem, world: Obstacles, number: int, deadline: float) -> Refiner:
         """Return the refiner of round `number`; alternatives want more than the paths that are clear soonest."""
         config = _DEMANDS[number % len(_DEMANDS)]
         if problem.alternatives:
             config = replace(config, stop_share=_ALTERNATIVES_SHARE)
-        return Refiner(_model(problem.robot), world, config, costs=problem.costs)
+        return Refiner(_model(problem.robot), world, config, costs=problem.costs, deadline=deadline)
 
     def _warm(
         self, problem: Problem, previous: Trajectory, refiner: Refiner, generator: torch.Generator

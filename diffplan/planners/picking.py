@@ -33,10 +33,11 @@ def tight(
 
     Shortest first; with a learned value those that it takes for the fastest, the first of them led down its slope.
     """
-    best = _chosen(problem, pushed, most)
+    best = _chosen(problem, refiner, pushed, most)
     if len(best) == 0:
         return []
-    fine = Refiner(refiner.model, refiner.world, replace(refiner.config, **_FINE), costs=refiner.costs)
+    config = replace(refiner.config, **_FINE)
+    fine = Refiner(refiner.model, refiner.world, config, costs=refiner.costs, deadline=refiner.deadline)
     drawn = _drawn(refiner, fine, pushed.control[best])
     best, control, length = best[drawn.clear], drawn.control[drawn.clear], drawn.length[drawn.clear]
     order = np.argsort(length, kind="stable")
@@ -63,13 +64,13 @@ def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str) -> list[C
     return [Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=source) for i in best]
 
 
-def _chosen(problem: Problem, pushed: Refined, most: int) -> np.ndarray:
+def _chosen(problem: Problem, refiner: Refiner, pushed: Refined, most: int) -> np.ndarray:
     """Return the indices of the shortest clear paths; where alternatives are wanted, of different ways first."""
     clear = np.flatnonzero(pushed.clear)
     clear = clear[np.argsort(pushed.length[clear], kind="stable")]
     if not problem.alternatives:
         return clear[:most]
-    ways, different = Ways(problem.robot, problem.scene), []
+    ways, different = Ways(problem.robot, refiner.world), []
     for i in clear:
         if not any(ways.same(pushed.control[i], pushed.control[j]) for j in different):
             different.append(i)

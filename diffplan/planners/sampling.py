@@ -99,13 +99,13 @@ class SamplingPlanner(Planner, Generic[Config]):
 
     def prepare(self, problem: Problem) -> None:
         """Pack the robot and compile the kernel."""
-        model, world, q = _model(problem.robot), Obstacles.around(problem.robot, problem.scene), problem.start
+        model, world, q = _model(problem.robot), problem.obstacles(), problem.start
         model.free(world, q)
         model.clearance(world, q[None])
 
     def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
         """Yield paths as they are found; the deadline [s, `time.perf_counter`] ends the search."""
-        world = Obstacles.around(problem.robot, problem.scene)
+        world = problem.obstacles()
         model = _model(problem.robot)
         ends = _ends(model, world, problem)
         if ends is None:

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.options import configured, require_positive
 from diffplan.planners.waypoints import Believer, Metric, control_points, goals_in_turn, metric, quintic
@@ -92,7 +92,7 @@ class _Search:
 
     def __init__(self, problem: Problem, config: StompConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
-        self.model, self.world = _model(problem.robot), Obstacles.around(problem.robot, problem.scene)
+        self.model, self.world = _model(problem.robot), problem.obstacles()
         self.believer = Believer(self.model, self.world)
         self.metric: Metric = metric(config.points, 1.0, 0.0)
         self.smoother = self.metric.inverse / (self.metric.inverse.max(axis=0) * (config.points - 2))

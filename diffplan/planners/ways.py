@@ -11,7 +11,6 @@ from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.polyline import resample
 from diffplan.robot import Robot
-from diffplan.scene import Scene
 
 OTHER_GOAL = 0.5
 """Goals farther apart than this [rad, Euclidean] are different ends, and paths to them different ways."""
@@ -34,8 +33,8 @@ class Ways:
     The leash is that of the Fréchet distance (Alt and Godau, "Computing the Fréchet distance", 1995, sec. 3).
     """
 
-    def __init__(self, robot: Robot, scene: Scene) -> None:
-        self.model, self.world = _model(robot), Obstacles.around(robot, scene)
+    def __init__(self, robot: Robot, world: Obstacles) -> None:
+        self.model, self.world = _model(robot), world
 
     def same(self, one: Float, other: Float) -> bool:
         """Whether two paths, control points [n, dof] and [m, dof], are the same way."""

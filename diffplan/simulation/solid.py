@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,13 +30,18 @@ class Solid:
         corners = load_mesh(mesh.file, (mesh.scale, mesh.scale, mesh.scale)).triangles
         return Solid(name=mesh.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
 
+    @cached_property
+    def box(self) -> tuple[Float, Float]:
+        """Lower and upper corner [3] of the box around it."""
+        return self.triangles.min(axis=(0, 1)), self.triangles.max(axis=(0, 1))
+
     def contains(self, points: Float) -> np.ndarray:
         """Return for points [n, 3] whether they lie inside [n]: the winding number is not zero.
 
         The solid angles of all triangles seen from the point add up to 4 pi times it (A. Van Oosterom, J. Strackee,
         "The solid angle of a plane triangle", IEEE Trans. Biomed. Eng. 30(2), 1983, eq. 8).
         """
-        low, high = self.triangles.min(axis=(0, 1)), self.triangles.max(axis=(0, 1))
+        low, high = self.box
         inside = np.all((points > low) & (points < high), axis=1)
         for i in np.flatnonzero(inside):
             a, b, c = np.moveaxis(self.triangles - points[i], 1, 0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffplan.diffusion.tokens import CHANNELS, Context, SceneTokens
+from diffplan.diffusion.tokens import CHANNELS, MOST, Context, SceneTokens
 from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 from diffplan.errors import InputError
@@ -114,6 +114,20 @@ def test_tokens_say_kind_place_turn_and_size_in_the_base_frame():
     torch.testing.assert_close(box, torch.tensor(expected), rtol=0, atol=1e-6)
     torch.testing.assert_close(told.features[0, 1, 6:7], torch.tensor([-0.1]))
     torch.testing.assert_close(told.features[1, 0, -3:], torch.tensor([0.05, 0.05, 0.15]))
+
+
+def test_of_very_many_obstacles_the_nearest_have_tokens_made_once():
+    rng = np.random.default_rng(0)
+    places = [tuple(xyz) for xyz in rng.uniform(-1, 1, (3 * MOST, 3)).tolist()]
+    balls = tuple(Sphere(name=f"{i}", radius=0.01, pose=Pose(xyz=xyz)) for i, xyz in enumerate(places))
+    world = Obstacles.pack([Scene(obstacles=balls), Scene(obstacles=balls[:3])])
+    told = SceneTokens.describe(world)
+    assert SceneTokens.describe(world) is told
+    assert told.there.sum(dim=1).tolist() == [MOST, 3]
+    away = np.linalg.norm(places, axis=1)
+    kept = told.features[0, :, 4:7].norm(dim=1).numpy()
+    assert kept.max() < np.sort(away)[MOST] + 0.02
+    assert np.allclose(told.features[1, :3, 4:7].numpy(), places[:3])
 
 
 def test_blocks_that_make_no_sense_name_their_key():

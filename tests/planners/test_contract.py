@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import diffplan as dp
+from diffplan.kernels.obstacles import Obstacles
 from diffplan.planners import PLANNERS, make_planner
 from diffplan.planners.diffusion import DiffusionPlanner
 from diffplan.problem import Problem, Status
+from diffplan.search import Search
 
 TIMEOUT = 20.0
 STOPPED_BY_THE_WALL = ("chomp", "chomp-multi")  # descents with MoveIt's parameters; chomp-tuned runs the same code
@@ -51,6 +53,29 @@ def test_an_easy_problem_is_solved_with_a_valid_certificate(planner: str, easy: 
     assert plan.trajectory is not None
     assert np.array_equal(plan.trajectory.position[0], easy.start)
     assert np.array_equal(plan.trajectory.position[-1], easy.goals[0])
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_the_scene_is_packed_once_and_before_the_search(
+    planner: str, around_a_wall: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed: list[str] = []
+    around, run = Obstacles.around, Search.run
+
+    def counted(robot: dp.Robot, scene: dp.Scene) -> Obstacles:
+        if scene is around_a_wall.scene:  # not that of a warm-up
+            packed.append("pack")
+        return around(robot, scene)
+
+    def searched(self: Search, *args: object, **given: object) -> bool:
+        packed.append("search")
+        return run(self, *args, **given)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Obstacles, "around", counted)
+    monkeypatch.setattr(Search, "run", searched)
+    dp.solve(around_a_wall, planner=planner, timeout=1e-3, alternatives=1)
+    assert packed[:2] == ["pack", "search"]
+    assert packed.count("pack") == 1
 
 
 @pytest.mark.parametrize("planner", [name for name in PLANNERS if name not in STOPPED_BY_THE_WALL])
