@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from diffplan import arguments
+from diffplan import arguments, hermite
 from diffplan.errors import InputError
 from diffplan.robot import Robot
 from diffplan.scene import Scene
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from diffplan.kernels.obstacles import Obstacles
 
 Float: TypeAlias = NDArray[np.float64]
+_INSTANT = 1e-9  # [s] by which a time may lie outside of a motion, from rounding
+_MOST_SAMPLES = 10_000_000
 
 
 class Status(Enum):
@@ -140,12 +143,16 @@ class Closest:
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """The verdict of the independent PyBullet check on the sampled trajectory and its linear interpolation.
+    """The verdict of the independent PyBullet check on the samples and their linear and cubic interpolation.
 
     `reason` says in one sentence why `valid` is false; it is empty otherwise. `min_clearance_m` and
     `min_self_clearance_m` are the least clearances that were measured (between the measured configurations it may be
     less), `min_clearance_bound_m` and `min_self_clearance_bound_m` what is proven: nowhere is it less than that. The
     bounds are None where there is no such pair or the path is not free, and in files of earlier versions.
+
+    Of the cubic `interpolation` (`Trajectory.at`) it says how far it is at most from the linear one
+    (`interpolation_rad`, of a joint), and which share of its limit a velocity and an acceleration reach at most,
+    between the samples too; None where the samples themselves are not within the limits.
     """
 
     valid: bool
@@ -165,6 +172,10 @@ class Certificate:
     configurations_checked: int
     min_clearance_bound_m: float | None = None
     min_self_clearance_bound_m: float | None = None
+    interpolation: str = ""
+    interpolation_rad: float | None = None
+    velocity_share: float | None = None
+    acceleration_share: float | None = None
 
     @property
     def clearance_words(self) -> str:
@@ -178,8 +189,25 @@ class Certificate:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Moment:
+    """Where a motion is at a time: `position`, `velocity`, `acceleration` [dof]; at several times [m, dof]."""
+
+    position: Float
+    velocity: Float
+    acceleration: Float
+
+    def __iter__(self) -> Iterator[Float]:
+        """Give position, velocity and acceleration, in this order."""
+        yield from (self.position, self.velocity, self.acceleration)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectory:
-    """A timed trajectory: `time` [n] in s, `position`, `velocity`, `acceleration` [n, dof]."""
+    """A timed trajectory: `time` [n] in s, `position`, `velocity`, `acceleration` [n, dof].
+
+    Between the samples it is the piecewise cubic through positions and velocities (`at`, diffplan/hermite.py). The
+    certificate covers that motion, and the linear interpolation of the positions too.
+    """
 
     time: Float
     position: Float
@@ -190,6 +218,49 @@ class Trajectory:
     def duration(self) -> float:
         """Time from first to last sample [s]."""
         return float(self.time[-1] - self.time[0])
+
+    def at(self, t: float | Sequence[float] | Float) -> Moment:
+        """Return where the motion is at a time, or at several: cubic Hermite interpolation of the samples.
+
+        Args:
+            t: a time, or times [m], from the first to the last of `time` [s].
+
+        Raises:
+            InputError: for a time that is no number or outside of the motion.
+        """
+        try:
+            moments = np.asarray(t, dtype=np.float64)
+        except (TypeError, ValueError):
+            moments = np.full(1, np.nan)
+        first, last = float(self.time[0]), float(self.time[-1])
+        if moments.ndim > 1 or not np.all((moments >= first - _INSTANT) & (moments <= last + _INSTANT)):
+            bad = t if moments.ndim == 0 else "one of them is not" if moments.ndim == 1 else f"shape {moments.shape}"
+            raise InputError("not a time within the motion", key="t", value=bad, allowed=f"{first:g} to {last:g} s")
+        rows = hermite.at(self.time, self.position, self.velocity, np.clip(np.atleast_1d(moments), first, last))
+        position, velocity, acceleration = rows if moments.ndim else (row[0] for row in rows)
+        return Moment(position=position, velocity=velocity, acceleration=acceleration)
+
+    def sampled(self, hz: float) -> Trajectory:
+        """Return the motion at equal steps of 1/hz seconds from the first time on, and at its end.
+
+        Positions, velocities and accelerations are those of `at`, so that a controller can be given them one by one.
+        The last step is shorter if it has to; where less than a tenth of a step would be left, the last two share it.
+
+        Raises:
+            InputError: for a rate that is not positive, or gives more than ten million samples.
+        """
+        if isinstance(hz, bool) or not isinstance(hz, (int, float, np.integer, np.floating)) or not 0 < hz < np.inf:
+            raise InputError("not a rate", key="hz", value=hz, allowed="a number > 0 [1/s]")
+        if self.duration * hz > _MOST_SAMPLES:
+            raise InputError("too many samples", key="hz", value=hz, allowed=f"<= {_MOST_SAMPLES / self.duration:g}")
+        steps = max(1, int(np.ceil(self.duration * hz - 1e-9)))
+        time = np.append(self.time[0] + np.arange(steps) / hz, self.time[-1])
+        if steps > 1 and time[-1] - time[-2] < 0.1 / hz:
+            time[-2] = (time[-3] + time[-1]) / 2
+        moment = self.at(time)
+        return Trajectory(
+            time=time, position=moment.position, velocity=moment.velocity, acceleration=moment.acceleration
+        )
 
     def __repr__(self) -> str:
         moved = f" of {count(self.position.shape[1], 'joint')}" if self.position.ndim == 2 else ""

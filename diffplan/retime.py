@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import BSpline
 
+from diffplan import hermite
 from diffplan.geometry import Float
 from diffplan.problem import Trajectory
 from diffplan.robot import Robot
@@ -27,6 +29,8 @@ _ACCEPTED_SLOWDOWN = 1.05
 _LIMIT_SHARE = 0.9995
 _POINT = 1e-9  # [rad or m] a path that nowhere leaves its start by more has no shape: rounding would be part of it
 _ROUNDING = 1e-9
+_LEAST_STEPS = 20  # between samples, in a motion however short
+_JUMP, _SWITCH_APART_S = 0.05, 0.001  # shares of the acceleration limit; samples at switches nearer than that blur them
 _PLACES, _DETAIL = 16, 2  # places where the way is measured, and control points of r, for each of the curve's pieces
 _SLOW = 0.1
 _STAND = 0.03  # share of r for the parts of s in which the path does not move
@@ -36,8 +40,9 @@ _FASTEST, _HARDEST = 50.0, 1e4  # of r by the unit of time, where no joint bound
 def retime(control: Float, robot: Robot) -> Trajectory | None:
     """Return the fastest trajectory along a path, from rest to rest, within the robot's limits.
 
-    The samples are equally spaced, at most 10 ms apart; the first lies exactly on the first control point and the last
-    on the last. No motion is shorter than 10 ms; one within 1e-9 of its start has two samples, start and goal.
+    The samples are at most 10 ms apart, with one wherever an acceleration switches, so that the cubic through their
+    positions and velocities (`Trajectory.at`) keeps the limits too. The first lies exactly on the first control point
+    and the last on the last. No motion is shorter than 10 ms; one within 1e-9 of its start has two samples.
 
     Args:
         control: control points [n, dof] of a clamped uniform cubic B-spline, n >= 4.
@@ -56,7 +61,7 @@ def retime(control: Float, robot: Robot) -> Trajectory | None:
     for _ in range(5):
         if timing is None:
             return None
-        trajectory = _sampled(path, timing, control)
+        trajectory = _sampled(path, timing, control, robot)
         factor = _sampled_slowdown(trajectory, robot)
         if factor <= 1.0:
             return _within_position_limits(trajectory, robot)
@@ -138,6 +143,11 @@ class _Timing:
             grid=self.grid, time=self.time * factor, speed=self.speed / factor, slowdown=self.slowdown * factor
         )
 
+    @property
+    def rates(self) -> Float:
+        """The path acceleration in each segment [n - 1]."""
+        return np.diff(self.speed) / np.diff(self.time)
+
     def segment(self, times: Float) -> np.ndarray:
         """Return the grid segments [m] in which times [m] lie."""
         return np.clip(np.searchsorted(self.time, times, side="right") - 1, 0, len(self.grid) - 2)
@@ -145,8 +155,7 @@ class _Timing:
     def at(self, times: Float) -> tuple[Float, Float, Float]:
         """Return path parameter, speed and acceleration at times [m]."""
         segment = self.segment(times)
-        acceleration = np.diff(self.speed) / np.diff(self.time)
-        dt, u, v = times - self.time[segment], acceleration[segment], self.speed[segment]
+        dt, u, v = times - self.time[segment], self.rates[segment], self.speed[segment]
         r = self.grid[segment] + dt * (v + dt * u / 2)
         return np.clip(r, 0.0, 1.0), np.maximum(v + dt * u, 0.0), u
 
@@ -257,22 +266,42 @@ def _excess(path: _Path, timing: _Timing, robot: Robot) -> Float:
 
 
 def _sampled_slowdown(trajectory: Trajectory, robot: Robot) -> float:
-    """Return by which factor time must be stretched for the samples and their differences to meet the limits."""
-    steps = np.diff(trajectory.time)[:, None]
-    velocity = np.concatenate([trajectory.velocity, np.diff(trajectory.position, axis=0) / steps])
-    acceleration = np.concatenate([trajectory.acceleration, np.diff(trajectory.velocity, axis=0) / steps])
-    fastest = (np.abs(velocity) / robot.velocity).max()
-    strongest = (np.abs(acceleration) / robot.acceleration).max()
+    """Return by which factor time must be stretched for the samples and the cubics between them to meet the limits."""
+    motion = trajectory.time, trajectory.position, trajectory.velocity
+    fastest = (hermite.fastest(*motion) / robot.velocity).max()
+    strongest = (np.abs(hermite.accelerations(*motion)) / robot.acceleration).max()
+    strongest = max(strongest, (np.abs(trajectory.acceleration) / robot.acceleration).max())
     return float(max(fastest, np.sqrt(strongest)))
 
 
-def _sampled(path: _Path, timing: _Timing, control: Float) -> Trajectory:
-    duration = float(timing.time[-1])
-    time = np.linspace(0.0, duration, max(1, int(np.ceil(duration / MAX_STEP_S - 1e-9))) + 1)
+def _sampled(path: _Path, timing: _Timing, control: Float, robot: Robot) -> Trajectory:
+    switches = _switches(path, timing, robot)
+    longest = min(MAX_STEP_S, timing.time[-1] / _LEAST_STEPS)
+    parts = [
+        np.linspace(begin, end, int(np.ceil((end - begin) / longest - 1e-9)) + 1)[1:]
+        for begin, end in pairwise([0.0, *switches, float(timing.time[-1])])
+    ]
+    time = np.concatenate([[0.0], *parts])
     position, velocity, acceleration = _motion(path, timing, time)
     position[0], position[-1] = control[0], control[-1]
     velocity[0], velocity[-1] = 0.0, 0.0
     return Trajectory(time=time, position=position, velocity=velocity, acceleration=acceleration)
+
+
+def _switches(path: _Path, timing: _Timing, robot: Robot) -> list[float]:
+    """Return the times [s], rising, at which an acceleration jumps by a good part of its limit; none close to another.
+
+    A cubic across such a jump would leave the limit by up to two thirds of it.
+    """
+    inside = timing.time[1:-1]
+    jump = np.abs(np.diff(timing.rates))[:, None] * np.abs(path.at(timing.grid[1:-1])[1]) / robot.acceleration
+    size = jump.max(axis=1)
+    apart = min(_SWITCH_APART_S, timing.time[-1] / (4 * _LEAST_STEPS))
+    taken = np.array([0.0, timing.time[-1]])
+    for i in np.argsort(-size, kind="stable")[: np.count_nonzero(size > _JUMP)]:
+        if np.abs(taken - inside[i]).min() > apart:
+            taken = np.append(taken, inside[i])
+    return sorted(taken[2:].tolist())
 
 
 def _resting(start: Float, goal: Float) -> Trajectory:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
-from diffplan import arguments
+from diffplan import arguments, hermite
 from diffplan.errors import InputError
 from diffplan.exclusive import exclusive
 from diffplan.geometry import Float
@@ -21,6 +21,7 @@ from diffplan.scene import Mesh, Scene
 from diffplan.simulation import limits
 from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
 from diffplan.simulation.bullet import bullet
+from diffplan.simulation.interpolation import swerve
 from diffplan.simulation.least import refine
 from diffplan.simulation.motion_bound import cover, travel
 from diffplan.simulation.pair_table import Pairs
@@ -31,7 +32,10 @@ from diffplan.simulation.world import Stage, in_base_frame, load_hull, load_scen
 MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
 _NEAR = 0.03
-_METHOD = "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation"
+_METHOD = (
+    "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation, "
+    "with room for the cubic one"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +156,7 @@ class Certifier:
 
     @exclusive
     def certify(self, trajectory: Trajectory, *, start: Float, goals: Float) -> Certificate:
-        """Judge a trajectory, its linear interpolation between samples included.
+        """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
 
         Args:
             trajectory: as returned to the user.
@@ -162,9 +166,9 @@ class Certifier:
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
             least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
-            beside those of a path without contact stand proven lower bounds, which may be some millimetres lower;
-            `resolution_rad` is the largest joint step between two neighbouring measured configurations, proven free
-            in between. What is no trajectory (shapes, values that are not finite, times that do not increase) gets a
+            beside those of a path without contact stand proven lower bounds for both interpolations, which may be some
+            millimetres lower; `resolution_rad` is the largest joint step between two neighbouring measured
+            configurations, proven free in between. What is no trajectory (shapes, values that are not finite, times that do not increase) gets a
             certificate that is not valid and says so.
 
         Raises:
@@ -177,13 +181,16 @@ class Certifier:
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
         hidden = self._hidden(trajectory.position[0])
-        sweep, bounds = self._sweep(trajectory.position)
+        room = self._room(trajectory, form)
+        sweep, bounds = self._sweep(trajectory.position, room)
         reason = form.reason
         if not reason and hidden:
             reason = _contact(*hidden)
         if not reason and sweep.touch:
             time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
-            reason = f"{_contact(*self._pairs.names[sweep.touch.pair], sweep.touch.clearance_m)} at {time:.3f} s"
+            clearance = sweep.touch.clearance_m + room[sweep.touch.pair]
+            reason = f"{_contact(*self._pairs.names[sweep.touch.pair], float(clearance))} at {time:.3f} s"
+        sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
         return self._certificate(form, reason, trajectory, sweep, bounds)
 
     def _expect_open(self) -> None:
@@ -202,8 +209,17 @@ class Certifier:
             raise InputError("not joint positions", key=key, value=array.tolist(), allowed=allowed)
         return array
 
-    def _sweep(self, path: Float) -> tuple[Sweep, tuple[float, float]]:
+    def _room(self, trajectory: Trajectory, form: limits.LimitCheck) -> Float:
+        """Return by how much the cubics may bring each pair [pairs] nearer than the straight lines do (m)."""
+        if not form.interpolation_rad:
+            return np.zeros(len(self._pairs.names))
+        inward = self._pairs.travel(swerve(self.robot, self._cover, trajectory))
+        return np.asarray(inward.max(axis=0))
+
+    def _sweep(self, path: Float, room: Float) -> tuple[Sweep, tuple[float, float]]:
         """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at.
+
+        From every clearance the `room` [pairs] is taken that the cubics between the samples need.
 
         Returns:
             What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
@@ -211,8 +227,10 @@ class Certifier:
 
         def measure(place: float, pairs: np.ndarray, sight: float) -> Float:
             sample = min(int(place), len(path) - 2)
-            return self._measure(path[sample] + (place - sample) * (path[sample + 1] - path[sample]), pairs, sight)
+            q = path[sample] + (place - sample) * (path[sample + 1] - path[sample])
+            return self._measure(q, pairs, sight + widest) - room[pairs]
 
+        widest = float(room.max(initial=0.0))
         way = self._pairs.travel(travel(self.robot, self._cover, path))
         sweep = bisect(way, measure)
         group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
@@ -349,6 +367,10 @@ class Certifier:
             start_error_rad=form.start_error_rad,
             goal_error_rad=form.goal_error_rad,
             goal_index=form.goal_index,
+            interpolation=hermite.NAME,
+            interpolation_rad=form.interpolation_rad,
+            velocity_share=form.velocity_share,
+            acceleration_share=form.acceleration_share,
             configurations_checked=len(sweep.places) if sweep else 0,
         )
 

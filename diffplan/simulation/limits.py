@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffplan import hermite
 from diffplan.geometry import Float
 from diffplan.problem import Trajectory
 from diffplan.robot import Robot
@@ -31,6 +32,9 @@ class LimitCheck:
     start_error_rad: float
     goal_error_rad: float
     goal_index: int
+    interpolation_rad: float | None = None
+    velocity_share: float | None = None
+    acceleration_share: float | None = None
 
 
 def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: Float) -> LimitCheck:
@@ -39,6 +43,10 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
     Velocities are also checked against the positions' differences, and accelerations against the velocities', so that
     no field can say what the positions do not do. Where acceleration is at most `a`, the mean velocity over a step dt
     differs from the mean of the velocities at its ends by at most a * dt / 2; more is a lie.
+
+    The cubics between the samples (`Trajectory.at`) may exceed the limits by what they may where the samples are those
+    of a motion that keeps them (`hermite.OFF` and its like: with a step of 10 ms and 10 rad/s^2, 6e-5 rad and 0.025
+    rad/s, and two thirds of the acceleration, where it switches within a step).
 
     Args:
         robot: whose limits count; velocities and accelerations may exceed them by 0.1 %.
@@ -75,6 +83,10 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
         ends = f"ends {errors[nearest]:.2g} rad away from the nearest goal"
     elif np.abs(trajectory.velocity[[0, -1]]).max() > _REST:
         ends = "does not begin and end at rest"
+    cubic = None if position or velocity or acceleration else _Cubic.of(trajectory)
+    if cubic:
+        position, velocity = cubic.position_error(robot), cubic.velocity_error(robot)
+        acceleration = cubic.acceleration_error(robot)
     return LimitCheck(
         well_formed=True,
         reason=ends or position or velocity or acceleration,
@@ -84,7 +96,57 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
         start_error_rad=start_error,
         goal_error_rad=float(errors[nearest]),
         goal_index=nearest,
+        interpolation_rad=float(cubic.off.max()) if cubic else None,
+        velocity_share=float((cubic.speed / robot.velocity).max()) if cubic else None,
+        acceleration_share=float((cubic.acceleration / robot.acceleration).max()) if cubic else None,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Cubic:
+    """What the cubics between the samples do in each step [n - 1, dof] of length `step` [n - 1, 1]."""
+
+    step: Float
+    low: Float
+    high: Float
+    speed: Float
+    acceleration: Float
+    off: Float
+
+    @staticmethod
+    def of(trajectory: Trajectory) -> _Cubic:
+        motion = trajectory.time, trajectory.position, trajectory.velocity
+        low, high = hermite.extremes(*motion)
+        return _Cubic(
+            step=np.diff(trajectory.time)[:, None],
+            low=low,
+            high=high,
+            speed=hermite.fastest(*motion),
+            acceleration=np.abs(hermite.accelerations(*motion)).max(axis=1),
+            off=hermite.deviations(*motion),
+        )
+
+    def position_error(self, robot: Robot) -> str:
+        excess = np.maximum(robot.lower - self.low, self.high - robot.upper)
+        if np.all(excess <= _POSITION_TOLERANCE + hermite.OFF * robot.acceleration * self.step**2):
+            return ""
+        joint, row = _worst(robot, excess)
+        return f"{joint} leaves its position limits by {excess.max():.3g} between samples, after sample {row}"
+
+    def velocity_error(self, robot: Robot) -> str:
+        allowed = robot.velocity * (1 + _RELATIVE_TOLERANCE) + hermite.OFF_SPEED * robot.acceleration * self.step
+        if np.all(self.speed <= allowed):
+            return ""
+        excess = self.speed / robot.velocity - 1
+        joint, row = _worst(robot, excess)
+        return f"{joint} exceeds its velocity limit by {100 * excess.max():.2g} % between samples, after sample {row}"
+
+    def acceleration_error(self, robot: Robot) -> str:
+        excess = self.acceleration / robot.acceleration - 1
+        if excess.max() <= hermite.OVERSHOOT * (1 + _RELATIVE_TOLERANCE) - 1:
+            return ""
+        joint, row = _worst(robot, excess)
+        return f"no motion within the acceleration limit of {joint} has these samples, after sample {row}"
 
 
 def _form_error(robot: Robot, trajectory: Trajectory) -> str:

@@ -96,6 +96,15 @@ def travel(robot: Robot, shapes: Cover, path: Float) -> Float:
         [n, links, dof] in m, not falling along the first axis; the difference of two rows bounds the travel between
         them, and inside a piece it grows linearly.
     """
+    pieces = farthest(robot, shapes, path) * np.abs(np.diff(path, axis=0))[:, None]
+    return np.concatenate([np.zeros((1, *pieces.shape[1:])), np.cumsum(pieces, axis=0)])
+
+
+def farthest(robot: Robot, shapes: Cover, path: Float) -> Float:
+    """Bound the distance [n - 1, links, dof] of a link's points from each joint's axis along each piece of a path (m).
+
+    Of joints that do not move the link it is 0; of a prismatic one that does, 1: so far do points go by 1 m of it.
+    """
     steps = np.abs(np.diff(path, axis=0))
     first = np.arange(0, len(steps), _STRETCH)
     turned = np.add.reduceat(steps, first, axis=0)
@@ -104,14 +113,13 @@ def travel(robot: Robot, shapes: Cover, path: Float) -> Float:
     reach = np.zeros((len(first), len(shapes.body), robot.dof))
     for k in reversed(range(robot.dof)):
         if robot.chain.prismatic[k]:
-            farthest = np.ones_like(grown)
+            away = np.ones_like(grown)
         else:
-            farthest = (distances[:-1, :, :, k] + distances[1:, :, :, k] + grown) / 2
-        farthest = farthest * (shapes.body > k)[:, None]
-        reach[:, :, k] = farthest.max(axis=2)
-        grown += farthest * turned[:, k, None, None]
-    pieces = reach[np.arange(len(steps)) // _STRETCH] * steps[:, None]
-    return np.concatenate([np.zeros((1, *pieces.shape[1:])), np.cumsum(pieces, axis=0)])
+            away = (distances[:-1, :, :, k] + distances[1:, :, :, k] + grown) / 2
+        away = away * (shapes.body > k)[:, None]
+        reach[:, :, k] = away.max(axis=2)
+        grown += away * turned[:, k, None, None]
+    return reach[np.arange(len(steps)) // _STRETCH]
 
 
 def _axis_distances(robot: Robot, shapes: Cover, path: Float) -> Float:
