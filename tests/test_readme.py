@@ -36,6 +36,16 @@ assert away < 0.05, away
     subprocess.run([sys.executable, "-c", WORLD + _examples()[1] + after], cwd=tmp_path, check=True)
 
 
+def test_the_example_of_a_controller_sends_the_whole_motion(tmp_path):
+    plan = "plan = dp.plan('panda', 'bookshelf', 'home', 'right', seed=0)\n"
+    before = f"import diffplan as dp\n{plan}sent = []\ndef send(*point): sent.append(point)\n"
+    after = """
+assert abs(len(sent) - 1000 * plan.trajectory.duration) < 2
+assert (sent[0][0] == plan.trajectory.position[0]).all() and (sent[-1][0] == plan.trajectory.position[-1]).all()
+"""
+    subprocess.run([sys.executable, "-c", before + _examples()[2] + after], cwd=tmp_path, check=True)
+
+
 def test_what_the_readme_points_to_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
         assert (README.parent / target).is_file(), target

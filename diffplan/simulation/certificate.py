@@ -168,8 +168,8 @@ class Certifier:
             least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
             beside those of a path without contact stand proven lower bounds for both interpolations, which may be some
             millimetres lower; `resolution_rad` is the largest joint step between two neighbouring measured
-            configurations, proven free in between. What is no trajectory (shapes, values that are not finite, times that do not increase) gets a
-            certificate that is not valid and says so.
+            configurations, proven free in between. What is no trajectory (shapes, values that are not finite, times
+            that do not increase) gets a certificate that is not valid and says so.
 
         Raises:
             InputError: if start is not `dof` finite numbers or goals are not rows of them, or the certifier is closed.
