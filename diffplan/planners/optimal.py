@@ -99,16 +99,16 @@ class Improving:
         now = time.perf_counter()
         self._query, self._config, self._cost, self._enough = query, config, cost, enough
         self._left = iterations if query.found_at is None else config.optimise_iterations
-        self._deadline = query.deadline - RESERVE * max(query.deadline - now, 0.0)
+        self.deadline = query.deadline - RESERVE * max(query.deadline - now, 0.0)
 
     def __call__(self) -> bool:
         """Whether to stop; one call a turn."""
         now, cost, query = time.perf_counter(), self._cost(), self._query
         if query.found_at is None and math.isfinite(cost):
             query.found_at, self._left = now, self._config.optimise_iterations
-            self._deadline = min(self._deadline, now + self._config.optimise_s)
+            self.deadline = min(self.deadline, now + self._config.optimise_s)
         self._left -= 1
-        return self._left < 0 or now > self._deadline or cost <= self._enough
+        return self._left < 0 or now > self.deadline or cost <= self._enough
 
 
 def rrt_star(query: Query, config: RRTStarConfig, iterations: int) -> og.PathGeometric | None:
@@ -187,7 +187,8 @@ def _improved(
     planner.setup()
     enough = GOOD_ENOUGH * float(np.linalg.norm(query.goals - query.start, axis=1).min())
     stop = Improving(query, config, lambda: planner.bestCost().value(), iterations=iterations, enough=enough)
-    planner.solve(ob.PlannerTerminationCondition(stop))
+    with query.stopped_at(stop.deadline):
+        planner.solve(ob.PlannerTerminationCondition(stop))
     found = query.solution()
     if found is not None and not np.array_equal(configuration_of(found.getState(0), query.dof), query.start):
         found = None  # AORRTC of OMPL 2.0.1 can put a path together that begins at the goal (the same pull request)

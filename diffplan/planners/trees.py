@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -75,13 +76,13 @@ class Edges(ob.MotionValidator):
         super().__init__(si)
         self._check = checker.edge_free
         self._dof = checker.model.robot.dof
-        self._deadline = deadline
+        self.deadline = deadline
         self.count = 0
 
     def checkMotion(self, a: ob.State, b: ob.State, *_rest: object) -> bool:
         """Whether the straight edge between two states is free."""
         self.count += 1
-        if time.perf_counter() > self._deadline:
+        if time.perf_counter() > self.deadline:
             return False
         return self._check(configuration_of(a, self._dof), configuration_of(b, self._dof))
 
@@ -142,6 +143,18 @@ class Query:
     def stop_after(self, iterations: int) -> ob.PlannerTerminationCondition:
         """Return a condition that holds after so many calls, or after the deadline."""
         return ob.PlannerTerminationCondition(_limit(iterations, self.deadline))
+
+    @contextmanager
+    def stopped_at(self, deadline: float) -> Iterator[None]:
+        """Call no edge free after an earlier deadline [s, perf_counter], within the block.
+
+        Some turns of OMPL's loops take a second and ask no termination condition.
+        """
+        self.edges.deadline = min(deadline, self.deadline)
+        try:
+            yield
+        finally:
+            self.edges.deadline = self.deadline
 
     def solution(self) -> og.PathGeometric | None:
         """Return the best exact solution that a planner has found."""

@@ -54,7 +54,7 @@ def stages(problem: Problem, config: DiffusionConfig, *, batch: int, seed: int) 
     """
     planner = DiffusionPlanner(config)
     planner.prepare(problem)
-    refiner = Refiner(CollisionModel(problem.robot), Obstacles.pack([problem.scene]), RefineConfig())
+    refiner = Refiner(CollisionModel(problem.robot), problem.obstacles(), RefineConfig())
     goals = problem.goals[planner.share_out(problem, batch)]
     estimates: list[Float] = []
     generator = torch.Generator().manual_seed(seed)

@@ -11,7 +11,7 @@ from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners import make_planner
 from diffplan.planners.base import Candidate, Options
 from diffplan.planners.optimal import AORRTCConfig, aorrtc
-from diffplan.planners.trees import Checker, Query
+from diffplan.planners.trees import Checker, Edges, Query
 from diffplan.problem import Problem, Status
 
 NAMES = ("rrtconnect", "rrtstar", "bitstar", "aorrtc", "prmstar")
@@ -141,6 +141,26 @@ def test_a_planner_says_when_it_had_its_first_path(problem: Problem) -> None:
 def test_the_plan_tells_when_there_was_a_first_path(problem: Problem) -> None:
     plan = dp.solve(problem, planner="aorrtc", timeout=LONG)
     assert 0 < plan.timing_s["first_path"] < plan.timing_s["plan"]
+
+
+@pytest.mark.parametrize("name", ["rrtstar", "bitstar", "aorrtc"])
+def test_from_the_end_of_the_search_on_no_edge_is_free_for_it(
+    name: str, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AORRTC asks whether to stop only between whole searches."""
+    seen: list[float] = []
+    check = Edges.checkMotion
+
+    def watched(self: Edges, *states: object) -> bool:
+        seen.append(self.deadline)
+        return check(self, *states)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Edges, "checkMotion", watched)
+    deadline = time.perf_counter() + LONG
+    planner = make_planner(name, {"optimise_iterations": 50})
+    next(iter(planner.candidates(problem, seed=0, deadline=deadline)))
+    assert min(seen) < deadline - 0.1 * LONG
+    assert max(seen) == deadline  # for simplification
 
 
 def _raw(turns: int) -> Options:
