@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from diffplan.errors import InputError
+from diffplan.reading import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         InputError: if the header or another line is not ours.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     lines = text.split("\n")
     lines.pop()  # empty after a whole line; otherwise the line that a kill cut off
     if not lines:
@@ -144,11 +145,11 @@ def read_rows(path: Path) -> list[Row]:
     if lines[0] != ",".join(COLUMNS):
         raise InputError("not a results file of this version", file=path, line=1, value=lines[0][:80])
     rows = []
-    for number, texts in enumerate(csv.reader(lines[1:]), start=2):
-        try:
-            rows.append(parse(texts))
-        except ValueError as error:
-            raise InputError(f"not a results row: {error}", file=path, line=number) from error
+    table = csv.reader(lines[1:])
+    try:
+        rows += [parse(texts) for texts in table]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"not a results row: {error}", file=path, line=1 + table.line_num) from error
     return rows
 
 

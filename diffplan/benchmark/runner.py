@@ -19,6 +19,7 @@ from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.suites import Case, suite_file
 from diffplan.benchmark.worker import Job, Settings, plan_path
 from diffplan.errors import InputError
+from diffplan.formats.strict_json import read_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ def _claim(settings: Settings) -> None:
         partial.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
         partial.replace(file)
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
+    before = read_object(file)
     for key, value in asked.items():
         if before.get(key) != value:
             problem = f"the folder holds a run with another {key}; choose another --out"

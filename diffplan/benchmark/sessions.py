@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from diffplan.benchmark.machine import Machine
-from diffplan.errors import InputError
+from diffplan.formats.record import read_record
+from diffplan.formats.strict_json import read_json
 
 _FILE = "sessions.json"
 
@@ -52,11 +53,7 @@ def read_sessions(folder: Path) -> tuple[Session, ...]:
     file = folder / _FILE
     if not file.is_file():
         return ()
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        return tuple(Session(**{**entry, "machine": Machine(**entry["machine"])}) for entry in document)
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"not a list of sessions: {error}", file=file) from error
+    return tuple(read_record(Session, entry) for entry in read_json(file).sequence())
 
 
 def _write(folder: Path, sessions: Sequence[Session]) -> None:

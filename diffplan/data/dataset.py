@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffplan.data.shards import read_shard, shard_files
+from diffplan.data.shards import read_shard, scene_obstacles, shard_files
 from diffplan.errors import InputError
-from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles
 from diffplan.robot import Robot
 from diffplan.scene import Scene
@@ -118,13 +116,14 @@ def load_dataset(folder: Path, robot: Robot, *, horizon: int, held_out: float, s
             paths = paths_from_waypoints(robot, shard.waypoints, shard.scene + len(scenes), horizon)
             x.append(paths.x)
             scene_of.append(paths.scene_of)
-        for number, text in enumerate(shard.obstacles):
+        for number, entry in enumerate(scene_obstacles(shard, file)):
             name = f"{shard.seed}/{shard.index}/{number}"
-            entry = Entry(file=file, key=f"obstacles[{number}]", raw=json.loads(text))
             scenes.append(Scene(name=name, robot=robot.name, obstacles=read_obstacles(entry)))
             names.append(name)
         seeds.add(shard.seed)
         versions.add(str(shard.versions.get("diffplan", "unknown")))
+    if not x:
+        raise InputError("no paths in these shards", file=folder)
     paths = Paths(x=torch.cat(x), scene_of=torch.cat(scene_of))
     train, validation = split(paths, held_out_scenes(names, held_out))
     origin: dict[str, str | int | float] = {

@@ -22,6 +22,7 @@ import numpy as np
 
 from diffplan.data.shards import Shard, shard_path, write_shard
 from diffplan.errors import DiffplanError, InputError
+from diffplan.formats.strict_json import read_object
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -151,7 +152,7 @@ def _claim(config: GenerateConfig) -> None:
         partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, path)
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_object(path)
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffplan.data.problems import KINDS
-from diffplan.data.shards import read_shard, shard_files
+from diffplan.data.shards import read_shard, scene_obstacles, shard_files
+from diffplan.errors import InputError
+from diffplan.formats.obstacles import read_obstacles
 from diffplan.geometry import Float
 
 if TYPE_CHECKING:
@@ -99,7 +101,8 @@ def data_info(folder: Path, *, samples: int = 12) -> DataInfo:
     for file in files:
         shard = read_shard(file)
         robot = shard.robot
-        counts = [len(json.loads(text)) for text in shard.obstacles]
+        scenes = scene_obstacles(shard, file)
+        counts = [len(scene.sequence()) for scene in scenes]
         scene_families += shard.family
         families += [shard.family[i] for i in shard.scene]
         obstacles += [counts[i] for i in shard.scene]
@@ -109,7 +112,10 @@ def data_info(folder: Path, *, samples: int = 12) -> DataInfo:
         for i, path in zip(shard.scene, shard.waypoints, strict=True):
             chosen = shown.setdefault(shard.family[i], [])
             if len(chosen) < samples and np.linalg.norm(path[-1] - path[0]) > 2.0:
+                read_obstacles(scenes[i])
                 chosen.append(Sample(family=shard.family[i], waypoints=path, obstacles=json.loads(shard.obstacles[i])))
+    if not any(map(len, paths)):
+        raise InputError("no paths in these shards", file=folder)
     steps = [np.linalg.norm(np.diff(path, axis=1), axis=2).sum(axis=1) for path in paths]
     order = [shown[f][k] for k in range(samples) for f in sorted(shown) if k < len(shown[f])]
     return DataInfo(

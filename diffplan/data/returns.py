@@ -19,9 +19,11 @@ import h5py
 import numpy as np
 
 from diffplan import spline
+from diffplan.data.hdf5 import opened
 from diffplan.data.shards import read_shard, shard_files
 from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError
+from diffplan.formats.strict_json import read_object
 from diffplan.geometry import Float
 from diffplan.refine import metric_inverse
 from diffplan.retime import retime
@@ -102,6 +104,8 @@ def read_returns(folder: Path) -> Returns:
     parts = [_read(path) for path in sorted(folder.glob("returns-*.h5"))]
     if not parts:
         raise InputError("no returns here", file=folder, allowed="a folder made by `diffplan data returns`")
+    if len({part.control.shape[1:] for part in parts}) > 1:
+        raise InputError("files of returns that do not fit together", file=folder)
     return Returns(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS},
         scene=tuple(name for part in parts for name in part.scene),
@@ -178,9 +182,11 @@ def _claim(config: ReturnsConfig, shards: int) -> None:
         del wanted[key]
     path = config.out / "returns.json"
     if not path.exists():
-        path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_object(path)
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(
@@ -203,11 +209,14 @@ def _write(returns: Returns, path: Path) -> None:
 
 
 def _read(path: Path) -> Returns:
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise InputError("not a file of returns", file=path, value=file.attrs.get("format"), allowed=FORMAT)
-            arrays = {name: np.asarray(file[name]) for name in _ARRAYS}
-            return Returns(**arrays, scene=tuple(name.decode() for name in np.asarray(file["scene"])))
-    except OSError as error:
-        raise InputError(f"not readable as HDF5: {error}", file=path) from error
+    with opened(path, FORMAT, "a file of returns") as file:
+        control, duration, tracking = (file.numbers(name, "f", 4 if name == "control" else 2) for name in _ARRAYS)
+        found = Returns(control=control, duration=duration, tracking=tracking, scene=file.texts("scene"))
+    groups = control.shape[:2]
+    if duration.shape != groups or tracking.shape != groups or len(found.scene) != len(control):
+        raise InputError(
+            "arrays that do not fit together", file=path, allowed=f"{groups[0]} groups of {groups[1]} paths"
+        )
+    if not np.isfinite(control).all() or not np.isfinite(duration).all():
+        raise InputError("numbers that are not finite", file=path)
+    return found

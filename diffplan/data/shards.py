@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from diffplan.data.hdf5 import opened
+from diffplan.data.problems import KINDS
 from diffplan.errors import InputError
+from diffplan.formats.entry import Entry
+from diffplan.formats.strict_json import parse_json
 
 FORMAT = "diffplan/trajectories@1"
 
@@ -84,32 +88,56 @@ def read_shard(path: Path) -> Shard:
     """Read a shard.
 
     Raises:
-        InputError: if the file is not a shard of this format.
+        InputError: if the file is not a shard of this format, or what is in it does not fit together.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise InputError(
-                    "not a shard of trajectories", file=path, value=file.attrs.get("format"), allowed=FORMAT
-                )
-            return Shard(
-                seed=int(str(file.attrs["seed"])),
-                index=int(str(file.attrs["shard"])),
-                robot=str(file.attrs["robot"]),
-                joint_names=tuple(str(name) for name in np.asarray(file.attrs["joint_names"])),
-                versions=json.loads(str(file.attrs["versions"])),
-                waypoints=np.asarray(file["waypoints"]),
-                scene=np.asarray(file["scene"]),
-                kind=np.asarray(file["kind"]),
-                clearance=np.asarray(file["clearance"]),
-                family=_texts(file, "family"),
-                obstacles=_texts(file, "obstacles"),
-            )
-    except OSError as error:
-        raise InputError(f"not readable as HDF5: {error}", file=path) from error
+    with opened(path, FORMAT, "a shard of trajectories") as file:
+        versions = parse_json(file.text("versions"), path).mapping()
+        shard = Shard(
+            seed=file.whole("seed"),
+            index=file.whole("shard"),
+            robot=file.text("robot"),
+            joint_names=file.texts("joint_names"),
+            versions={name: version.text() for name, version in versions.items()},
+            waypoints=file.numbers("waypoints", "f", 3),
+            scene=file.numbers("scene", "i", 1),
+            kind=file.numbers("kind", "i", 1),
+            clearance=file.numbers("clearance", "f", 1),
+            family=file.texts("family"),
+            obstacles=file.texts("obstacles"),
+        )
+    _check(shard, path)
+    return shard
 
 
-def _texts(file: h5py.File, name: str) -> tuple[str, ...]:
-    dataset = file[name]
-    assert isinstance(dataset, h5py.Dataset)
-    return tuple(value.decode() for value in dataset[()])
+def scene_obstacles(shard: Shard, path: Path) -> list[Entry]:
+    """Return the list of obstacles of each scene of a shard, which was read from `path`.
+
+    Raises:
+        InputError: if one is no JSON.
+    """
+    entries = []
+    for number, text in enumerate(shard.obstacles):
+        entries.append(replace(parse_json(text, path), key=f"obstacles[{number}]"))
+    return entries
+
+
+def _check(shard: Shard, path: Path) -> None:
+    """Make sure that the arrays of a shard fit together."""
+    paths, points, dof = shard.waypoints.shape
+    if dof != len(shard.joint_names) or points < 2:
+        allowed = f"2 or more points of {len(shard.joint_names)} joints"
+        raise InputError("not such paths", file=path, key="waypoints", value=shard.waypoints.shape, allowed=allowed)
+    for key in ("scene", "kind", "clearance"):
+        if len(getattr(shard, key)) != paths:
+            found = len(getattr(shard, key))
+            raise InputError("not one for each path", file=path, key=key, value=found, allowed=f"{paths}")
+    if len(shard.family) != len(shard.obstacles):
+        allowed = f"{len(shard.obstacles)}"
+        raise InputError("not one for each scene", file=path, key="family", value=len(shard.family), allowed=allowed)
+    for key, count in (("scene", len(shard.obstacles)), ("kind", len(KINDS))):
+        values = getattr(shard, key)
+        if paths and not (values.min() >= 0 and values.max() < count):
+            raise InputError("an index of what is not there", file=path, key=key, allowed=f"0 to {count - 1}")
+    for key in ("waypoints", "clearance"):
+        if not np.isfinite(getattr(shard, key)).all():
+            raise InputError("numbers that are not finite", file=path, key=key)

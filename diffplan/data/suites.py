@@ -24,6 +24,7 @@ from diffplan.data.layout import DrawnScene, obstacle_record
 from diffplan.data.problems import KINDS, Clearances, DrawnProblem, draw_endpoints, draw_problem
 from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError, did_you_mean
+from diffplan.formats.strict_json import read_object
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.problem import Problem
 from diffplan.robot import Robot
@@ -240,7 +241,7 @@ def _claim(config: SuiteConfig) -> None:
         _write(path, json.dumps(wanted).encode())
         return
     all_families = list(RECIPES[config.kind].families)  # in a folder of an earlier version, which had no choice
-    found = {"families": all_families, **json.loads(path.read_text(encoding="utf-8"))}
+    found = {"families": all_families, **read_object(path)}
     for key, value in wanted.items():
         if found.get(key) != value:
             allowed = f"{value!r}, or no such folder"
@@ -260,7 +261,7 @@ def _assemble(config: SuiteConfig) -> None:
         "robot": robot.name,
         "joint_names": list(robot.joint_names),
         "fixed_joints": robot.held_joints,
-        "problems": [json.loads(config.part(i).read_text(encoding="utf-8")) for i in range(config.count)],
+        "problems": [read_object(config.part(i)) for i in range(config.count)],
     }
     text = json.dumps(document, separators=(",", ":")).encode()
     _write(config.out, gzip.compress(text, 9, mtime=0) if config.out.suffix == ".gz" else text)

@@ -8,17 +8,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffplan.assets import asset_folder
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.errors import InputError
+from diffplan.formats.entry import Entry, Json
+from diffplan.formats.record import read_record
+from diffplan.formats.strict_json import parse_json
+from diffplan.reading import LARGEST_TENSORS, check_regular
 from diffplan.robot import Robot
 
 FORMAT = "diffplan/prior@1"
+_LONGEST = 4096  # control points
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,20 +82,26 @@ def write_tensors(tensors: dict[str, Tensor], header: dict[str, object], path: P
     os.replace(partial, path)
 
 
-def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, object]]:
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Json]]:
     """Read a file of `write_tensors` whose header says `format: kind`.
 
     Raises:
         InputError: if there is no such file, or it is no safetensors file, or not of that kind.
     """
+    if not path.exists():
+        raise InputError("no such file", file=path, allowed="a file written by `diffplan train prior`")
+    check_regular(path, LARGEST_TENSORS)
     try:
         with safe_open(path, framework="pt") as file:
-            header = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+            texts = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise InputError("no such file", file=path, allowed="a file written by `diffplan train prior`") from error
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"not a readable safetensors file: {error}", file=path) from error
+    header: dict[str, Json] = {}
+    for key, text in texts.items():
+        raw = parse_json(text, path).raw
+        assert not isinstance(raw, yaml.Node)
+        header[key] = raw
     if header.get("format") != kind:
         raise InputError("not a file of this kind", file=path, key="format", value=header.get("format"), allowed=kind)
     return tensors, header
@@ -119,31 +131,73 @@ def load_prior(path: Path, *, products: torch.dtype = torch.float32) -> Prior:
         InputError: if the file is missing, unreadable, of another format, or its weights do not fit its own header.
     """
     tensors, header = read_tensors(path, FORMAT)
+    keys = ("unet", "schedule", "horizon", "joint_names", "lower", "upper", "training")
+    entries = Entry(file=path, key="", raw=header).fields(("format", *keys))
+    config = network_config(entries["unet"], tensors)
+    net = TemporalUnet(config)
+    fill(net, tensors, path)
+    horizon = entries["horizon"].whole()
+    if horizon < 4 or horizon % config.multiple or horizon > _LONGEST:
+        allowed = f"a multiple of {config.multiple}, 4 to {_LONGEST}"
+        raise entries["horizon"].error("does not fit the network", allowed=allowed)
+    return Prior(
+        net=net.eval().requires_grad_(False).products(products),
+        schedule=read_record(Schedule, entries["schedule"], strict=True),
+        horizon=horizon,
+        joint_names=read_names(entries["joint_names"], config.dof),
+        lower=entries["lower"].numbers(config.dof),
+        upper=entries["upper"].numbers(config.dof),
+        training=read_facts(entries["training"]),
+    )
+
+
+def network_config(entry: Entry, tensors: dict[str, Tensor]) -> UnetConfig:
+    """Return the shape of the network in a file with these tensors.
+
+    Raises:
+        InputError: for a shape that makes no sense, or whose network has far more numbers than the file.
+    """
+    config = read_record(UnetConfig, entry, strict=True)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    if config.least_parameters > numbers:
+        raise entry.error(f"a network of more than the {numbers} numbers in this file", allowed="its own shape")
+    return config
+
+
+def fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Put the weights of a file into a network.
+
+    Raises:
+        InputError: if they are not the network's, or not all finite.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or not bool(torch.isfinite(tensor).all()):
+            raise InputError("weights that are not finite numbers", file=path, key=name)
     try:
-        unet, schedule = _dict(header["unet"]), _dict(header["schedule"])
-        net = TemporalUnet(UnetConfig(**{**unet, "mults": tuple(unet["mults"])}))
         net.load_state_dict({key: value.float() for key, value in tensors.items()})
-        prior = Prior(
-            net=net.eval().requires_grad_(False).products(products),
-            schedule=Schedule(**schedule),
-            horizon=int(str(header["horizon"])),
-            joint_names=tuple(_list(header["joint_names"])),
-            lower=tuple(_list(header["lower"])),
-            upper=tuple(_list(header["upper"])),
-            training=_dict(header["training"]),
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"the prior's header and weights do not fit together: {error}", file=path) from error
-    return prior
+    except RuntimeError as error:
+        raise InputError(f"header and weights do not fit together: {error}", file=path) from error
 
 
-def _dict(value: object) -> dict:
-    if not isinstance(value, dict):
-        raise TypeError(f"expected a mapping, found {value!r}")
-    return value
+def read_names(entry: Entry, dof: int) -> tuple[str, ...]:
+    """Return the names of `dof` joints.
+
+    Raises:
+        InputError: if these are others.
+    """
+    names = tuple(name.text() for name in entry.sequence())
+    if len(names) != dof or len(set(names)) != dof:
+        raise entry.error("not a name for each joint", allowed=f"{dof} different names")
+    return names
 
 
-def _list(value: object) -> list:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {value!r}")
-    return value
+def read_facts(entry: Entry) -> dict[str, str | int | float]:
+    """Return numbers and texts by name.
+
+    Raises:
+        InputError: if there is anything else.
+    """
+    facts: dict[str, str | int | float] = {}
+    for name, value in entry.mapping().items():
+        facts[name] = value.raw if isinstance(value.raw, str | int) else value.number()
+    return facts

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from diffplan.errors import InputError
 
+_MOST_STEPS = 100_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -29,8 +31,10 @@ class Schedule:
     offset: float = 0.008
 
     def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise InputError("too few steps", key="schedule.steps", value=self.steps, allowed=">= 2")
+        if not 2 <= self.steps <= _MOST_STEPS:
+            raise InputError(
+                "not a number of steps", key="schedule.steps", value=self.steps, allowed=f"2 to {_MOST_STEPS}"
+            )
         if not 0 < self.data_std <= 1:
             raise InputError("not a standard deviation", key="schedule.data_std", value=self.data_std, allowed="(0, 1]")
         if not 0 < self.offset < 1:

@@ -55,8 +55,16 @@ class UnetConfig:
             raise InputError("a kernel needs a middle", key="unet.kernel", value=self.kernel, allowed="odd numbers")
         if self.dim % self.groups or self.dim % 2:
             raise InputError("does not divide into groups", key="unet.dim", value=self.dim, allowed=f"{self.groups} n")
-        if self.tokens < 0:
-            raise InputError("not a number of blocks", key="unet.tokens", value=self.tokens, allowed="0 or more")
+        for key in ("condition", "tokens"):
+            if getattr(self, key) < 0:
+                raise InputError("negative", key=f"unet.{key}", value=getattr(self, key), allowed="0 or more")
+
+    @property
+    def least_parameters(self) -> int:
+        """A lower bound of how many numbers a network of this shape has, known without making it."""
+        *outer, inner = [self.dim * factor for factor in self.mults]
+        convolutions = inner**2 + self.blocks * sum(width**2 for width in outer)
+        return self.kernel * convolutions + self.tokens * inner**2 + self.condition + self.dof
 
     @property
     def multiple(self) -> int:

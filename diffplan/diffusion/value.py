@@ -19,16 +19,19 @@ from torch import Tensor, nn
 
 from diffplan import spline
 from diffplan.assets import asset_folder
-from diffplan.diffusion.prior import read_tensors, write_tensors
+from diffplan.diffusion.prior import fill, network_config, read_facts, read_names, read_tensors, write_tensors
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import Level, UnetConfig
 from diffplan.errors import InputError
+from diffplan.formats.entry import Entry
+from diffplan.formats.record import read_record
 from diffplan.geometry import Float
 from diffplan.robot import Robot
 
 FORMAT = "diffplan/value@1"
 POINTS = 32
 """How many points of the curve the network looks at."""
+_LIMITS = ("lower", "upper", "velocity", "acceleration")
 _ROUND = 0.05
 """Where the network's view of a derivative is rounded off about zero [s], so that the gradient stays finite."""
 
@@ -151,7 +154,7 @@ class Value:
                 value=list(robot.joint_names),
                 allowed=list(self.joint_names),
             )
-        for kind in ("lower", "upper", "velocity", "acceleration"):
+        for kind in _LIMITS:
             found, trained = getattr(robot, kind), getattr(self, kind)
             if np.abs(found - np.array(trained)).max() > 1e-6:
                 raise InputError(
@@ -206,7 +209,7 @@ def value_file(robot: str) -> Path:
 
 def save_value(value: Value, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
     """Write the value, weights rounded to `dtype`."""
-    limits = {key: getattr(value, key) for key in ("joint_names", "lower", "upper", "velocity", "acceleration")}
+    limits = {key: getattr(value, key) for key in ("joint_names", *_LIMITS)}
     header = {
         "format": FORMAT,
         "unet": asdict(value.net.config),
@@ -226,30 +229,19 @@ def load_value(path: Path) -> Value:
         InputError: if the file is missing, unreadable, of another format, or its weights do not fit its own header.
     """
     tensors, header = read_tensors(path, FORMAT)
-    try:
-        unet, schedule, training = (header[key] for key in ("unet", "schedule", "training"))
-        if not (isinstance(unet, dict) and isinstance(schedule, dict) and isinstance(training, dict)):
-            raise TypeError("unet, schedule and training must be mappings")
-        config = UnetConfig(**{**unet, "mults": tuple(unet["mults"])})
-        net = ValueNet(config, torch.ones(2, config.dof))
-        net.load_state_dict({key: value.float() for key, value in tensors.items()})
-        return Value(
-            net=net.eval().requires_grad_(False),
-            schedule=Schedule(**schedule),
-            joint_names=_tuple(header["joint_names"]),
-            lower=_tuple(header["lower"]),
-            upper=_tuple(header["upper"]),
-            velocity=_tuple(header["velocity"]),
-            acceleration=_tuple(header["acceleration"]),
-            mean=float(str(header["mean"])),
-            std=float(str(header["std"])),
-            training=training,
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"the value's header and weights do not fit together: {error}", file=path) from error
-
-
-def _tuple(value: object) -> tuple:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {value!r}")
-    return tuple(value)
+    keys = ("unet", "schedule", "joint_names", *_LIMITS, "mean", "std", "training")
+    entries = Entry(file=path, key="", raw=header).fields(("format", *keys))
+    config = network_config(entries["unet"], tensors)
+    if POINTS % config.multiple:
+        raise entries["unet"].error("too many levels", allowed=f"levels that halve {POINTS} points evenly")
+    net = ValueNet(config, torch.ones(2, config.dof))
+    fill(net, tensors, path)
+    return Value(
+        net=net.eval().requires_grad_(False),
+        schedule=read_record(Schedule, entries["schedule"], strict=True),
+        joint_names=read_names(entries["joint_names"], config.dof),
+        **{key: entries[key].numbers(config.dof) for key in _LIMITS},
+        mean=entries["mean"].number(),
+        std=entries["std"].number(positive=True),
+        training=read_facts(entries["training"]),
+    )

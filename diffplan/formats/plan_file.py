@@ -9,11 +9,9 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -21,13 +19,13 @@ from diffplan.assets import asset_folder
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry, Json
 from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
+from diffplan.formats.record import read_record, required, word
 from diffplan.formats.scene_writer import path_word, scene_keys
 from diffplan.formats.strict_json import read_json
 from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, Status, Trajectory
 from diffplan.reading import LARGEST_JSON, is_file, read_bytes
 from diffplan.scene import UnknownScene
 
-_T = TypeVar("_T")
 _PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba", "toppra", "ompl")
 _ARRAYS = ("position", "velocity", "acceleration")
 _IS_PLAN = re.compile(rb'"format"\s*:\s*"diffplan/plan@')
@@ -162,15 +160,15 @@ def load_plan(path: str | Path) -> PlanFile:
         InputError: naming file, key path, value and what is allowed.
     """
     entry = read_json(path)
-    _required(entry, ["format"])["format"].expect_format("diffplan/plan@1")
-    top = _required(entry, _REQUIRED)
+    required(entry, ["format"])["format"].expect_format("diffplan/plan@1")
+    top = required(entry, _REQUIRED)
     joint_names = tuple(name.text() for name in top["joint_names"].sequence())
     trajectory, certificate, metrics = _read_motion(top, len(joint_names))
     return PlanFile(
         status=Status(top["status"].choice([status.value for status in Status], "status")),
-        message=_word(top["message"]),
+        message=word(top["message"]),
         planner=top["planner"].text(),
-        solved_by=_word(top["solved_by"]),
+        solved_by=word(top["solved_by"]),
         robot=top["robot"].text(),
         scene=top["scene"].text(),
         seed=top["seed"].whole(),
@@ -219,16 +217,8 @@ def _versions() -> dict[str, Json]:
     return found
 
 
-def _required(entry: Entry, keys: Iterable[str]) -> dict[str, Entry]:
-    entries = entry.mapping()
-    for key in keys:
-        if key not in entries:
-            raise entry.error(f"key {key!r} is missing")
-    return entries
-
-
 def _alternative(entry: Entry, dof: int) -> Alternative:
-    trajectory, certificate, metrics = _read_motion(_required(entry, _MOTION), dof)
+    trajectory, certificate, metrics = _read_motion(required(entry, _MOTION), dof)
     if trajectory is None or certificate is None or metrics is None:
         raise entry.error("an alternative needs a trajectory, a certificate and metrics")
     return Alternative(trajectory=trajectory, certificate=certificate, metrics=metrics)
@@ -250,35 +240,3 @@ def _read_motion(entries: dict[str, Entry], dof: int) -> tuple[Trajectory | None
         None if certificate.raw is None else read_record(Certificate, certificate),
         None if metrics.raw is None else read_record(Metrics, metrics),
     )
-
-
-def read_record(kind: type[_T], entry: Entry) -> _T:
-    """Return a flat dataclass from a mapping with its fields; a field typed as a dataclass is read likewise.
-
-    A field with a default may be missing: files of earlier versions do not have it.
-
-    Raises:
-        InputError: if a key is missing, or a value is of another kind.
-    """
-    hints = get_type_hints(kind)
-    optional = {field.name for field in fields(kind) if field.default is not MISSING}  # pyright: ignore[reportArgumentType]
-    entries = _required(entry, [name for name in hints if name not in optional])
-    return kind(**{name: _value(entries[name], hint) for name, hint in hints.items() if name in entries})
-
-
-def _value(entry: Entry, hint: type) -> object:
-    inner = get_args(hint)
-    if inner and type(None) in inner:
-        return None if entry.raw is None else _value(entry, inner[0])
-    if get_origin(hint) is tuple:
-        return tuple(_value(item, inner[0]) for item in entry.sequence())
-    if is_dataclass(hint):
-        return read_record(hint, entry)
-    if hint is bool:
-        return entry.boolean()
-    return _word(entry) if hint is str else entry.whole() if hint is int else hint(entry.number())
-
-
-def _word(entry: Entry) -> str:
-    """Return a text that may be empty and may have several lines."""
-    return entry.raw if isinstance(entry.raw, str) and entry.raw.isascii() else entry.text() if entry.raw else ""

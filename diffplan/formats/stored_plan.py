@@ -11,7 +11,8 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry
 from diffplan.formats.fingerprint import file_sum, robot_sums
-from diffplan.formats.plan_file import PlanFile, load_plan, read_record
+from diffplan.formats.plan_file import PlanFile, load_plan
+from diffplan.formats.record import read_record
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import read_scene
 from diffplan.geometry import Float

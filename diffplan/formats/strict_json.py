@@ -25,6 +25,18 @@ def read_json(path: str | Path) -> Entry:
     return parse_json(decode(read_zipped(path, LARGEST_JSON), path), path)
 
 
+def read_object(path: str | Path) -> dict[str, Json]:
+    """Return the values of a JSON file that holds a mapping, as they stand there.
+
+    Raises:
+        InputError: as `read_json`, and if the file holds no mapping.
+    """
+    entry = read_json(path)
+    entry.mapping()
+    assert isinstance(entry.raw, dict)
+    return entry.raw
+
+
 def parse_json(text: str, path: Path) -> Entry:
     """Parse JSON text; `path` stands in the error messages, and relative paths start at its folder.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diffplan.errors import InputError
+from diffplan.formats.entry import Entry, Json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,20 +26,35 @@ def pack(net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -
     return tensors
 
 
-def unpack(tensors: dict[str, Tensor], net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Put back what `pack` returned."""
-    net.load_state_dict(_under("net.", tensors))
-    average.load_state_dict(_under("average.", tensors))
+def unpack(
+    tensors: dict[str, Tensor],
+    header: dict[str, Json],
+    path: Path,
+    net: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+) -> int:
+    """Put back what `pack` returned, and return the number of steps done, which the file's header tells.
+
+    Raises:
+        InputError: if the tensors are not those of these networks, or the header does not tell the steps.
+    """
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under("optimiser.", tensors).items():
-        index, key = name.split(".")
-        state.setdefault(int(index), {})[key] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    try:
+        net.load_state_dict(_under("net.", tensors))
+        average.load_state_dict(_under("average.", tensors))
+        for name, value in _under("optimiser.", tensors).items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"not the checkpoint of this network: {error}", file=path) from error
+    return Entry(file=path, key="done", raw=header.get("done")).whole()
 
 
 def compare_settings(
-    config: DataclassInstance, header: dict[str, object], path: Path, free: tuple[str, ...] = ()
+    config: DataclassInstance, header: dict[str, Json], path: Path, free: tuple[str, ...] = ()
 ) -> None:
     """Refuse a checkpoint of other settings, but for those in `free`.
 

@@ -6,9 +6,14 @@ import csv
 import math
 import os
 from dataclasses import asdict, dataclass, fields
+from io import StringIO
 from pathlib import Path
+from typing import TypeVar
 
 from diffplan.errors import InputError
+from diffplan.reading import read_text
+
+_Line = TypeVar("_Line")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +49,24 @@ def read_log(path: Path, *, up_to: int) -> list[Progress]:
     Raises:
         InputError: if the file is no such log.
     """
+    return [line for line in read_lines(path, Progress) if line.step <= up_to]
+
+
+def read_lines(path: Path, kind: type[_Line]) -> list[_Line]:
+    """Read the lines of a CSV file as dataclasses of numbers, `step` a whole one; none if there is no file.
+
+    Raises:
+        InputError: if the file is no such log.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        try:
-            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-            lines = [Progress(**{**row, "step": int(row["step"])}) for row in rows]  # pyright: ignore[reportArgumentType]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"not a log of a training run: {error}", file=path) from error
-    return [line for line in lines if line.step <= up_to]
+    table = csv.DictReader(StringIO(read_text(path), newline=""))
+    try:
+        rows = [{key: float(value) for key, value in row.items()} for row in table]
+        lines = [kind(**{**row, "step": int(row["step"])}) for row in rows]
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise InputError(f"not a log of a training run: {error}", file=path, line=table.line_num or None) from error
+    return lines
 
 
 def draw_curve(lines: list[Progress], path: Path) -> None:

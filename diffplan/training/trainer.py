@@ -28,6 +28,7 @@ from diffplan.diffusion.tokens import SceneTokens
 from diffplan.diffusion.unet import TemporalUnet
 from diffplan.diffusion.wrappers import Features, condition_channels
 from diffplan.errors import DiffplanError, InputError
+from diffplan.formats.entry import Entry, Json
 from diffplan.training.card import model_card, summary
 from diffplan.training.checkpoint import compare_settings, pack, unpack
 from diffplan.training.config import TrainConfig
@@ -181,10 +182,10 @@ class Trainer:
         """
         tensors, header = read_tensors(path, CHECKPOINT)
         self._compare(header, path, ("steps", "shards") if extend else ())
-        unpack(tensors, self.net, self.average, self.optimiser)
-        self.done = int(str(header["done"]))
-        history = header["history"]
-        self.history = history if isinstance(history, list) else []
+        self.done = unpack(tensors, header, path, self.net, self.average, self.optimiser)
+        history = header.get("history")
+        rows = Entry(file=path, key="history", raw=history).sequence() if history else []
+        self.history = [[entry.whole() for entry in row.sequence()] for row in rows]
 
     def start_from(self, path: Path) -> None:
         """Take the weights of a trained prior; attention to tokens that it lacks begins as if it were not there.
@@ -208,7 +209,7 @@ class Trainer:
         if not self.history or self.history[-1][1:] != now:
             self.history.append([self.done, *now])
 
-    def _compare(self, header: dict[str, object], path: Path, free: tuple[str, ...]) -> None:
+    def _compare(self, header: dict[str, Json], path: Path, free: tuple[str, ...]) -> None:
         """Refuse a checkpoint of other settings (but `free` ones) or other data."""
         compare_settings(self.config, header, path, free)
         if "shards" not in free and header.get("data") != self.dataset.digest:

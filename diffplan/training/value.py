@@ -26,6 +26,7 @@ from diffplan.diffusion.value import Value, ValueNet, normalised_limits, straigh
 from diffplan.errors import DiffplanError, InputError
 from diffplan.geometry import Float
 from diffplan.robot import Robot
+from diffplan.training import log
 from diffplan.training.checkpoint import compare_settings, pack, unpack
 from diffplan.training.trainer import batch_rows, generator_of, learning_rate
 
@@ -283,8 +284,7 @@ class ValueTrainer:
         compare_settings(self.config, header, path)
         if header.get("data") != self._digest:
             raise InputError("not the returns that this run began with", file=path, allowed="another folder")
-        unpack(tensors, self.net, self.average, self.optimiser)
-        self.done = int(str(header["done"]))
+        self.done = unpack(tensors, header, path, self.net, self.average, self.optimiser)
 
     @property
     def _digest(self) -> int:
@@ -335,13 +335,12 @@ def run(trainer: ValueTrainer, folder: Path, *, checkpoint_minutes: float = 1.0,
 
 
 def read_lines(path: Path, *, up_to: int) -> list[Line]:
-    """Read the log's lines up to a step (a checkpoint may be older than the log); none if there is no log."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    lines = [Line(**{**row, "step": int(row["step"])}) for row in rows]  # pyright: ignore[reportArgumentType]
-    return [line for line in lines if line.step <= up_to]
+    """Read the log's lines up to a step (a checkpoint may be older than the log); none if there is no log.
+
+    Raises:
+        InputError: if the file is no such log.
+    """
+    return [line for line in log.read_lines(path, Line) if line.step <= up_to]
 
 
 def _write_lines(lines: list[Line], path: Path) -> None:

@@ -73,7 +73,14 @@ def _interrupt(row, done):
 
 def test_a_file_that_is_no_list_of_sessions_is_refused(tmp_path):
     assert read_sessions(tmp_path) == ()
-    for text in ("{", '[{"jobs": 1}]'):
+    texts = {
+        "{": "sessions.json:1: not readable as JSON",
+        "1": "sessions.json: not a list",
+        '[{"jobs": 1}]': r"sessions.json: \[0\]: key 'machine' is missing",
+        '[{"jobs": 1, "machine": 3, "begun": "", "rows_before": 0, "warm_up_s": {}}]': "machine: not a mapping",
+        "[" * 5000: "nested too deeply",
+    }
+    for text, problem in texts.items():
         (tmp_path / "sessions.json").write_text(text)
-        with pytest.raises(InputError, match=r"sessions.json: .*not a list of sessions"):
+        with pytest.raises(InputError, match=problem):
             read_sessions(tmp_path)

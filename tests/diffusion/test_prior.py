@@ -74,3 +74,47 @@ def test_a_missing_file_a_broken_file_and_a_file_of_another_kind_are_told_apart(
     save_file({"x": np.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="allowed: diffplan/prior@1"):
         load_prior(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "problem"),
+    [
+        ("unet", "[" * 5000, "nested too deeply"),
+        ("unet", "{}", "unet: key 'dof' is missing"),
+        ("unet", '{"dof": 2, "condition": 1, "dim": 16, "mults": [1, 2], "dims": 1}', "unet.dims: unknown key"),
+        (
+            "unet",
+            '{"dof": 2, "condition": 1, "dim": 800000, "mults": [1, 2]}',
+            "more than the 32914 numbers in this",
+        ),
+        ("unet", '{"dof": 2, "condition": 1, "dim": 16, "mults": [1, 2], "blocks": 100000000}', "more than the"),
+        ("unet", '{"dof": 2, "condition": 1, "dim": 16, "mults": []}', "unet.mults: needs at least one level"),
+        ("unet", '{"dof": 2, "condition": 2, "dim": 16, "mults": [1, 2]}', "header and weights do not fit together"),
+        ("schedule", '{"steps": 1000000000}', "schedule.steps: not a number of steps"),
+        ("horizon", "1" * 5000, "too many digits"),
+        ("horizon", "7", "horizon: does not fit the network"),
+        ("lower", "[-1]", "lower: wrong length"),
+        ("lower", '["a", NaN]', r"lower\[0\]: a text, not a number"),
+        ("joint_names", '["a", "a"]', "joint_names: not a name for each joint"),
+        ("training", "[]", "training: not a mapping"),
+    ],
+)
+def test_a_header_that_makes_no_sense_is_refused_before_a_network_is_made(tmp_path, key, text, problem):
+    file = tmp_path / "prior.safetensors"
+    save_prior(make_prior(), file)
+    raw = file.read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8 : 8 + length])
+    header["__metadata__"][key] = text
+    changed = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(changed)) + changed + raw[8 + length :])
+    with pytest.raises(InputError, match=problem):
+        load_prior(file)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    prior = make_prior()
+    nn.init.constant_(prior.net.out.weight, float("nan"))
+    save_prior(prior, tmp_path / "prior.safetensors")
+    with pytest.raises(InputError, match=r"out\.weight: weights that are not finite"):
+        load_prior(tmp_path / "prior.safetensors")
