@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from diffplan.errors import InputError, did_you_mean
 
+MOST_START_TOLERANCE = 0.05
+"""The widest tolerance of starts outside the joint limits (rad or m)."""
 _T = TypeVar("_T")
 _PLAIN = (float, int, str, list, tuple, dict, bool, type(None))
 
@@ -86,6 +88,19 @@ def positive(
         raise InputError(f"not a positive finite {what}", key=key, value=error.value, allowed=allowed) from None
     if not 0 < number <= highest:
         raise InputError(f"not a positive finite {what}", key=key, value=number, allowed=allowed)
+    return number
+
+
+def start_tolerance(value: object) -> float:
+    """Return by how much joints may begin outside their limits (rad or m).
+
+    Raises:
+        InputError: naming `start_tolerance`, if it is no number from 0 to `MOST_START_TOLERANCE`.
+    """
+    key, allowed = "start_tolerance", f"0 to {MOST_START_TOLERANCE:g} (rad or m)"
+    number = real(value, key, allowed=allowed)
+    if not 0 <= number <= MOST_START_TOLERANCE:
+        raise InputError("not a tolerance of starts", key=key, value=number, allowed=allowed)
     return number
 
 

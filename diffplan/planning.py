@@ -32,6 +32,7 @@ from diffplan.scene import PoseGoal, Scene
 from diffplan.search import Retime, Search
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.failure import contact_of
+from diffplan.way_in import into_limits
 
 FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
@@ -65,6 +66,7 @@ def plan(
     costs: Sequence[Cost] | Cost = (),
     warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
+    start_tolerance: float = 0.0,
 ) -> Plan:
     """Plan a motion and certify it.
 
@@ -86,16 +88,20 @@ def plan(
             a little, `diffusion` adapts it before it searches anew.
         alternatives: how many further ways are wanted (`diffplan.planners.ways` says when two ways are two); the plan
             is the one of shortest duration, `plan.alternatives` are the others in that order.
+        start_tolerance: by how much joints may stand outside their limits at the start (rad or m, up to 0.05), for the
+            noise of sensors; 0 refuses such a start. The motion first brings them back inside; message and certificate
+            say so.
 
     Returns:
         A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
 
     Raises:
-        InputError: for a start, goal, planner, option, seed, time limit, number of alternatives or plan to start from
-            that makes no sense.
+        InputError: for a start, goal, planner, option, seed, time limit, number of alternatives, plan to start from or
+            tolerance that makes no sense.
     """
     begin = perf_counter()
     seed, timeout, alternatives = _numbers(seed, timeout, alternatives)
+    start_tolerance = arguments.start_tolerance(start_tolerance)
     scene = _scene(scene)
     robot = robot_in(_robot(robot), scene)
     q_start = configuration(robot, start, "start")
@@ -118,6 +124,7 @@ def plan(
         options=options,
         warm_start=warm_start,
         alternatives=alternatives,
+        start_tolerance=start_tolerance,
     )
     times = {**answer.timing_s, "plan": answer.timing_s["plan"] + reaching, "total": perf_counter() - begin}
     return replace(answer, timing_s=times)
@@ -134,6 +141,7 @@ def solve(
     options: Options | None = None,
     warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
+    start_tolerance: float = 0.0,
 ) -> Plan:
     """Solve a problem: the planner's candidates are timed and certified, best first, until enough ways pass.
 
@@ -145,6 +153,7 @@ def solve(
     """
     times = _Times()
     seed, timeout, alternatives = _numbers(seed, timeout, alternatives)
+    start_tolerance = arguments.start_tolerance(start_tolerance)
     fallback = arguments.flag(fallback, "fallback")
     allowed = "a Problem; `plan` takes robot, scene, start, goal"
     problem = arguments.instance(problem, Problem, "problem", allowed=allowed)
@@ -158,15 +167,19 @@ def solve(
             _prepare(chosen, problem, times)
             certifier = opened.enter_context(Certifier(problem.robot, problem.scene))
             sums = fingerprint(problem.robot, problem.scene)
-            status, where, open_goals, contact = _preflight(problem, certifier)
+            asked = problem
+            way_in = into_limits(problem.robot, problem.start, start_tolerance, _retimer())
+            if way_in:
+                problem = replace(problem, start=way_in.end)
+            status, where, open_goals, contact = _preflight(problem, certifier, asked.start)
             times.lap("load")
         if status is not None:
             answer = _unsolved(
-                problem.robot, problem.scene, problem.start, problem.goals, status, planner, seed, times.begin, where
+                problem.robot, problem.scene, asked.start, problem.goals, status, planner, seed, times.begin, where
             )
             return times.told(replace(answer, fingerprint=sums, contact=contact))
         reachable = replace(problem, goals=problem.goals[open_goals], previous=previous, alternatives=alternatives)
-        search = Search(problem=reachable, certifier=certifier, retime=_retimer(), seed=seed)
+        search = Search(problem=reachable, certifier=certifier, retime=_retimer(), seed=seed, way_in=way_in)
         begin = perf_counter()
         with working("looking for a path"):
             search.reuse()
@@ -179,7 +192,7 @@ def solve(
                 with working("getting ready to plan"):
                     _prepare(helper, reachable, times)
                 search.run(helper, perf_counter() + left, prefix="fallback:")
-    return times.told(replace(search.answer(problem, planner, {}), fingerprint=sums))
+    return times.told(replace(search.answer(asked, planner, {}), fingerprint=sums))
 
 
 def _prepare(planner: Planner, problem: Problem, times: _Times) -> None:
@@ -369,17 +382,29 @@ def _unreached(robot: Robot, goal: object) -> str:
     return f"no joint values within the limits bring {link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
 
 
-def _preflight(problem: Problem, certifier: Certifier) -> tuple[Status | None, str, np.ndarray, Contact | None]:
-    """Return a status, its cause and what touches if the ends make the problem hopeless, and which goals are open."""
+def _preflight(
+    problem: Problem, certifier: Certifier, start: Float
+) -> tuple[Status | None, str, np.ndarray, Contact | None]:
+    """Return a status, its cause and what touches if the ends make the problem hopeless, and which goals are open.
+
+    The arm stands at `start` [dof]: where the problem starts, or a short way in before.
+    """
     robot = problem.robot
     everything = np.ones(len(problem.goals), dtype=bool)
     outside = outside_limits(robot, problem.start)
     if outside:
+        if robot.outside_within(problem.start, arguments.MOST_START_TOLERANCE):
+            by = np.maximum(robot.lower - problem.start, problem.start - robot.upper).max()
+            enough = min(np.ceil(1e4 * by) / 1e4, arguments.MOST_START_TOLERANCE)
+            outside += f": start_tolerance={enough:.4f} (--start-tolerance) would take it"
         return Status.START_OUTSIDE_LIMITS, outside, everything, None
-    check = certifier.check(problem.start)
-    if check.contact:
-        contact = contact_of(check, problem.start, "start")
-        return Status.START_IN_COLLISION, f"at the start, {check.contact}", everything, contact
+    for q in (start, problem.start):
+        check = certifier.check(q)
+        if check.contact:
+            contact = contact_of(check, q, "start")
+            return Status.START_IN_COLLISION, f"at the start, {check.contact}", everything, contact
+        if q is problem.start:
+            break
     causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
         return Status.GOAL_OUTSIDE_LIMITS, causes[0], everything, None

@@ -142,6 +142,14 @@ class Closest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outside:
+    """A joint that a motion begins outside its position limits, and by how much (rad or m)."""
+
+    joint: str
+    by: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The verdict of the independent PyBullet check on the samples and their linear and cubic interpolation.
 
@@ -153,6 +161,9 @@ class Certificate:
     Of the cubic `interpolation` (`Trajectory.at`) it says how far it is at most from the linear one
     (`interpolation_rad`, of a joint), and which share of its limit a velocity and an acceleration reach at most,
     between the samples too; None where the samples themselves are not within the limits.
+
+    `start_outside` are the joints that begin outside their limits by at most `start_tolerance` (rad or m), as was
+    allowed: such a joint goes no farther out and then stays inside. Empty unless that was asked for.
     """
 
     valid: bool
@@ -176,6 +187,19 @@ class Certificate:
     interpolation_rad: float | None = None
     velocity_share: float | None = None
     acceleration_share: float | None = None
+    start_tolerance: float = 0.0
+    start_outside: tuple[Outside, ...] = ()
+
+    @property
+    def start_words(self) -> str:
+        """What was allowed of the start, in words; empty if nothing was."""
+        if not self.start_outside:
+            return ""
+        joints = ", ".join(f"{outside.joint} by {outside.by:.3g}" for outside in self.start_outside)
+        return (
+            f"the start is outside the joint limits ({joints}), as start_tolerance {self.start_tolerance:g} allows: "
+            "the motion first comes back inside"
+        )
 
     @property
     def clearance_words(self) -> str:

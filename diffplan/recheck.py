@@ -39,6 +39,8 @@ class Recheck:
 def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
     """Certify the motions of a plan file again, from its start to its goals in its scene.
 
+    What the file's certificate says was allowed of the start is allowed again.
+
     Args:
         path: the plan file.
         robot: the robot, where it is not the one that the file names.
@@ -55,6 +57,7 @@ def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
     motions = []
     with Certifier(plan.robot, plan.scene) as certifier:
         for name, trajectory, recorded in asked:
-            now = certifier.certify(trajectory, start=plan.start, goals=plan.goals)
+            tolerance = recorded.start_tolerance if recorded else 0.0
+            now = certifier.certify(trajectory, start=plan.start, goals=plan.goals, start_tolerance=tolerance)
             motions.append(Motion(name=name, recorded=recorded, now=now))
     return Recheck(plan=plan, motions=tuple(motions), changed=stored.changed, intact=stored.intact)

@@ -168,6 +168,10 @@ class Robot:
         low, high = self.lower - _HAIR, self.upper + _HAIR
         return [name for name, value, a, b in zip(self.joint_names, q, low, high, strict=True) if not a <= value <= b]
 
+    def outside_within(self, q: Float, tolerance: float) -> bool:
+        """Whether no planning joint stands farther than `tolerance` (rad or m) outside its limits at q [dof]."""
+        return bool((np.maximum(self.lower - q, q - self.upper) <= tolerance + _HAIR).all())
+
     def configuration(self, name: str) -> Float:
         """Return a named configuration [dof].
 

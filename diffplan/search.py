@@ -18,6 +18,7 @@ from diffplan.problem import Alternative, Certificate, Judged, Plan, Problem, St
 from diffplan.progress import working
 from diffplan.robot import Robot
 from diffplan.simulation.certificate import Certifier
+from diffplan.way_in import WayIn
 from diffplan.words import count
 
 FURTHER_ROUNDS = 4
@@ -41,13 +42,15 @@ class _Way:
 class Search:
     """The certified ways found so far, the last candidate that was rejected, and where the time went.
 
-    `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why others could not be timed.
+    `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why others could not be timed. The
+    motion of `way_in` comes before every candidate's.
     """
 
     problem: Problem
     certifier: Certifier
     retime: Retime
     seed: int
+    way_in: WayIn | None = None
     plan_time: float = 0.0
     certify_time: float = 0.0
     first_path: float | None = None
@@ -114,6 +117,8 @@ class Search:
         first = {} if self.first_path is None else {"first_path": self.first_path}
         if ways and self.problem.alternatives:
             message = f"{message}; {len(ways) - 1} of {count(self.problem.alternatives, 'alternative')} found"
+        if certificate and certificate.start_words:
+            message = f"{message}; {certificate.start_words}"
         if certificate and not ways:
             message = f"last candidate rejected: {certificate.reason}; {message}"
         if self.untimed and not ways:
@@ -160,9 +165,12 @@ class Search:
     def _judge(self, trajectory: Trajectory, candidate: Candidate) -> None:
         """Certify a timed candidate and keep it, as a way or as the last that was rejected."""
         begin = perf_counter()
-        goals = self.problem.goals[[candidate.goal_index]]
+        goals, start, tolerance = self.problem.goals[[candidate.goal_index]], self.problem.start, 0.0
+        if self.way_in:
+            trajectory, start = self.way_in.then(trajectory), self.way_in.trajectory.position[0]
+            tolerance = self.way_in.start_tolerance
         with working("certifying a path"):
-            verdict = self.certifier.certify(trajectory, start=self.problem.start, goals=goals)
+            verdict = self.certifier.certify(trajectory, start=start, goals=goals, start_tolerance=tolerance)
         self.certify_time += perf_counter() - begin
         self.verdicts.append(verdict.valid)
         way = _Way(

@@ -65,6 +65,8 @@ def _check_plan(file: Path, robot: str | None, out: TextIO) -> int:
     print_table(out, ("motion", "the file says", "now", "its clearance", "clearance now"), rows)
     for what in found.changed:
         print(f"not as it was when the plan was made: {what}", file=sys.stderr)
+    for words in sorted({motion.now.start_words for motion in found.motions} - {""}):
+        print(words, file=sys.stderr)
     print(_conclusion(found), file=sys.stderr)
     return 0 if found.holds else 1
 

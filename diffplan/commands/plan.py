@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alternatives", type=int, default=0, metavar="K", help="up to K further ways, shortest motion first"
     )
+    parser.add_argument(
+        "--start-tolerance",
+        type=float,
+        default=0.0,
+        metavar="RAD",
+        help="take a start with joints outside their limits by at most so much (rad or m); they first come back inside",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
     parser.add_argument(
@@ -107,6 +114,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         costs=costs,
         warm_start=args.warm_start,
         alternatives=args.alternatives,
+        start_tolerance=args.start_tolerance,
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
@@ -177,6 +185,8 @@ def _report(plan: Plan, alternatives: int) -> None:
             f"{path}, motion {plan.metrics.duration_s:.2f} s{where}",
             file=sys.stderr,
         )
+        if plan.certificate.start_words:
+            print(plan.certificate.start_words, file=sys.stderr)
         for number, way in enumerate(plan.alternatives, start=1):
             size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)

@@ -6,7 +6,7 @@ samples themselves. Nothing here knows the planner's sphere model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -155,13 +155,17 @@ class Certifier:
         return near if np.isfinite(near) else float(self._measure(q, pairs, FAR).min(initial=np.inf))
 
     @exclusive
-    def certify(self, trajectory: Trajectory, *, start: Float, goals: Float) -> Certificate:
+    def certify(
+        self, trajectory: Trajectory, *, start: Float, goals: Float, start_tolerance: float = 0.0
+    ) -> Certificate:
         """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
 
         Args:
             trajectory: as returned to the user.
             start: where it must begin [dof].
             goals: in one of which it must end [k, dof].
+            start_tolerance: by how much joints may begin outside their position limits (rad or m): they must come back
+                inside without going farther out.
 
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
@@ -177,9 +181,11 @@ class Certifier:
         self._expect_open()
         start = self._finite("start", start)
         goals = self._finite("goals", goals, rows=True)
-        form = limits.check_limits(self.robot, trajectory, start=start, goals=goals)
+        tolerance = arguments.start_tolerance(start_tolerance)
+        form = limits.check_limits(self.robot, trajectory, start=start, goals=goals, start_tolerance=tolerance)
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
+        allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
         hidden = self._hidden(trajectory.position[0])
         room = self._room(trajectory, form)
         sweep, bounds = self._sweep(trajectory.position, room)
@@ -191,7 +197,8 @@ class Certifier:
             clearance = sweep.touch.clearance_m + room[sweep.touch.pair]
             reason = f"{_contact(*self._pairs.names[sweep.touch.pair], float(clearance))} at {time:.3f} s"
         sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
-        return self._certificate(form, reason, trajectory, sweep, bounds)
+        certificate = self._certificate(form, reason, trajectory, sweep, bounds)
+        return replace(certificate, start_tolerance=tolerance if allowed else 0.0, start_outside=allowed)
 
     def _expect_open(self) -> None:
         """Refuse to judge when the world is gone: an empty one would let everything pass."""

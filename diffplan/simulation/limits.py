@@ -8,7 +8,7 @@ import numpy as np
 
 from diffplan import hermite
 from diffplan.geometry import Float
-from diffplan.problem import Trajectory
+from diffplan.problem import Outside, Trajectory
 from diffplan.robot import Robot
 
 MAX_STEP_S = 0.010
@@ -37,7 +37,9 @@ class LimitCheck:
     acceleration_share: float | None = None
 
 
-def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: Float) -> LimitCheck:
+def check_limits(
+    robot: Robot, trajectory: Trajectory, *, start: Float, goals: Float, start_tolerance: float = 0.0
+) -> LimitCheck:
     """Check form, ends, and position, velocity and acceleration limits of the samples.
 
     Velocities are also checked against the positions' differences, and accelerations against the velocities', so that
@@ -53,6 +55,8 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
         trajectory: as returned to the user.
         start: where it must begin, within 1e-6 rad [dof].
         goals: in one of which it must end, within 1e-3 rad [k, dof].
+        start_tolerance: by how much a joint may begin outside its position limits (rad or m). Until it is inside it
+            may go no farther out than it was before, afterwards its limits hold.
     """
     form = _form_error(robot, trajectory)
     if form:
@@ -70,9 +74,10 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
     start_error = float(np.abs(q[0] - start).max())
     errors = np.abs(goals - q[-1]).max(axis=1)
     nearest = int(np.argmin(errors))
+    low, high = _bounds(robot, q, start_tolerance)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite is beyond every limit, and caught first
         position, velocity, acceleration = (
-            _position_error(robot, q),
+            _position_error(robot, np.maximum(low - q, q - high)),
             _velocity_error(robot, trajectory),
             _acceleration_error(robot, trajectory),
         )
@@ -85,7 +90,7 @@ def check_limits(robot: Robot, trajectory: Trajectory, *, start: Float, goals: F
         ends = "does not begin and end at rest"
     cubic = None if position or velocity or acceleration else _Cubic.of(trajectory)
     if cubic:
-        position, velocity = cubic.position_error(robot), cubic.velocity_error(robot)
+        position, velocity = cubic.position_error(robot, low[1:], high[1:]), cubic.velocity_error(robot)
         acceleration = cubic.acceleration_error(robot)
     return LimitCheck(
         well_formed=True,
@@ -126,8 +131,9 @@ class _Cubic:
             off=hermite.deviations(*motion),
         )
 
-    def position_error(self, robot: Robot) -> str:
-        excess = np.maximum(robot.lower - self.low, self.high - robot.upper)
+    def position_error(self, robot: Robot, low: Float, high: Float) -> str:
+        """Return what is wrong where each step has the limits low and high [n - 1, dof]."""
+        excess = np.maximum(low - self.low, self.high - high)
         if np.all(excess <= _POSITION_TOLERANCE + hermite.OFF * robot.acceleration * self.step**2):
             return ""
         joint, row = _worst(robot, excess)
@@ -182,8 +188,32 @@ def _worst(robot: Robot, excess: Float) -> tuple[str, int]:
     return robot.joint_names[joint], int(row)
 
 
-def _position_error(robot: Robot, q: Float) -> str:
-    excess = np.maximum(robot.lower - q, q - robot.upper)
+def start_outside(robot: Robot, q: Float) -> tuple[Outside, ...]:
+    """Return the joints that stand outside their position limits at q [dof]."""
+    by = np.maximum(robot.lower - q, q - robot.upper)
+    outside = robot.joints_outside(q)
+    return tuple(
+        Outside(joint=name, by=float(much)) for name, much in zip(robot.joint_names, by, strict=True) if name in outside
+    )
+
+
+def _bounds(robot: Robot, q: Float, tolerance: float) -> tuple[Float, Float]:
+    """Return the position limits at each sample of q [n, dof], wider where the start stands outside by the tolerance.
+
+    There the limit of a sample is the nearest that any sample before came to the robot's limits, at the first sample
+    the start itself. Those of sample i + 1 hold for the step from i to i + 1 too.
+    """
+    before = np.concatenate([q[:1], q[:-1]])
+    high, low = np.minimum.accumulate(before), np.maximum.accumulate(before)
+    outside = np.maximum(robot.lower - q[0], q[0] - robot.upper)
+    allowed = (outside > _POSITION_TOLERANCE) & robot.outside_within(q[0], tolerance)
+    return (
+        np.where(allowed, np.minimum(robot.lower, low), robot.lower),
+        np.where(allowed, np.maximum(robot.upper, high), robot.upper),
+    )
+
+
+def _position_error(robot: Robot, excess: Float) -> str:
     if excess.max() <= _POSITION_TOLERANCE:
         return ""
     joint, row = _worst(robot, excess)
