@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Hashable, Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from diffplan.assets import cache_folder
 MOST_BYTES = 2**30
 """How much is kept [bytes]; the files that were written first go first."""
 _CODE = ("fields.py", "meshes.py", "mesh_formats.py", "kernels/triangle_distance.py")
+_PACKAGES = ("numpy", "scipy", "trimesh", "numba")
 
 
 def load(key: Hashable) -> dict[str, np.ndarray] | None:
@@ -30,18 +32,18 @@ def load(key: Hashable) -> dict[str, np.ndarray] | None:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, RuntimeError, ValueError):  # no such file, no home folder, not what was written
         return None
 
 
 def save(key: Hashable, arrays: Mapping[str, np.ndarray]) -> None:
     """Keep arrays under a key; where that is not possible (a full disk), nothing is kept."""
-    file = _file(key)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # pyright: ignore[reportArgumentType]
     content = stream.getvalue()
     try:
+        file = _file(key)
+        partial = file.with_suffix(f".{os.getpid()}.partial")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             partial.write_bytes(hashlib.sha256(content).digest() + content)
@@ -49,7 +51,7 @@ def save(key: Hashable, arrays: Mapping[str, np.ndarray]) -> None:
         finally:
             partial.unlink(missing_ok=True)
         _make_room(file.parent)
-    except OSError:
+    except (OSError, RuntimeError):
         return
 
 
@@ -70,6 +72,7 @@ def _file(key: Hashable) -> Path:
 
 @cache
 def _code() -> str:
-    """Return a digest of the code that fields are made by."""
+    """Return a digest of the code that fields are made by, and the versions of what it uses."""
     home = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((home / name).read_bytes() for name in _CODE)).hexdigest()
+    source = hashlib.sha256(b"\0".join((home / name).read_bytes() for name in _CODE)).hexdigest()
+    return " ".join([source, *(version(package) for package in _PACKAGES)])

@@ -168,34 +168,43 @@ def _to_box(px, py, pz, boxes, n):
 
 
 @njit(cache=True)
-def _to_surface(px, py, pz, root, near, group, stack):
-    """Return the signed distance from p to the surface with this root, and its nearest triangle; `near` is a guess."""
+def _to_surface(px, py, pz, root, near, group, stack, least):
+    """Return the signed distance from p to the surface with this root, and its nearest triangle; `near` is a guess.
+
+    `stack` holds nodes that are still to be looked at, `least` the squared distances to their boxes.
+    """
     corners, normals, boxes, first, count = group[0], group[1], group[2], group[3], group[4]
     feature, x, y, z = _closest(px, py, pz, corners, near)
     best, height = x * x + y * y + z * z, 1
-    stack[0] = root
+    stack[0], least[0] = root, 0.0
     while height > 0:
         height -= 1
-        node = stack[height]
-        if _to_box(px, py, pz, boxes, node) >= best:
+        if least[height] >= best:
             continue
-        for t in range(first[node], first[node] + count[node]):
-            f, u, v, w = _closest(px, py, pz, corners, t)
-            square = u * u + v * v + w * w
-            if square < best:
-                best, near, feature, x, y, z = square, t, f, u, v, w
-        if count[node] == 0:
-            left, right = node + 1, first[node]
-            if _to_box(px, py, pz, boxes, left) < _to_box(px, py, pz, boxes, right):
-                left, right = right, left
-            stack[height], stack[height + 1] = left, right
-            height += 2
+        node = stack[height]
+        if count[node] > 0:
+            for t in range(first[node], first[node] + count[node]):
+                f, u, v, w = _closest(px, py, pz, corners, t)
+                square = u * u + v * v + w * w
+                if square < best:
+                    best, near, feature, x, y, z = square, t, f, u, v, w
+            continue
+        left, right = node + 1, first[node]
+        to_left, to_right = _to_box(px, py, pz, boxes, left), _to_box(px, py, pz, boxes, right)
+        if to_left < to_right:
+            left, right, to_left, to_right = right, left, to_right, to_left
+        if to_left < best:
+            stack[height], least[height] = left, to_left
+            height += 1
+        if to_right < best:
+            stack[height], least[height] = right, to_right
+            height += 1
     n = normals[near, feature]
     return np.sqrt(best) * (-1.0 if x * n[0] + y * n[1] + z * n[2] < 0 else 1.0), near
 
 
 @njit(cache=True)
-def _lower(px, py, pz, value, sign, group, near, stack, tops):
+def _lower(px, py, pz, value, sign, group, near, stack, least, tops):
     """Return the least of value and the distances to the surfaces of a group, these times sign (-1: cavities)."""
     boxes, roots, top_boxes, top_first, top_count = group[2], group[5], group[6], group[7], group[8]
     height = 1 if len(roots) > 0 else 0
@@ -210,7 +219,7 @@ def _lower(px, py, pz, value, sign, group, near, stack, tops):
             apart = _to_box(px, py, pz, boxes, roots[s])
             if apart > 0.0 and (value <= 0.0 or apart >= value * value):
                 continue
-            distance, near[s] = _to_surface(px, py, pz, roots[s], near[s], group, stack)
+            distance, near[s] = _to_surface(px, py, pz, roots[s], near[s], group, stack, least)
             value = min(value, sign * distance)
         if top_count[node] == 0:
             left, right = node + 1, top_first[node]
@@ -236,9 +245,9 @@ def _firsts(group):
 @njit(cache=True, nogil=True)
 def _measure(points, solids, cavities, values):
     """Write the signed distances of points [n, 3] into values [n]."""
-    stack, tops = np.empty(128, np.int64), np.empty(128, np.int64)
+    stack, least, tops = np.empty(128, np.int64), np.empty(128), np.empty(128, np.int64)
     near, near_cavity = _firsts(solids), _firsts(cavities)  # nearest to the point before: a good first bound
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        value = _lower(px, py, pz, np.inf, 1.0, solids, near, stack, tops)
-        values[i] = -_lower(px, py, pz, -value, -1.0, cavities, near_cavity, stack, tops)
+        value = _lower(px, py, pz, np.inf, 1.0, solids, near, stack, least, tops)
+        values[i] = -_lower(px, py, pz, -value, -1.0, cavities, near_cavity, stack, least, tops)
