@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TextIO
 
 from diffplan import __version__
-from diffplan.errors import DiffplanError
+from diffplan.errors import DiffplanError, InputError
 from diffplan.progress import plain_line
 
 # Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _results() as out, plain_line():
             return import_module(f"diffplan.commands.{args.command}").run(args, out)
     except DiffplanError as error:
-        return _refuse(str(error))
+        several = isinstance(error, InputError) and len(error.errors) > 1
+        return _refuse(*(str(error).splitlines() if several else [str(error)]))
     except BrokenPipeError:
         return _refuse("the reader of the output is gone")
     except KeyboardInterrupt:
@@ -74,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fault()
 
 
-def _refuse(message: str) -> int:
-    print(f"diffplan: {' '.join(message.split())}", file=sys.stderr)
+def _refuse(*messages: str) -> int:
+    for line in messages:
+        print(f"diffplan: {' '.join(line.split())}", file=sys.stderr)
     return _ERROR
 
 

@@ -57,10 +57,15 @@ class InputError(DiffplanError):
 
     @staticmethod
     def together(errors: Sequence[InputError]) -> InputError:
-        """Return one error for several: a line each, at most 20 of them; its attributes are those of the first."""
+        """Return one error for several: a line each, at most 20 of them; its attributes are those of the first.
+
+        Errors of one file come in the order of its lines.
+        """
         single = [one for error in errors for one in error.errors]
         if len(single) == 1:
             return single[0]
+        if len({error.file for error in single}) == 1:
+            single.sort(key=lambda error: error.line or 0)
         lines = [" ".join(str(error).split()) for error in single[:_SHOWN]]
         if len(single) > _SHOWN:
             more = f"{len(single) - _SHOWN} more errors" if len(single) < _MOST else "many more errors"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.reading import LARGEST_XML, is_file, parse_xml, read_bytes
 
@@ -180,15 +181,19 @@ def load_urdf(path: str | Path) -> UrdfModel:
     root = parse_xml(source := read_source(path), path)
     if root.tag != "robot":
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
-    links = root.findall("link")
-    collisions = {_name(link, path): tuple(_shape(c, path) for c in link.findall("collision")) for link in links}
+    collisions: dict[str, tuple[CollisionShape, ...]] = {}
+    with Faults() as faults:
+        for link in root.findall("link"):
+            name = faults.of(partial(_name, link, path))
+            collisions[name] = tuple(faults.of(partial(_shape, c, path)) for c in link.findall("collision"))
+        found = [faults.of(partial(_joint, element, path)) for element in root.findall("joint")]
+    joints = {joint.name: joint for joint in found}
     if not any(collisions.values()):
         raise InputError(
             "the URDF has no collision geometry: nothing would keep clear of it",
             file=path,
             allowed="at least one <collision> (visual shapes do not collide)",
         )
-    joints = {_name(j, path): _joint(j, path) for j in root.findall("joint")}
     _check_tree(root, collisions, joints, path)
     _check_mimics(joints, path)
     name = root.get("name", path.stem)

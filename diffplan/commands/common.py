@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -57,20 +59,49 @@ def check_planner(name: str) -> None:
 
 
 def read_options(file: Path, planners: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Read planner options (`planner: {option: value}`) and let each planner check its own.
+    """Read planner options (`planner: {option: value}`), checked by the planners, and return those of `planners`.
+
+    One file serves every command: options of planners that are not run are checked too, and told to be of no use.
 
     Raises:
-        InputError: for a planner that is not run, or options that it does not know.
+        InputError: naming file, line and key, for a planner that is not there, or options that it does not know; all
+            that is wrong in the file is told together.
     """
+    from diffplan.errors import Faults
     from diffplan.formats.strict_yaml import read_yaml
+    from diffplan.planners import PLANNERS
+
+    with Faults() as faults:
+        entries = read_yaml(file, faults).fields((), PLANNERS, faults)
+        options = {name: faults.of(partial(_planner_options, name, entry)) for name, entry in entries.items()}
+    unused = [name for name in options if name not in planners]
+    if unused:
+        print(f"{file}: not used, since they are not run: options of {', '.join(unused)}", file=sys.stderr)
+    return {name: values for name, values in options.items() if name in planners}
+
+
+def _planner_options(planner: str, entry: Entry) -> dict[str, object]:
+    """Return the options of a planner, which has checked them; if it refuses them, one by one to tell of each."""
+    from diffplan.errors import Faults, InputError
     from diffplan.planners import make_planner
 
-    options = {
-        planner: {key: _option(value) for key, value in entry.mapping().items()}
-        for planner, entry in read_yaml(file).fields((), planners).items()
-    }
-    for planner, values in options.items():
-        make_planner(planner, values)
+    def check(key: str | None = None) -> None:
+        try:
+            make_planner(planner, {key: options[key]} if key else options)
+        except InputError as error:
+            named = key or (error.key or "").rpartition(".")[2]
+            raise entries.get(named, entry).error(error.problem, allowed=error.allowed) from error
+
+    entries = entry.mapping()
+    with Faults() as faults:
+        options = {key: faults.of(partial(_option, value)) for key, value in entries.items()}
+    try:
+        check()
+    except InputError:
+        with Faults() as faults:
+            for key in options:
+                faults.of(partial(check, key))
+        raise
     return options
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from diffplan.errors import InputError
+from diffplan.errors import Faults, InputError
 from diffplan.formats.entry import Entry
 from diffplan.geometry import Pose
 from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Sphere, Urdf
 from diffplan.urdf import load_urdf
 
+_FULL_TURN = 1.001 * 2 * math.pi
 _ROTATIONS = ("rpy", "rpy_deg", "quat_xyzw", "quat_wxyz")
 _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # type: (required, optional)
     "box": (("size",), ()),
@@ -36,38 +39,57 @@ def read_pose(entry: Entry) -> Pose:
     for key in ("quat", "quaternion", "orientation"):
         if key in keys:
             raise keys[key].error(f"the order of {key!r} is not said", allowed=["quat_xyzw", "quat_wxyz"])
-    fields = entry.fields(("xyz",), _ROTATIONS)
-    given = [key for key in _ROTATIONS if key in fields]
-    if len(given) > 1:
-        raise entry.error(f"more than one rotation: {', '.join(given)}", allowed="one of them")
-    x, y, z = fields["xyz"].numbers(3)
+    with Faults() as faults:
+        fields = entry.fields(("xyz",), _ROTATIONS, faults)
+        given = [key for key in _ROTATIONS if key in fields]
+        if len(given) > 1:
+            faults.add(entry.error(f"more than one rotation: {', '.join(given)}", allowed="one of them"))
+        place = faults.of(lambda: fields["xyz"].numbers(3))
+        turns = {key: faults.of(partial(_rotation, key, fields[key])) for key in given}
+    x, y, z = place
     if not given:
         return Pose(xyz=(x, y, z))
-    rotation = fields[given[0]]
+    values = turns[given[0]]
     if given[0].startswith("rpy"):
-        unit = math.pi / 180 if given[0] == "rpy_deg" else 1.0
-        roll, pitch, yaw = (unit * angle for angle in rotation.numbers(3))
+        roll, pitch, yaw = values
         return Pose.turned((x, y, z), (roll, pitch, yaw))
-    values = rotation.numbers(4)
+    qx, qy, qz, qw = values
+    return Pose(xyz=(x, y, z), quat_xyzw=(qx, qy, qz, qw))
+
+
+def _rotation(key: str, entry: Entry) -> tuple[float, ...]:
+    """Return roll, pitch, yaw [rad], or a quaternion x, y, z, w."""
+    if key == "rpy_deg":
+        return tuple(math.pi / 180 * angle for angle in entry.numbers(3))
+    if key == "rpy":
+        angles = entry.numbers(3)
+        if max(map(abs, angles)) > _FULL_TURN:
+            raise entry.error(
+                "more than a full turn: rpy is in radians", allowed="-6.2832 ... 6.2832, or rpy_deg for degrees"
+            )
+        return angles
+    values = entry.numbers(4)
     norm = float(np.linalg.norm(values))
     if abs(norm - 1) > 1e-3:
-        raise rotation.error(f"quaternion not normalised: its norm is {norm:.6g}", allowed="a norm of 1, within 0.001")
-    qx, qy, qz, qw = values if given[0] == "quat_xyzw" else (*values[1:], values[0])
-    return Pose(xyz=(x, y, z), quat_xyzw=(qx, qy, qz, qw))
+        raise entry.error(f"quaternion not normalised: its norm is {norm:.6g}", allowed="a norm of 1, within 0.001")
+    return values if key == "quat_xyzw" else (*values[1:], values[0])
 
 
 def read_obstacles(entry: Entry) -> tuple[Obstacle, ...]:
     """Return the obstacles of a list; their names must differ.
 
     Raises:
-        InputError: if a key or a value is not allowed.
+        InputError: if a key or a value is not allowed; all that is wrong in the list is told together.
     """
     obstacles: dict[str, Obstacle] = {}
-    for item in entry.sequence():
-        obstacle = read_obstacle(item)
-        if obstacle.name in obstacles:
-            raise item.mapping()["name"].error("duplicate obstacle name", allowed="a name used once")
-        obstacles[obstacle.name] = obstacle
+    with Faults() as faults:
+        for item in entry.sequence():
+            obstacle = faults.of(partial(read_obstacle, item))
+            if obstacle is None:
+                continue
+            if obstacle.name in obstacles:
+                faults.add(item.mapping()["name"].error("duplicate obstacle name", allowed="a name used once"))
+            obstacles[obstacle.name] = obstacle
     return tuple(obstacles.values())
 
 
@@ -85,10 +107,13 @@ def read_obstacle(entry: Entry) -> Obstacle:
     required, optional = _KEYS[kind]
     if kind == "floor":
         common, optional = ("name", "type"), ("pose",)
-    fields = entry.fields((*common, *required), optional)
-    name, pose = fields["name"].text(), read_pose(fields["pose"]) if "pose" in fields else Pose()
+    with Faults() as faults:
+        fields = entry.fields((*common, *required), optional, faults)
+        name = faults.of(lambda: fields["name"].text())
+        pose = faults.of(lambda: read_pose(fields["pose"]) if "pose" in fields or kind != "floor" else Pose())
+        shaped = faults.of(lambda: _shape(kind, fields, faults))
     try:
-        return _obstacle(kind, name, pose, fields)
+        return shaped(name, pose)
     except InputError as error:
         if error.file is not None:
             raise
@@ -96,30 +121,32 @@ def read_obstacle(entry: Entry) -> Obstacle:
         raise fields.get(size, entry).error(error.problem, allowed=error.allowed) from error
 
 
-def _obstacle(kind: str, name: str, pose: Pose, fields: dict[str, Entry]) -> Obstacle:
-    """Return the obstacle of these fields; what no obstacle may be is an error that names no file yet."""
+def _shape(kind: str, fields: dict[str, Entry], faults: Faults) -> Callable[[str, Pose], Obstacle]:
+    """Return what makes an obstacle of these fields, given a name and a pose; `faults` gathers what is wrong."""
 
     def positive(key: str) -> float:
-        return fields[key].number(positive=True)
+        return faults.of(lambda: fields[key].number(positive=True))
 
     if kind == "box":
         x, y, z = fields["size"].numbers(3, positive=True)
-        return Box(name=name, size=(x, y, z), pose=pose)
+        return lambda name, pose: Box(name=name, size=(x, y, z), pose=pose)
     if kind == "sphere":
-        return Sphere(name=name, radius=positive("radius"), pose=pose)
-    if kind == "cylinder":
-        return Cylinder(name=name, radius=positive("radius"), height=positive("height"), pose=pose)
-    if kind == "capsule":
-        return Capsule(name=name, radius=positive("radius"), height=positive("height"), pose=pose)
+        radius = positive("radius")
+        return lambda name, pose: Sphere(name=name, radius=radius, pose=pose)
+    if kind in ("cylinder", "capsule"):
+        round_, radius, height = Cylinder if kind == "cylinder" else Capsule, positive("radius"), positive("height")
+        return lambda name, pose: round_(name=name, radius=radius, height=height, pose=pose)
     if kind in ("plane", "floor"):
-        return Plane(name=name, pose=pose)
-    file, scale = fields["file"].path(), positive("scale") if "scale" in fields else 1.0
+        return lambda name, pose: Plane(name=name, pose=pose)
+    scale = positive("scale") if "scale" in fields else 1.0
+    file = fields["file"].path()
     if kind == "mesh":
         convex = fields["convex"].boolean() if "convex" in fields else False
-        _check_mesh(fields["file"], file, scale, convex)
-        return Mesh(name=name, file=file, scale=scale, pose=pose, convex=convex)
-    joints = _urdf_joints(fields["file"], file, scale, fields.get("joints"))
-    return Urdf(name=name, file=file, scale=scale, pose=pose, joints=joints)
+        if scale is not None:
+            _check_mesh(fields["file"], file, scale, convex)
+        return lambda name, pose: Mesh(name=name, file=file, scale=scale, pose=pose, convex=convex)
+    joints = _urdf_joints(fields["file"], file, 1.0 if scale is None else scale, fields.get("joints"))
+    return lambda name, pose: Urdf(name=name, file=file, scale=scale, pose=pose, joints=joints)
 
 
 def _check_mesh(entry: Entry, file: Path, scale: float, convex: bool) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from diffplan.assets import shipped_robots
-from diffplan.errors import InputError
+from diffplan.errors import Faults, InputError
 from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles
 from diffplan.formats.robot_file import load_robot
@@ -56,11 +57,14 @@ def load_problems(path: str | Path) -> Suite:
     held = fields["fixed_joints"].fields((), robot.held_joints) if "fixed_joints" in fields else {}
     fixed_joints = {name: entry.number() for name, entry in held.items()}
     entries: dict[str, SuiteEntry] = {}
-    for item in fields["problems"].sequence():
-        entry = _problem(item, robot_name, robot.dof)
-        if entry.id in entries:
-            raise item.mapping()["id"].error("duplicate problem id", allowed="an id used once")
-        entries[entry.id] = entry
+    with Faults() as faults:
+        for item in fields["problems"].sequence():
+            entry = faults.of(partial(_problem, item, robot_name, robot.dof))
+            if entry is None:
+                continue
+            if entry.id in entries:
+                faults.add(item.mapping()["id"].error("duplicate problem id", allowed="an id used once"))
+            entries[entry.id] = entry
     if not entries:
         raise InputError("the suite has no problems", file=path, key="problems")
     try:
@@ -76,10 +80,18 @@ def load_problems(path: str | Path) -> Suite:
 
 
 def _problem(entry: Entry, robot: str, dof: int) -> SuiteEntry:
-    fields = entry.fields(("id", "start", "goals", "obstacles"))
-    goals = [goal.numbers(dof) for goal in fields["goals"].sequence()]
+    with Faults() as faults:
+        fields = entry.fields(("id", "start", "goals", "obstacles"), (), faults)
+        name = faults.of(lambda: fields["id"].text())
+        start = faults.of(lambda: fields["start"].numbers(dof))
+        goals = faults.of(lambda: _goals(fields["goals"], dof))
+        obstacles = faults.of(lambda: read_obstacles(fields["obstacles"]))
+    scene = Scene(name=name, robot=robot, obstacles=obstacles)
+    return SuiteEntry(id=name, start=np.array(start), goals=np.array(goals), scene=scene)
+
+
+def _goals(entry: Entry, dof: int) -> list[tuple[float, ...]]:
+    goals = [goal.numbers(dof) for goal in entry.sequence()]
     if not goals:
-        raise fields["goals"].error("no goal", allowed="at least one list of joint values")
-    name = fields["id"].text()
-    scene = Scene(name=name, robot=robot, obstacles=read_obstacles(fields["obstacles"]))
-    return SuiteEntry(id=name, start=np.array(fields["start"].numbers(dof)), goals=np.array(goals), scene=scene)
+        raise entry.error("no goal", allowed="at least one list of joint values")
+    return goals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.assets import asset_folder, shipped_robots
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import AlreadyTold, Faults, InputError, did_you_mean
 from diffplan.formats.entry import Entry
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Float
@@ -56,33 +57,45 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         InputError: naming file, line, key, value and what is allowed.
     """
     path = robot_path(name_or_path)
-    top = read_yaml(path).fields(_REQUIRED, ("held_joints",))
-    top["format"].expect_format("diffplan/robot@1")
-    model = load_urdf(_urdf_path(top["urdf"]))
-    movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
-    joints = top["joints"].fields((), movable)
-    if not joints:
-        raise top["joints"].error("no planning joints", allowed=movable)
-    free = [name for name in movable if name not in joints]
-    held = top["held_joints"].fields((), free) if "held_joints" in top else {}
-    limits = [_limits(entry, model.joints[name]) for name, entry in joints.items()]
-    lower, upper, velocity, acceleration, jerk = np.array(limits).T
-    spheres, touching, never_touching = _no_collision_model()
-    if collision:
-        spheres, touching, never_touching = _collision_model(top["collision"], model)
+    with Faults() as faults:
+        top = read_yaml(path, faults).fields(_REQUIRED, ("held_joints",), faults)
+        top["format"].expect_format("diffplan/robot@1")
+        model = load_urdf(_urdf_path(top["urdf"]))
+        movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
+        joints = top["joints"].fields((), movable)
+        if not joints:
+            raise top["joints"].error("no planning joints", allowed=movable)
+        free = [name for name in movable if name not in joints]
+        held = (
+            faults.of(lambda: _held_joints(top["held_joints"].fields((), free), model)) if "held_joints" in top else {}
+        )
+        name = faults.of(lambda: top["name"].text())
+        base_link, end_link = (
+            faults.of(partial(lambda key: top[key].choice(model.collisions, "link"), key))
+            for key in ("base_link", "end_link")
+        )
+        limits = [faults.of(partial(_limits, entry, model.joints[name])) for name, entry in joints.items()]
+        spheres, touching, never_touching = _no_collision_model()
+        if collision:
+            read = faults.of(lambda: _collision_model(top["collision"], model))
+            spheres, touching, never_touching = read or _no_collision_model()
+        if None in limits:
+            raise AlreadyTold("limits")
+        lower, upper, velocity, acceleration, jerk = np.array(limits).T
+        configurations = faults.of(lambda: _configurations(top["configurations"], list(joints), lower, upper, faults))
     robot = Robot(
-        name=top["name"].text(),
+        name=name,
         model=model,
-        base_link=top["base_link"].choice(model.collisions, "link"),
-        end_link=top["end_link"].choice(model.collisions, "link"),
+        base_link=base_link,
+        end_link=end_link,
         joint_names=tuple(joints),
-        held_joints=_held_joints(held, model),
+        held_joints=held,
         lower=lower,
         upper=upper,
         velocity=velocity,
         acceleration=acceleration,
         jerk=jerk,
-        configurations=_configurations(top["configurations"], list(joints), lower, upper),
+        configurations=configurations,
         spheres=spheres,
         touching=touching,
         never_touching=never_touching,
@@ -112,10 +125,12 @@ def _urdf_path(entry: Entry) -> Path:
 def _limits(entry: Entry, joint: Joint) -> tuple[float, ...]:
     """Return a planning joint's limits: lower, upper, velocity, acceleration, jerk."""
     rates = ("velocity", "acceleration", "jerk")
-    fields = entry.fields(rates)
     if not (np.isfinite([joint.lower, joint.upper]).all() and joint.lower < joint.upper):
         raise entry.error("the joint needs position limits lower < upper in the URDF")
-    return (joint.lower, joint.upper, *(fields[key].number(positive=True) for key in rates))
+    with Faults() as faults:
+        fields = entry.fields(rates, (), faults)
+        values = [faults.of(partial(lambda key: fields[key].number(positive=True), key)) for key in rates]
+    return (joint.lower, joint.upper, *values)
 
 
 def _held_joints(entries: dict[str, Entry], model: UrdfModel) -> dict[str, float]:
@@ -135,13 +150,17 @@ def _held(entry: Entry, joint: Joint) -> float:
     return value
 
 
-def _configurations(entry: Entry, names: list[str], lower: Float, upper: Float) -> dict[str, Float]:
+def _configurations(entry: Entry, names: list[str], lower: Float, upper: Float, faults: Faults) -> dict[str, Float]:
+    """Return the configurations by name; `faults` gathers those that are wrong."""
     configurations = {}
     for name, values in entry.mapping().items():
-        q = np.array(values.numbers(len(names)))
+        numbers = faults.of(partial(values.numbers, len(names)))
+        if numbers is None:
+            continue
+        q = np.array(numbers)
         for i in np.flatnonzero((q < lower) | (q > upper)):
             allowed = f"{lower[i]:.6g} ... {upper[i]:.6g}"
-            raise values.sequence()[i].error(f"outside the limits of {names[i]}", allowed=allowed)
+            faults.add(values.sequence()[i].error(f"outside the limits of {names[i]}", allowed=allowed))
         configurations[name] = q
     return configurations
 
@@ -169,18 +188,19 @@ def _collision_model(
     if not is_file(path):
         robot = entry.file.parent.name
         raise entry.error("collision model not found", allowed=f"the file that `diffplan robots fit {robot}` writes")
-    top = read_yaml(path).fields(("format", "links", "self_collision"))
-    top["format"].expect_format("diffplan/collision@1")
     names: list[str] = []
     link: list[int] = []
     spheres: list[tuple[float, ...]] = []
-    for name, values in top["links"].fields((), model.collisions).items():
-        fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm"))
-        for sphere in fields["spheres"].sequence():
-            spheres.append(_sphere(sphere))
-            link.append(len(names))
-        names.append(name)
-    ignored = _ignored_pairs(top["self_collision"].fields(("ignore",))["ignore"], model)
+    with Faults() as faults:
+        top = read_yaml(path, faults).fields(("format", "links", "self_collision"), (), faults)
+        top["format"].expect_format("diffplan/collision@1")
+        for name, values in top["links"].fields((), model.collisions, faults).items():
+            fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm"), faults)
+            for sphere in faults.of(partial(lambda fields: fields["spheres"].sequence(), fields)) or []:
+                spheres.append(faults.of(partial(_sphere, sphere)))
+                link.append(len(names))
+            names.append(name)
+        ignored = _ignored_pairs(top["self_collision"].fields(("ignore",))["ignore"], model)
     array = np.array(spheres, dtype=np.float64).reshape(-1, 4)
     return (
         CollisionSpheres(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from diffplan import arguments
 from diffplan.assets import asset_folder, shipped_robots, shipped_scenes
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles, read_pose
 from diffplan.formats.robot_file import load_robot
@@ -43,13 +44,15 @@ def load_scene(name_or_path: str | Path) -> Scene:
     """Read a scene file, or a shipped scene by its name; meshes and the robot that it names are checked too.
 
     Raises:
-        InputError: naming file, line, key, value and what is allowed.
+        InputError: naming file, line, key, value and what is allowed; all that is wrong in the file is told together.
     """
     path = scene_path(name_or_path)
-    fields = read_yaml(path).fields(("format", *_REQUIRED), _OPTIONAL)
-    fields["format"].expect_format("diffplan/scene@1")
-    robot = _robot(fields["robot"]) if "robot" in fields else None
-    return _scene(fields, robot, load_robot(robot, collision=False) if robot else None)
+    with Faults() as faults:
+        fields = read_yaml(path, faults).fields(("format", *_REQUIRED), _OPTIONAL, faults)
+        fields["format"].expect_format("diffplan/scene@1")
+        robot = faults.of(lambda: _robot(fields["robot"])) if "robot" in fields else None
+        model = faults.of(lambda: load_robot(robot, collision=False)) if robot else None
+        return _scene(fields, robot, model, faults)
 
 
 def read_scene(entry: Entry) -> Scene:
@@ -62,23 +65,33 @@ def read_scene(entry: Entry) -> Scene:
     robot = fields["robot"].text() if "robot" in fields else None
     beside = entry.file.parent / robot if robot else None
     in_file = beside and robot not in shipped_robots() and (is_file(beside) or is_file(beside / "robot.yaml"))
-    return _scene(fields, str(beside) if in_file else robot, None)
+    with Faults() as faults:
+        return _scene(fields, str(beside) if in_file else robot, None, faults)
 
 
-def _scene(fields: dict[str, Entry], robot: str | None, model: Robot | None) -> Scene:
-    queries = fields["queries"].mapping() if "queries" in fields else {}
-    base = read_pose(fields["robot_base"]) if "robot_base" in fields else Pose()
+def _scene(fields: dict[str, Entry], robot: str | None, model: Robot | None, faults: Faults) -> Scene:
+    """Return the scene of these fields.
+
+    Raises:
+        InputError: if anything is wrong, as `faults` or on its own.
+    """
+    name = faults.of(lambda: fields["name"].text())
+    base = faults.of(lambda: _base(fields["robot_base"])) if "robot_base" in fields else Pose()
+    hold = faults.of(lambda: _hold(fields["hold"], model)) if "hold" in fields else {}
+    obstacles = faults.of(lambda: read_obstacles(fields["obstacles"])) if "obstacles" in fields else ()
+    entries = faults.of(lambda: fields["queries"].mapping()) if "queries" in fields else {}
+    queries = {key: faults.of(partial(_query, entry, model)) for key, entry in (entries or {}).items()}
+    if faults.found:
+        raise InputError.together(faults.found)
+    return Scene(name=name, robot=robot, robot_base=base, hold=hold, obstacles=obstacles, queries=queries)
+
+
+def _base(entry: Entry) -> Pose:
+    base = read_pose(entry)
     if max(map(abs, base.xyz)) > FARTHEST:
         allowed = f"within {FARTHEST:.0f} m of the world's origin"
-        raise fields["robot_base"].error("too far away for distances to hold", allowed=allowed)
-    return Scene(
-        name=fields["name"].text(),
-        robot=robot,
-        robot_base=base,
-        hold=_hold(fields["hold"], model) if "hold" in fields else {},
-        obstacles=read_obstacles(fields["obstacles"]) if "obstacles" in fields else (),
-        queries={name: _query(entry, model) for name, entry in queries.items()},
-    )
+        raise entry.error("too far away for distances to hold", allowed=allowed)
+    return base
 
 
 def _hold(entry: Entry, robot: Robot | None) -> dict[str, float]:
@@ -100,8 +113,11 @@ def _robot(entry: Entry) -> str:
 
 
 def _query(entry: Entry, robot: Robot | None) -> Query:
-    fields = entry.fields(("start", "goal"))
-    return Query(start=_configuration(fields["start"], robot), goal=_goal(fields["goal"], robot))
+    with Faults() as faults:
+        fields = entry.fields(("start", "goal"), (), faults)
+        start = faults.of(lambda: _configuration(fields["start"], robot))
+        goal = faults.of(lambda: _goal(fields["goal"], robot))
+    return Query(start=start, goal=goal)
 
 
 def _goal(entry: Entry, robot: Robot | None) -> Goal:

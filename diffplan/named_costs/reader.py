@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from diffplan.costs import Cost
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.formats.entry import Entry, Json
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Pose
@@ -51,16 +52,18 @@ def read_costs(file: Path, robot: Robot, scene: Scene) -> tuple[Cost, ...]:
     Raises:
         InputError: naming file, line, key, value and what is allowed.
     """
-    fields = read_yaml(file).fields(("format", "costs"))
-    fields["format"].expect_format("diffplan/costs@1")
-    costs = []
-    for entry in fields["costs"].sequence():
-        keys = entry.mapping()
-        if "cost" not in keys:
-            raise entry.error("key 'cost' is missing", allowed=COSTS)
-        kind = keys["cost"].choice(COSTS, "cost")
-        costs.append(_cost(kind, entry, entry.fields(("cost",), _keys(kind, robot)), robot, scene))
-    return tuple(costs)
+    with Faults() as faults:
+        fields = read_yaml(file, faults).fields(("format", "costs"), (), faults)
+        fields["format"].expect_format("diffplan/costs@1")
+        return tuple(faults.of(partial(_read_cost, entry, robot, scene)) for entry in fields["costs"].sequence())
+
+
+def _read_cost(entry: Entry, robot: Robot, scene: Scene) -> Cost:
+    keys = entry.mapping()
+    if "cost" not in keys:
+        raise entry.error("key 'cost' is missing", allowed=COSTS)
+    kind = keys["cost"].choice(COSTS, "cost")
+    return _cost(kind, entry, entry.fields(("cost",), _keys(kind, robot)), robot, scene)
 
 
 def _scalar(text: str) -> Json:

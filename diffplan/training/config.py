@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
-from diffplan.errors import InputError
+from diffplan.errors import Faults, InputError
 from diffplan.formats.entry import Entry
 from diffplan.formats.strict_yaml import read_yaml
 
@@ -102,13 +103,14 @@ class TrainConfig:
         Raises:
             InputError: on unknown keys, wrong types or values that make no sense, with file, line and key.
         """
-        root = read_yaml(path)
         known = {field.name: field.default for field in fields(TrainConfig)}
-        entries = root.fields(("format",), tuple(known))
-        entries.pop("format").expect_format(FORMAT)
-        values = {name: _like(known[name], entry) for name, entry in entries.items()}
+        with Faults() as faults:
+            entries = read_yaml(path, faults).fields(("format",), tuple(known), faults)
+            faults.of(lambda: entries["format"].expect_format(FORMAT))
+            given = {name: entry for name, entry in entries.items() if name != "format"}
+            values = {name: faults.of(partial(_like, known[name], entry)) for name, entry in given.items()}
         try:
-            return replace(TrainConfig(), **values)
+            return replace(TrainConfig(), **values)  # pyright: ignore[reportArgumentType]
         except InputError as error:
             where = entries.get(error.key or "")
             raise InputError(
@@ -128,16 +130,9 @@ def _like(default: object, entry: Entry) -> int | float | str | tuple[int, ...] 
     if isinstance(default, bool):
         return entry.boolean()
     if isinstance(default, int):
-        return _whole(entry)
+        return entry.whole()
     if isinstance(default, tuple) and isinstance(default[0], int):
-        return tuple(_whole(item) for item in entry.sequence())
+        return tuple(item.whole() for item in entry.sequence())
     if isinstance(default, tuple):
         return tuple(item.number() for item in entry.sequence())
     return entry.number()
-
-
-def _whole(entry: Entry) -> int:
-    value = entry.number()
-    if value != int(value):
-        raise entry.error("not a whole number", allowed="whole numbers")
-    return int(value)
