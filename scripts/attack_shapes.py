@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -12,6 +13,7 @@ import trimesh
 from exact_distance import Solid
 
 import diffplan as dp
+from diffplan.formats.robot_file import load_robot
 from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.scene import Obstacle, Urdf
@@ -190,6 +192,47 @@ def link_solids(robot: Robot) -> list[tuple[str, int, Solid, Float]]:
         for shape in robot.model.collisions[link]:
             found += [(link, body, solid, T_body_link @ shape.pose.matrix) for solid in _parts(shape)]
     return found
+
+
+_ARM = """format: diffplan/robot@1
+name: primitives
+urdf: {{file: arm.urdf}}
+base_link: l0
+end_link: l{last}
+joints: {joints}
+configurations: {{home: {home}}}
+collision: none.yaml
+"""
+
+
+def primitive_arm(folder: Path) -> Robot:
+    """Return an arm of boxes, cylinders, spheres and a mesh, each some centimetres from the next; joint 2 slides."""
+    blob = _blob(np.random.default_rng(0), (0.08, 0.1, 0.09))
+    _write(blob, folder / "link.obj")
+    shapes = (
+        '<cylinder radius="0.06" length="0.08"/>',
+        '<box size="0.1 0.06 0.08"/>',
+        '<sphere radius="0.04"/>',
+        '<cylinder radius="0.03" length="0.1"/>',
+        '<mesh filename="link.obj"/>',
+        '<box size="0.04 0.12 0.06"/>',
+    )
+    axes = ("0 0 1", "0 0.6 0.8", "1 0 0", "0 1 0", "0.6 0.8 0")
+    text = ['<robot name="primitives">']
+    for i, shape in enumerate(shapes):
+        at = '<origin xyz="0 0 0.1" rpy="0.2 -0.1 0.3"/>'
+        text.append(f'<link name="l{i}"><collision>{at}<geometry>{shape}</geometry></collision></link>')
+    for i, axis in enumerate(axes):
+        kind, bound = ("prismatic", 0.15) if i == 2 else ("revolute", 2.6)
+        text.append(
+            f'<joint name="j{i}" type="{kind}"><parent link="l{i}"/><child link="l{i + 1}"/><origin xyz="0 0 0.18"/>'
+            f'<axis xyz="{axis}"/><limit lower="{-bound}" upper="{bound}" velocity="2" effort="1"/></joint>'
+        )
+    (folder / "arm.urdf").write_text("".join([*text, "</robot>"]))
+    joints = {f"j{i}": {"velocity": 2.0, "acceleration": 10.0, "jerk": 5000.0} for i in range(len(axes))}
+    words = _ARM.format(last=len(axes), joints=json.dumps(joints), home=[0.0] * len(axes))
+    (folder / "robot.yaml").write_text(words)
+    return load_robot(folder / "robot.yaml", collision=False)
 
 
 def _parts(shape: CollisionShape) -> list[Solid]:

@@ -8,7 +8,9 @@ separating plane through the last support is a lower one; the iteration ends whe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -29,7 +31,7 @@ class Solid:
     rod: tuple[float, float] = (0.0, 0.0)
     grow: float = 0.0
 
-    @property
+    @cached_property
     def sphere(self) -> tuple[Float, float]:
         """Centre [3] and radius of a sphere around the solid."""
         if self.rod[0] > 0:
@@ -173,27 +175,93 @@ def cores(corners_a, rod_a, rotation_a, shift_a, corners_b, rod_b, rotation_b, s
     return low, high
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solids:
+    """Solids in one array each: the corners of solid i are rows first[i] to first[i + 1]; spheres hold the solids."""
+
+    corners: Float
+    first: np.ndarray
+    rod: Float
+    grow: Float
+    centre: Float
+    radius: Float
+
+    @staticmethod
+    def of(solids: Sequence[Solid]) -> Solids:
+        """Pack solids, each of which keeps its own frame."""
+        return Solids(
+            corners=np.concatenate([solid.corners for solid in solids]),
+            first=np.cumsum([0, *(len(solid.corners) for solid in solids)]),
+            rod=np.array([solid.rod for solid in solids]),
+            grow=np.array([solid.grow for solid in solids]),
+            centre=np.array([solid.sphere[0] for solid in solids]),
+            radius=np.array([solid.sphere[1] for solid in solids]),
+        )
+
+
 @njit(cache=True)
-def _along(corners_a, rod_a, rotations, shifts, corners_b, rod_b, low, gap):
-    """Fill low [n] and gap [n] (upper minus lower bound): core a at n poses from core b at the origin."""
-    identity, origin, towards = np.eye(3), np.zeros(3), np.empty(3)
-    for n in range(len(shifts)):
-        least, most = cores(corners_a, rod_a, rotations[n], shifts[n], corners_b, rod_b, identity, origin, towards)
-        low[n], gap[n] = least, most - least
+def _lower(ones, rotations, shifts, others, other_rotations, other_shifts, pairs, least, gap, way):
+    """Lower least [n] to the distances of these pairs; fill gap [n] (upper minus lower bound) and way [n, 3]."""
+    corners, first, rod, grow, centre, radius = ones
+    other_corners, other_first, other_rod, other_grow, other_centre, other_radius = others
+    bound, one_way = np.empty(len(pairs)), np.empty(3)
+    for n in range(len(least)):
+        m = min(n, len(other_shifts) - 1)
+        for p in range(len(pairs)):
+            i, j = pairs[p]
+            square = 0.0
+            for k in range(3):
+                apart = shifts[n, i, k] - other_shifts[m, j, k]
+                for c in range(3):
+                    apart += rotations[n, i, k, c] * centre[i, c] - other_rotations[m, j, k, c] * other_centre[j, c]
+                square += apart * apart
+            bound[p] = np.sqrt(square) - radius[i] - other_radius[j]
+        for p in np.argsort(bound):
+            if bound[p] >= least[n]:
+                break
+            i, j = pairs[p]
+            low, high = cores(
+                corners[first[i] : first[i + 1]], rod[i], rotations[n, i], shifts[n, i],
+                other_corners[other_first[j] : other_first[j + 1]], other_rod[j], other_rotations[m, j],
+                other_shifts[m, j], one_way,
+            )  # fmt: skip
+            gap[n] = max(gap[n], high - low)
+            distance = max(0.0, low - grow[i] - other_grow[j])
+            if distance < least[n]:
+                least[n] = distance
+                way[n] = one_way if high > 0.0 else 0.0 * one_way
 
 
-def distances(one: Solid, other: Solid, T_other_one: Float) -> Float:
-    """Return the distances [n] of two solids, of which the one stands at poses [n, 4, 4] in the frame of the other.
+def distances(
+    ones: Solids, T_ones: Float, others: Solids, T_others: Float, pairs: np.ndarray, cap: float
+) -> tuple[Float, Float]:
+    """Return the least distance [n] over pairs of solids, up to cap, and the vector there from other to one [n, 3].
+
+    The vector joins the cores, and is zero where they touch or nothing is nearer than cap.
+
+    Args:
+        ones, others: the solids.
+        T_ones: their poses in any frame [n, k, 4, 4].
+        T_others: likewise, in the same frame; [1, k, 4, 4] where they stay.
+        pairs: a number in ones and a number in others [p, 2].
+        cap: in m.
 
     Raises:
-        ArithmeticError: if one of them is not known to 1e-7 m.
+        ArithmeticError: if a distance is not known to 1e-7 m.
     """
-    low, gap = np.empty(len(T_other_one)), np.empty(len(T_other_one))
-    rotations, shifts = np.ascontiguousarray(T_other_one[:, :3, :3]), np.ascontiguousarray(T_other_one[:, :3, 3])
-    _along(one.corners, one.rod, rotations, shifts, other.corners, other.rod, low, gap)
+    least, gap, way = np.full(len(T_ones), cap), np.zeros(len(T_ones)), np.zeros((len(T_ones), 3))
+    _lower(_arrays(ones), *_split(T_ones), _arrays(others), *_split(T_others), pairs, least, gap, way)
     if gap.max(initial=0.0) > 1e-7:
         raise ArithmeticError(f"a distance is known to {gap.max()} m only")
-    return np.maximum(0.0, low - one.grow - other.grow)
+    return least, way
+
+
+def _arrays(solids: Solids) -> tuple[np.ndarray, ...]:
+    return solids.corners, solids.first, solids.rod, solids.grow, solids.centre, solids.radius
+
+
+def _split(T: Float) -> tuple[Float, Float]:
+    return np.ascontiguousarray(T[..., :3, :3]), np.ascontiguousarray(T[..., :3, 3])
 
 
 def heights(one: Solid, T_plane_one: Float) -> Float:
@@ -213,19 +281,3 @@ def inside(triangles: Float, points: Float) -> np.ndarray:
     volume = (a * np.cross(b, c)).sum(axis=-1)
     rest = la * lb * lc + (a * b).sum(axis=-1) * lc + (b * c).sum(axis=-1) * la + (c * a).sum(axis=-1) * lb
     return np.abs(np.arctan2(volume, rest).sum(axis=1)) > np.pi
-
-
-def towards(one: Solid, other: Solid, T_other_one: Float) -> tuple[float, Float]:
-    """Return the distance (0: they touch) and the unit vector from other to one, in the frame of the other [3].
-
-    The vector is zero where the cores touch.
-    """
-    way = np.zeros(3)
-    shift = np.ascontiguousarray(T_other_one[:3, 3])
-    rotation = np.ascontiguousarray(T_other_one[:3, :3])
-    low, high = cores(
-        one.corners, one.rod, rotation, shift, other.corners, other.rod, np.eye(3), np.zeros(3), way
-    )  # fmt: skip
-    length = float(np.linalg.norm(way))
-    apart = high > 0 and length > 0
-    return max(0.0, low - one.grow - other.grow), way / length if apart else np.zeros(3)

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from diffplan.simulation.certificate import Certifier
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "attack_certificate.py"
 
 
@@ -18,3 +22,15 @@ def test_near_misses_and_near_hits_are_judged_as_exact_distances_say():
     assert int(near) >= 120
     assert 20 < int(hits) < int(near) - 20
     assert cells[7:9] == ["0", "0"], run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("arm", ["panda", "primitives"])
+def test_the_attack_finds_a_certificate_that_measures_two_millimetres_too_much(arm, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    from attack_certificate import attack  # pyright: ignore[reportMissingImports]
+
+    measure = Certifier._measure
+    monkeypatch.setattr(Certifier, "_measure", lambda self, *args: measure(self, *args) + 0.002)
+    row = attack(arm, "box", 30, 2, 0)
+    assert row.configurations >= 30
+    assert row.false_accepts > 5
