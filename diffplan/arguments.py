@@ -20,6 +20,8 @@ from diffplan.errors import InputError, did_you_mean
 
 MOST_START_TOLERANCE = 0.05
 """The widest tolerance of starts outside the joint limits (rad or m)."""
+MOST_START_CONTACT_M = 0.005
+"""How deep a contact at the start may be taken at most (m)."""
 _T = TypeVar("_T")
 _PLAIN = (float, int, str, list, tuple, dict, bool, type(None))
 
@@ -97,10 +99,23 @@ def start_tolerance(value: object) -> float:
     Raises:
         InputError: naming `start_tolerance`, if it is no number from 0 to `MOST_START_TOLERANCE`.
     """
-    key, allowed = "start_tolerance", f"0 to {MOST_START_TOLERANCE:g} (rad or m)"
+    return _up_to(value, "start_tolerance", MOST_START_TOLERANCE, "rad or m")
+
+
+def start_contact(value: object) -> float:
+    """Return how deep bodies may touch at the start (m).
+
+    Raises:
+        InputError: naming `start_contact_m`, if it is no number from 0 to `MOST_START_CONTACT_M`.
+    """
+    return _up_to(value, "start_contact_m", MOST_START_CONTACT_M, "m")
+
+
+def _up_to(value: object, key: str, highest: float, unit: str) -> float:
+    allowed = f"0 to {highest:g} ({unit})"
     number = real(value, key, allowed=allowed)
-    if not 0 <= number <= MOST_START_TOLERANCE:
-        raise InputError("not a tolerance of starts", key=key, value=number, allowed=allowed)
+    if not 0 <= number <= highest:
+        raise InputError("out of range", key=key, value=number, allowed=allowed)
     return number
 
 

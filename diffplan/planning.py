@@ -32,7 +32,7 @@ from diffplan.scene import PoseGoal, Scene
 from diffplan.search import Retime, Search
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.failure import contact_of
-from diffplan.way_in import into_limits
+from diffplan.way_in import into_limits, out_of_contact
 
 FALLBACK = "rrtconnect"
 _FALLBACK_SHARE = 0.5  # of the time limit is left to the fallback
@@ -67,6 +67,7 @@ def plan(
     warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
     start_tolerance: float = 0.0,
+    start_contact_m: float = 0.0,
 ) -> Plan:
     """Plan a motion and certify it.
 
@@ -91,17 +92,20 @@ def plan(
         start_tolerance: by how much joints may stand outside their limits at the start (rad or m, up to 0.05), for the
             noise of sensors; 0 refuses such a start. The motion first brings them back inside; message and certificate
             say so.
+        start_contact_m: how deep bodies may touch at the start, within the limits (m, up to 0.005); 0 refuses such a
+            start. The motion first leaves the contact, going no deeper; message and certificate say so.
 
     Returns:
         A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
 
     Raises:
-        InputError: for a start, goal, planner, option, seed, time limit, number of alternatives, plan to start from or
-            tolerance that makes no sense.
+        InputError: for a start, goal, planner, option, seed, time limit, number of alternatives, plan to start from,
+            tolerance or depth that makes no sense.
     """
     begin = perf_counter()
     seed, timeout, alternatives = _numbers(seed, timeout, alternatives)
     start_tolerance = arguments.start_tolerance(start_tolerance)
+    start_contact_m = arguments.start_contact(start_contact_m)
     scene = _scene(scene)
     robot = robot_in(_robot(robot), scene)
     q_start = configuration(robot, start, "start")
@@ -125,6 +129,7 @@ def plan(
         warm_start=warm_start,
         alternatives=alternatives,
         start_tolerance=start_tolerance,
+        start_contact_m=start_contact_m,
     )
     times = {**answer.timing_s, "plan": answer.timing_s["plan"] + reaching, "total": perf_counter() - begin}
     return replace(answer, timing_s=times)
@@ -142,6 +147,7 @@ def solve(
     warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
     start_tolerance: float = 0.0,
+    start_contact_m: float = 0.0,
 ) -> Plan:
     """Solve a problem: the planner's candidates are timed and certified, best first, until enough ways pass.
 
@@ -154,6 +160,7 @@ def solve(
     times = _Times()
     seed, timeout, alternatives = _numbers(seed, timeout, alternatives)
     start_tolerance = arguments.start_tolerance(start_tolerance)
+    start_contact_m = arguments.start_contact(start_contact_m)
     fallback = arguments.flag(fallback, "fallback")
     allowed = "a Problem; `plan` takes robot, scene, start, goal"
     problem = arguments.instance(problem, Problem, "problem", allowed=allowed)
@@ -169,9 +176,12 @@ def solve(
             sums = fingerprint(problem.robot, problem.scene)
             asked = problem
             way_in = into_limits(problem.robot, problem.start, start_tolerance, _retimer())
+            if start_contact_m and not problem.robot.joints_outside(problem.start):
+                way_in = out_of_contact(certifier, problem.start, start_contact_m, _retimer())
             if way_in:
                 problem = replace(problem, start=way_in.end)
-            status, where, open_goals, contact = _preflight(problem, certifier, asked.start)
+            in_contact = bool(way_in and way_in.start_contact_m)
+            status, where, open_goals, contact = _preflight(problem, certifier, None if in_contact else asked.start)
             times.lap("load")
         if status is not None:
             answer = _unsolved(
@@ -383,11 +393,11 @@ def _unreached(robot: Robot, goal: object) -> str:
 
 
 def _preflight(
-    problem: Problem, certifier: Certifier, start: Float
+    problem: Problem, certifier: Certifier, start: Float | None
 ) -> tuple[Status | None, str, np.ndarray, Contact | None]:
     """Return a status, its cause and what touches if the ends make the problem hopeless, and which goals are open.
 
-    The arm stands at `start` [dof]: where the problem starts, or a short way in before.
+    The arm stands at `start` [dof]: where the problem starts, or a short way in before; None if it may touch there.
     """
     robot = problem.robot
     everything = np.ones(len(problem.goals), dtype=bool)
@@ -398,13 +408,11 @@ def _preflight(
             enough = min(np.ceil(1e4 * by) / 1e4, arguments.MOST_START_TOLERANCE)
             outside += f": start_tolerance={enough:.4f} (--start-tolerance) would take it"
         return Status.START_OUTSIDE_LIMITS, outside, everything, None
-    for q in (start, problem.start):
+    for q in [problem.start] if start is None or start is problem.start else [start, problem.start]:
         check = certifier.check(q)
         if check.contact:
             contact = contact_of(check, q, "start")
             return Status.START_IN_COLLISION, f"at the start, {check.contact}", everything, contact
-        if q is problem.start:
-            break
     causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
         return Status.GOAL_OUTSIDE_LIMITS, causes[0], everything, None

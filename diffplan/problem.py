@@ -47,7 +47,9 @@ class Status(Enum):
 _ADVICE = {
     Status.SOLVED: "certified free of collision and within limits",
     Status.START_OUTSIDE_LIMITS: "move the start inside the joint limits (diffplan robots show NAME lists them)",
-    Status.START_IN_COLLISION: "move the robot or the obstacle that it touches",
+    Status.START_IN_COLLISION: (
+        "move the robot or the obstacle that it touches, or allow light contact (start_contact_m, --start-contact)"
+    ),
     Status.GOAL_OUTSIDE_LIMITS: "choose a goal inside the joint limits (diffplan robots show NAME lists them)",
     Status.GOAL_IN_COLLISION: "choose another goal or move the obstacle that it touches",
     Status.GOAL_UNREACHABLE: "bring the goal pose closer or turn it",
@@ -150,6 +152,19 @@ class Outside:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exempt:
+    """A pair of bodies that touches at the start, as was allowed, until it has come apart after `until_s`.
+
+    It is nowhere deeper than `deepest_mm`: that is proven.
+    """
+
+    pair: tuple[str, ...]
+    allowed_depth_mm: float
+    deepest_mm: float
+    until_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The verdict of the independent PyBullet check on the samples and their linear and cubic interpolation.
 
@@ -163,7 +178,8 @@ class Certificate:
     between the samples too; None where the samples themselves are not within the limits.
 
     `start_outside` are the joints that begin outside their limits by at most `start_tolerance` (rad or m), as was
-    allowed: such a joint goes no farther out and then stays inside. Empty unless that was asked for.
+    allowed: such a joint goes no farther out and then stays inside. Empty unless that was asked for. `exempt` are the
+    pairs that touch at the start, at most `start_contact_m` deep, likewise; clearances are theirs once they are apart.
     """
 
     valid: bool
@@ -189,17 +205,26 @@ class Certificate:
     acceleration_share: float | None = None
     start_tolerance: float = 0.0
     start_outside: tuple[Outside, ...] = ()
+    start_contact_m: float = 0.0
+    exempt: tuple[Exempt, ...] = ()
 
     @property
     def start_words(self) -> str:
         """What was allowed of the start, in words; empty if nothing was."""
-        if not self.start_outside:
-            return ""
-        joints = ", ".join(f"{outside.joint} by {outside.by:.3g}" for outside in self.start_outside)
-        return (
-            f"the start is outside the joint limits ({joints}), as start_tolerance {self.start_tolerance:g} allows: "
-            "the motion first comes back inside"
-        )
+        said = []
+        if self.start_outside:
+            joints = ", ".join(f"{outside.joint} by {outside.by:.3g}" for outside in self.start_outside)
+            said.append(
+                f"the start is outside the joint limits ({joints}), as start_tolerance {self.start_tolerance:g} "
+                "allows: the motion first comes back inside"
+            )
+        if self.exempt:
+            pairs = ", ".join(f"{' and '.join(one.pair)}, at most {one.deepest_mm:.1f} mm" for one in self.exempt)
+            said.append(
+                f"the start is in contact ({pairs}), as start_contact_m {self.start_contact_m:g} allows: "
+                f"the motion first leaves it, in {max(one.until_s for one in self.exempt):.2f} s"
+            )
+        return "; ".join(said)
 
     @property
     def clearance_words(self) -> str:

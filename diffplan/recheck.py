@@ -57,7 +57,12 @@ def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
     motions = []
     with Certifier(plan.robot, plan.scene) as certifier:
         for name, trajectory, recorded in asked:
-            tolerance = recorded.start_tolerance if recorded else 0.0
-            now = certifier.certify(trajectory, start=plan.start, goals=plan.goals, start_tolerance=tolerance)
+            now = certifier.certify(
+                trajectory,
+                start=plan.start,
+                goals=plan.goals,
+                start_tolerance=recorded.start_tolerance if recorded else 0.0,
+                start_contact_m=recorded.start_contact_m if recorded else 0.0,
+            )
             motions.append(Motion(name=name, recorded=recorded, now=now))
     return Recheck(plan=plan, motions=tuple(motions), changed=stored.changed, intact=stored.intact)

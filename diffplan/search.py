@@ -165,12 +165,15 @@ class Search:
     def _judge(self, trajectory: Trajectory, candidate: Candidate) -> None:
         """Certify a timed candidate and keep it, as a way or as the last that was rejected."""
         begin = perf_counter()
-        goals, start, tolerance = self.problem.goals[[candidate.goal_index]], self.problem.start, 0.0
+        goals, start = self.problem.goals[[candidate.goal_index]], self.problem.start
+        tolerance = depth = 0.0
         if self.way_in:
             trajectory, start = self.way_in.then(trajectory), self.way_in.trajectory.position[0]
-            tolerance = self.way_in.start_tolerance
+            tolerance, depth = self.way_in.start_tolerance, self.way_in.start_contact_m
         with working("certifying a path"):
-            verdict = self.certifier.certify(trajectory, start=start, goals=goals, start_tolerance=tolerance)
+            verdict = self.certifier.certify(
+                trajectory, start=start, goals=goals, start_tolerance=tolerance, start_contact_m=depth
+            )
         self.certify_time += perf_counter() - begin
         self.verdicts.append(verdict.valid)
         way = _Way(

@@ -15,6 +15,7 @@ from diffplan.robot import Robot
 from diffplan.scene import Scene
 from diffplan.simulation.certificate import Certifier
 from diffplan.spline import straight
+from diffplan.way_in import WayIn, out_of_contact
 
 ASIDE = dp.Scene(obstacles=(dp.Sphere(name="ball", radius=0.1, pose=dp.Pose(xyz=(0.5, 0.4, 0.9))),))
 
@@ -38,8 +39,6 @@ def _timed(panda: Robot, way: list[np.ndarray]) -> Trajectory:
     assert motion is not None
     if len(way) == 2:
         return motion
-    from diffplan.way_in import WayIn
-
     return WayIn(trajectory=motion).then(_timed(panda, way[1:]))
 
 
@@ -136,3 +135,112 @@ def test_the_certificate_lets_no_joint_farther_out_nor_out_again(panda: Robot):
             assert fine or "leaves its position limits" in verdict.reason
             assert bool(verdict.start_outside) == (fine and len(way) > 1), name
             assert not certifier.certify(motion, start=way[0], goals=home[None]).valid
+
+
+def _ball(panda: Robot, q: np.ndarray, depth: float, seed: int = 0, kind: str = "ball") -> Scene:
+    """Return a scene with a small obstacle that is `depth` deep in the hand or a finger at q [dof]."""
+    rng = np.random.default_rng(seed)
+    hand = panda.link_pose(q, "panda_hand")[0]
+    towards = rng.normal(size=3) * [1, 1, 0.3]
+    towards = hand[:3, :3] @ (towards / np.linalg.norm(towards) * [1, 1, 0] + [0, 0, 0.4 + rng.uniform(0, 1)])
+    near, far = 0.0, 0.5
+
+    def at(way: float) -> Scene:
+        pose = dp.Pose(xyz=tuple(hand[:3, 3] + way * towards))
+        if kind == "box":
+            return Scene(obstacles=(dp.Box(name="thing", size=(0.08, 0.06, 0.1), pose=pose),))
+        return Scene(obstacles=(dp.Sphere(name="thing", radius=0.04, pose=pose),))
+
+    for _ in range(22):
+        middle = (near + far) / 2
+        with Certifier(panda, at(middle)) as certifier:
+            near, far = (middle, far) if certifier.clearance(q) < -depth else (near, middle)
+    return at(far)
+
+
+@pytest.mark.parametrize(("depth", "kind"), [(-0.00005, "ball"), (0.001, "box"), (0.003, "ball")])
+def test_light_contact_is_left_only_if_asked_for_and_it_is_said(panda: Robot, depth: float, kind: str, tmp_path: Path):
+    home = panda.configuration("home")
+    scene = _ball(panda, home, depth, kind=kind)
+    for allowed in (0.0, max(depth, 0.0)):
+        refused = dp.plan(panda, scene, "home", "right", start_contact_m=allowed)
+        assert refused.status is Status.START_IN_COLLISION
+        assert "start_contact_m" in refused.message
+    plan = dp.plan(panda, scene, "home", "right", start_contact_m=depth + 0.001)
+    assert plan.solved, plan.message
+    assert plan.certificate is not None
+    assert plan.certificate.exempt
+    for one in plan.certificate.exempt:
+        assert one.pair[1] == "thing"
+        assert depth <= one.deepest_mm / 1000 <= depth + 0.001
+        assert one.allowed_depth_mm == pytest.approx(1000 * depth + 1)
+        assert f"{one.pair[0]} and thing, at most {one.deepest_mm:.1f} mm" in plan.message
+    assert (plan.certificate.min_clearance_bound_m or 0) > 0
+    plan.save(tmp_path / "plan.json")
+    assert dp.Plan.load(tmp_path / "plan.json").certificate == plan.certificate
+    assert recheck(tmp_path / "plan.json").holds
+    with Certifier(panda, scene) as certifier:
+        assert plan.trajectory is not None
+        assert not certifier.certify(plan.trajectory, start=home, goals=plan.goals).valid
+
+
+def _dense(certifier: Certifier, motion: Trajectory, pair: tuple[str, str]) -> np.ndarray:
+    """Return the clearances [m] of a pair along the cubic and the straight lines, every 0.5 ms."""
+    times = np.arange(0.0, motion.duration, 0.0005)
+    lines = np.stack([np.interp(times, motion.time, joint) for joint in motion.position.T], axis=1)
+    return np.array(
+        [[certifier.clearances(q, [pair])[0] for q in way] for way in (motion.at(times).position, lines)]
+    ).min(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_motion_out_of_contact_is_taken_that_goes_deeper_or_touches_again(panda: Robot, seed: int):
+    """Random short motions from a start in contact, a way out among them: measured densely, what is valid is true."""
+    rng = np.random.default_rng(seed)
+    home, depth = panda.configuration("home"), 0.004
+    scene = _ball(panda, home, rng.uniform(-0.00009, 0.003), seed, rng.choice(["ball", "box"]))
+    with Certifier(panda, scene) as certifier:
+        out = out_of_contact(certifier, home, depth, retime)
+        assert out is not None
+        motions = [out.trajectory, *(_timed(panda, [home, home + rng.normal(0, 0.05, panda.dof)]) for _ in range(8))]
+        motions += [_timed(panda, [home, home + share * (out.end - home)]) for share in (0.1, 0.3, 0.6)]
+        back = out.end + 1.1 * (home - out.end)
+        motions += [_timed(panda, [home, out.end, back]), _timed(panda, [home, back, out.end])]
+        verdicts = []
+        for motion in motions:
+            goals = motion.position[-1:]
+            verdict = certifier.certify(motion, start=home, goals=goals, start_contact_m=depth)
+            verdicts.append(verdict.valid)
+            assert not certifier.certify(motion, start=home, goals=goals).valid
+            if not verdict.valid:
+                assert not verdict.exempt or "touch" in verdict.reason or "limits" in verdict.reason
+                continue
+            for pair in certifier.touching(home):
+                (one,) = (exempt for exempt in verdict.exempt if exempt.pair == pair)
+                seen = _dense(certifier, motion, pair)
+                assert seen.min() >= -one.deepest_mm / 1000 - 1e-6
+                assert np.all(seen[int(np.ceil(one.until_s / 0.0005)) :] > 0)
+        assert verdicts[0]
+        assert not any(verdicts[-2:])
+
+
+def test_what_touches_besides_is_not_exempt(panda: Robot):
+    """A second obstacle in the way out: pairs that do not touch at the start are judged as always."""
+    home = panda.configuration("home")
+    scene = _ball(panda, home, 0.002)
+    with Certifier(panda, scene) as certifier:
+        out = out_of_contact(certifier, home, 0.003, retime)
+        assert out is not None
+        assert certifier.certify(out.trajectory, start=home, goals=out.end[None], start_contact_m=0.003).valid
+    at = panda.link_pose(home, "panda_link4")[0, :3, 3]
+    more = scene.add(dp.Sphere(name="other", radius=0.2, pose=dp.Pose(xyz=tuple(at))))
+    with Certifier(panda, more) as certifier:
+        verdict = certifier.certify(out.trajectory, start=home, goals=out.end[None], start_contact_m=0.003)
+        assert not verdict.valid
+        assert "other" in verdict.reason
+
+
+@pytest.mark.parametrize("value", [-1e-9, 0.0051, float("nan"), "much", True, None])
+def test_depths_that_make_no_sense_are_refused(panda: Robot, value: object):
+    with pytest.raises(dp.InputError, match="start_contact_m"):
+        dp.plan(panda, ASIDE, "home", "right", start_contact_m=value)  # pyright: ignore[reportArgumentType]

@@ -56,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RAD",
         help="take a start with joints outside their limits by at most so much (rad or m); they first come back inside",
     )
+    parser.add_argument(
+        "--start-contact",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="take a start in contact at most so deep (m); the motion first leaves it",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
     parser.add_argument(
@@ -115,6 +122,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         warm_start=args.warm_start,
         alternatives=args.alternatives,
         start_tolerance=args.start_tolerance,
+        start_contact_m=args.start_contact,
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})

@@ -6,6 +6,7 @@ samples themselves. Nothing here knows the planner's sphere model.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -15,14 +16,15 @@ from diffplan import arguments, hermite
 from diffplan.errors import InputError
 from diffplan.exclusive import exclusive
 from diffplan.geometry import Float
-from diffplan.problem import Certificate, Closest, Trajectory
+from diffplan.problem import Certificate, Closest, Exempt, Trajectory
 from diffplan.robot import Robot
 from diffplan.scene import Mesh, Scene
 from diffplan.simulation import limits
-from diffplan.simulation.bisection import SIGHT, TOUCH, Sweep, bisect
+from diffplan.simulation.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.interpolation import swerve
 from diffplan.simulation.least import refine
+from diffplan.simulation.leaving import Leaving, leaving
 from diffplan.simulation.motion_bound import cover, travel
 from diffplan.simulation.pair_table import Pairs
 from diffplan.simulation.reach import FAR, judged
@@ -155,8 +157,39 @@ class Certifier:
         return near if np.isfinite(near) else float(self._measure(q, pairs, FAR).min(initial=np.inf))
 
     @exclusive
+    def touching(self, q: Float) -> dict[tuple[str, str], float]:
+        """Return the pairs in contact at q [dof] with their clearances [m]: link and obstacle, or two links.
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        clearance = self._measure(self._finite("q", q), np.arange(len(self._pairs.names)), SIGHT)
+        return {self._pairs.names[pair]: float(clearance[pair]) for pair in np.flatnonzero(clearance <= TOUCH)}
+
+    @exclusive
+    def clearances(self, q: Float, pairs: Collection[tuple[str, str]]) -> Float:
+        """Return the clearances [pairs] of pairs of bodies at q [dof] in m, named as `touching` does; 0.25 if more.
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        numbers = np.array([self._pairs.names.index(pair) for pair in pairs])
+        order = np.argsort(numbers)
+        clearance = np.empty(len(numbers))
+        clearance[order] = self._measure(self._finite("q", q), numbers[order], SIGHT)
+        return np.minimum(clearance, SIGHT)
+
+    @exclusive
     def certify(
-        self, trajectory: Trajectory, *, start: Float, goals: Float, start_tolerance: float = 0.0
+        self,
+        trajectory: Trajectory,
+        *,
+        start: Float,
+        goals: Float,
+        start_tolerance: float = 0.0,
+        start_contact_m: float = 0.0,
     ) -> Certificate:
         """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
 
@@ -166,6 +199,8 @@ class Certifier:
             goals: in one of which it must end [k, dof].
             start_tolerance: by how much joints may begin outside their position limits (rad or m): they must come back
                 inside without going farther out.
+            start_contact_m: how deep bodies may touch at the start (m): they must come apart without going deeper, and
+                the clearances told are theirs from there on.
 
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
@@ -181,14 +216,19 @@ class Certifier:
         self._expect_open()
         start = self._finite("start", start)
         goals = self._finite("goals", goals, rows=True)
-        tolerance = arguments.start_tolerance(start_tolerance)
+        tolerance, depth = arguments.start_tolerance(start_tolerance), arguments.start_contact(start_contact_m)
         form = limits.check_limits(self.robot, trajectory, start=start, goals=goals, start_tolerance=tolerance)
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
         allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
         hidden = self._hidden(trajectory.position[0])
         room = self._room(trajectory, form)
-        sweep, bounds = self._sweep(trajectory.position, room)
+        out = self._leaving(trajectory.position, room, depth) if depth else None
+        if out:
+            hidden = hidden or self._hidden(trajectory.position[out.sample])
+            sweep, bounds = self._sweep_after(trajectory.position, room, out)
+        else:
+            sweep, bounds = self._sweep(trajectory.position, room)
         reason = form.reason
         if not reason and hidden:
             reason = _contact(*hidden)
@@ -198,7 +238,13 @@ class Certifier:
             reason = f"{_contact(*self._pairs.names[sweep.touch.pair], float(clearance))} at {time:.3f} s"
         sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
         certificate = self._certificate(form, reason, trajectory, sweep, bounds)
-        return replace(certificate, start_tolerance=tolerance if allowed else 0.0, start_outside=allowed)
+        return replace(
+            certificate,
+            start_tolerance=tolerance if allowed else 0.0,
+            start_outside=allowed,
+            start_contact_m=depth if out else 0.0,
+            exempt=self._exempt(out, trajectory, depth) if out else (),
+        )
 
     def _expect_open(self) -> None:
         """Refuse to judge when the world is gone: an empty one would let everything pass."""
@@ -223,21 +269,60 @@ class Certifier:
         inward = self._pairs.travel(swerve(self.robot, self._cover, trajectory))
         return np.asarray(inward.max(axis=0))
 
-    def _sweep(self, path: Float, room: Float) -> tuple[Sweep, tuple[float, float]]:
-        """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at.
-
-        From every clearance the `room` [pairs] is taken that the cubics between the samples need.
-
-        Returns:
-            What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
-        """
+    def _measured(self, path: Float, room: Float, but: np.ndarray | None = None) -> Measure:
+        """Return what measures at places of the path, less the `room` [pairs]; the pairs `but` are never seen."""
+        widest = float(room.max(initial=0.0))
 
         def measure(place: float, pairs: np.ndarray, sight: float) -> Float:
             sample = min(int(place), len(path) - 2)
             q = path[sample] + (place - sample) * (path[sample + 1] - path[sample])
-            return self._measure(q, pairs, sight + widest) - room[pairs]
+            clearance = self._measure(q, pairs, sight + widest) - room[pairs]
+            return clearance if but is None else np.where(np.isin(pairs, but), np.inf, clearance)
 
-        widest = float(room.max(initial=0.0))
+        return measure
+
+    def _leaving(self, path: Float, room: Float, depth: float) -> Leaving | None:
+        """Return how the path leaves the contact that it begins in, if it does, nowhere deeper than `depth`."""
+        return leaving(self._pairs.travel(travel(self.robot, self._cover, path)), self._measured(path, room), depth)
+
+    def _sweep_after(self, path: Float, room: Float, out: Leaving) -> tuple[Sweep, tuple[float, float]]:
+        """Return the same as `_sweep` for a path that begins in contact, without the touching pairs while they part."""
+        first, before = self._sweep(path[: out.sample + 1], room, out.pairs)
+        second, after = self._sweep(path[out.sample :], room)
+        nearer = first.least < second.least
+        touch = first.touch or second.touch
+        if touch is second.touch and touch is not None:
+            touch = replace(touch, place=touch.place + out.sample)
+        sweep = Sweep(
+            touch=touch,
+            places=[*first.places, *(place + out.sample for place in second.places)],
+            least=np.where(nearer, first.least, second.least),
+            least_place=np.where(nearer, first.least_place, second.least_place + out.sample),
+        )
+        return sweep, (min(before[0], after[0]), min(before[1], after[1]))
+
+    def _exempt(self, out: Leaving, trajectory: Trajectory, depth: float) -> tuple[Exempt, ...]:
+        until = float(trajectory.time[out.sample] - trajectory.time[0])
+        return tuple(
+            Exempt(
+                pair=self._pairs.names[pair],
+                allowed_depth_mm=1000 * depth,
+                deepest_mm=1000 * max(0.0, -float(least)),
+                until_s=until,
+            )
+            for pair, least in zip(out.pairs.tolist(), out.least, strict=True)
+        )
+
+    def _sweep(self, path: Float, room: Float, but: np.ndarray | None = None) -> tuple[Sweep, tuple[float, float]]:
+        """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at.
+
+        From every clearance the `room` [pairs] is taken that the cubics between the samples need; the pairs `but` are
+        left out.
+
+        Returns:
+            What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
+        """
+        measure = self._measured(path, room, but)
         way = self._pairs.travel(travel(self.robot, self._cover, path))
         sweep = bisect(way, measure)
         group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
