@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ _SNAP = 0.25  # [m] so that a mesh that moves a little often keeps its field
 _NEAR = 0.03  # [m] how far from the solid a cell may be and still matter: where obstacles begin to push
 _CROOKED = 0.002  # [m] a cell whose corners fit no plane so well is split
 _MOST_SPLIT = 16_000  # cells
+_TOUCH = 1e-9  # [m] surfaces that touch may lie so deep in each other by rounding
 _SLOW = 0.1  # [s] a field that took longer is kept on the disk
 
 _fields: Kept[DistanceField] = Kept(256 * 2**20)
@@ -209,10 +210,33 @@ def _surfaces(mesh: trimesh.Trimesh) -> list[Surface]:
     volumes = np.bincount(labels, np.linalg.det(triangles - triangles.mean(axis=(0, 1))))
     order = np.argsort(labels, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(labels))[:-1])
-    return [
+    found = [
         Surface(triangles=triangles[part], normals=normals[part], cavity=not volume > 0)
         for part, volume in zip(parts, volumes, strict=True)
     ]
+    return [replace(surface, level=level) for surface, level in zip(found, _levels(found), strict=True)]
+
+
+def _levels(surfaces: list[Surface]) -> np.ndarray:
+    """Return for each surface how many cavities hold a corner of it, or the middle of a triangle."""
+    from diffplan.kernels.triangle_distance import SolidDistance
+
+    levels = np.zeros(len(surfaces), dtype=np.int64)
+    hollow = [i for i, surface in enumerate(surfaces) if surface.cavity]
+    if not hollow:
+        return levels
+    boxes = np.array([[s.triangles.min(axis=(0, 1)), s.triangles.max(axis=(0, 1))] for s in surfaces])
+    for i in hollow:
+        low, high = boxes[i]
+        inside = SolidDistance([replace(surfaces[i], cavity=False, level=0)])  # its normals point inwards
+        for j in np.flatnonzero((boxes[:, 0] < high).all(axis=1) & (boxes[:, 1] > low).all(axis=1)):
+            if j == i:
+                continue
+            triangles = surfaces[j].triangles
+            points = np.concatenate([triangles.reshape(-1, 3), triangles.mean(axis=1)])
+            points = points[((points > low) & (points < high)).all(axis=1)]
+            levels[j] += bool(len(points)) and bool((inside.at(points) > _TOUCH).any())
+    return levels
 
 
 def _pseudonormals(mesh: trimesh.Trimesh) -> Float:

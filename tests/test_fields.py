@@ -1,6 +1,7 @@
 """Sampled distance fields: exact at their nodes, fine where it matters, and the same from memory, disk and anew."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -279,12 +280,41 @@ def test_surfaces_passed_over_change_no_distance() -> None:
     surfaces = many_parts()
     assert sum(surface.cavity for surface in surfaces) == 1
     points = np.random.default_rng(5).uniform(-0.7, 0.7, (5000, 3))
-    solid = np.min([SolidDistance([s]).at(points) for s in surfaces if not s.cavity], axis=0)
     (cavity,) = [s for s in surfaces if s.cavity]
     turned = Surface(triangles=cavity.triangles, normals=cavity.normals)
-    expected = np.maximum(solid, SolidDistance([turned]).at(points))
+    assert {surface.level for surface in surfaces} == {0, 1}
+
+    def union(level: int) -> np.ndarray:
+        own = [replace(s, level=0) for s in surfaces if s.level == level and not s.cavity]
+        return np.min([SolidDistance([s]).at(points) for s in own], axis=0)
+
+    expected = np.minimum(np.maximum(union(0), SolidDistance([turned]).at(points)), union(1))
     assert (expected < 0).sum() > 50
     assert np.array_equal(SolidDistance(surfaces).at(points), expected)
+
+
+def test_what_stands_in_a_hollow_is_solid() -> None:
+    """A table in a room that is hollowed out of a block, and a pillar from its floor into its ceiling."""
+    block, hollow = trimesh.creation.box((2.0, 2.0, 2.0)), trimesh.creation.box((1.6, 1.6, 1.6))
+    hollow.invert()
+    table, pillar = trimesh.creation.box((0.4, 0.4, 0.1)), trimesh.creation.box((0.1, 0.1, 1.7))
+    chest, drawer = trimesh.creation.box((0.3, 0.3, 0.3)), trimesh.creation.box((0.2, 0.2, 0.2))
+    drawer.invert()
+    pillar.apply_translation((0.5, 0.5, 0.0))
+    for part in (chest, drawer):
+        part.apply_translation((-0.5, -0.5, 0.0))
+    solid = SolidDistance(fields._surfaces(trimesh.util.concatenate([drawer, pillar, table, hollow, chest, block])))
+    points = {
+        (0.0, 0.0, 0.0): -0.05,
+        (0.5, 0.5, 0.0): -0.05,
+        (0.3, 0.0, 0.0): 0.1,
+        (0.0, 0.0, 0.9): -0.1,
+        (0.0, 0.0, 0.7): 0.1,
+        (-0.5, -0.5, 0.0): 0.1,
+        (-0.375, -0.5, 0.0): -0.025,
+        (0.0, 0.0, 1.05): 0.05,
+    }
+    assert np.allclose(solid.at(np.array(list(points))), list(points.values()))
 
 
 def test_surfaces_that_touch_in_a_vertex_are_told_apart() -> None:

@@ -20,16 +20,18 @@ _AT_ONCE = 16  # blocks between two steps of the bar
 class Surface:
     """A connected closed surface: triangles [t, 3, 3], pseudonormals [t, 7, 3] of face, edges ab, bc, ca and corners.
 
-    The normals point out of the material: those of a cavity point into it.
+    The normals point out of the material: those of a cavity point into it. `level` is the number of cavities that hold
+    some of it: what stands in a hollow is solid all the same.
     """
 
     triangles: Float
     normals: Float
     cavity: bool = False
+    level: int = 0
 
 
 class SolidDistance:
-    """The distance to a solid: the union of closed surfaces (`cavity`: less what these hold), positive outside.
+    """The distance to a solid: level by level, the union of closed surfaces, less its cavities; positive outside.
 
     Exact to the triangles themselves (inside an overlap of two surfaces: to the farther surface of the two). The sign
     comes from the angle-weighted pseudonormal of the nearest feature, exact for closed surfaces
@@ -37,18 +39,21 @@ class SolidDistance:
     """
 
     def __init__(self, surfaces: list[Surface]) -> None:
-        self._solids = _pack([s for s in surfaces if not s.cavity])
-        self._cavities = _pack([s for s in surfaces if s.cavity])
+        self._levels = []
+        for level in range(max(s.level for s in surfaces) + 1):
+            own = [s for s in surfaces if s.level == level]
+            self._levels.append((_pack([s for s in own if not s.cavity]), _pack([s for s in own if s.cavity])))
 
     def at(self, points: Float) -> Float:
         """Return the signed distances [n] of points [n, 3], in m."""
-        values = np.empty(len(points))
+        values = np.full(len(points), np.inf)
         blocks = -(-len(points) // _BLOCK)
 
         def measure(first: int, end: int) -> None:
             for block in range(first, end):
                 part = slice(block * _BLOCK, (block + 1) * _BLOCK)
-                _measure(points[part], self._solids, self._cavities, values[part])
+                for solids, cavities in self._levels:
+                    _measure(points[part], solids, cavities, values[part])
 
         with working("", blocks) as task:
             for begin in range(0, blocks, _AT_ONCE):
@@ -244,10 +249,10 @@ def _firsts(group):
 
 @njit(cache=True, nogil=True)
 def _measure(points, solids, cavities, values):
-    """Write the signed distances of points [n, 3] into values [n]."""
+    """Bring values [n], signed distances of points [n, 3], to what they are with one more level of surfaces."""
     stack, least, tops = np.empty(128, np.int64), np.empty(128), np.empty(128, np.int64)
     near, near_cavity = _firsts(solids), _firsts(cavities)  # nearest to the point before: a good first bound
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        value = _lower(px, py, pz, np.inf, 1.0, solids, near, stack, least, tops)
+        value = _lower(px, py, pz, values[i], 1.0, solids, near, stack, least, tops)
         values[i] = -_lower(px, py, pz, -value, -1.0, cavities, near_cavity, stack, least, tops)
