@@ -17,6 +17,8 @@ Scale: TypeAlias = "tuple[float, float, float]"
 _UNIT: Scale = (1.0, 1.0, 1.0)
 LARGEST = 100.0
 """Largest mesh [m across]; up to there float32 in PyBullet is good for a hundredth of a millimetre."""
+LARGE = 20.0
+"""A mesh that is larger [m across] is likely to be in other units, unless it is a hall."""
 MOST_VERTICES, MOST_TRIANGLES = 131_072, 174_762
 """What PyBullet takes of a hollow mesh (B3_MAX_NUM_VERTICES, B3_MAX_NUM_INDICES / 3)."""
 MOST_CORNERS = 50_000

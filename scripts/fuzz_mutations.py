@@ -43,6 +43,10 @@ class Syntax(Enum):
     HDF5 = "hdf5"
 
 
+AS_IT_IS = "as it is"
+"""The name of the input that is not damaged at all."""
+
+
 class Raw(str):
     """A word that stands in a file as it is, without quotes."""
 
@@ -370,7 +374,8 @@ _STRUCTURAL: dict[Syntax, Callable[[bytes, random.Random], bytes]] = {
 
 def monsters(data: bytes, syntax: Syntax, *, large: bool) -> dict[str, Make]:
     """Return inputs made for harm, by name; the slow and large ones only if `large`."""
-    found: dict[str, Make] = {name: _content(content) for name, content in _SMALL.items()}
+    found: dict[str, Make] = {AS_IT_IS: _content(data)}
+    found |= {name: _content(content) for name, content in _SMALL.items()}
     found |= {
         "a folder": lambda path: path.mkdir(),
         "a pipe": lambda path: os.mkfifo(path),
@@ -398,10 +403,10 @@ def monsters(data: bytes, syntax: Syntax, *, large: bool) -> dict[str, Make]:
         found |= {
             "a gzip bomb": lambda path: path.write_bytes(_bomb()),
             "a sparse file of 1 TB": _sparse,
-            "20 MB of zeros": _content(bytes(20_000_000)),
-            "20 MB of lines": _content(b"v 0 0 0\n" * 2_500_000),
-            "20 MB of text": _content(b"a " * 10_000_000),
-            "repeated to 30 MB": _content(data * (30_000_000 // max(1, len(data)))),
+            "20 MB of zeros": lambda path: path.write_bytes(bytes(20_000_000)),
+            "20 MB of lines": lambda path: path.write_bytes(b"v 0 0 0\n" * 2_500_000),
+            "20 MB of text": lambda path: path.write_bytes(b"a " * 10_000_000),
+            "repeated to 30 MB": lambda path: path.write_bytes(data * (30_000_000 // max(1, len(data)))),
         }
     return found
 

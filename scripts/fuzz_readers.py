@@ -21,12 +21,12 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from fuzz_mutations import Make, monsters, mutated
+from fuzz_mutations import AS_IT_IS, Make, monsters, mutated
 from fuzz_seeds import Reader, readers
 
 from diffplan.errors import InputError
@@ -89,7 +89,8 @@ def cases(tried: Sequence[Reader], count: int, seed: int, *, large: bool) -> lis
     ]
     rng = random.Random(seed)
     rng.shuffle(found)
-    del found[count // 4 :]
+    found.sort(key=lambda case: case.monster != AS_IT_IS)  # all readers must take their sound files
+    del found[max(len(tried), count // 4) :]
     weights = [reader.weight for reader in tried]
     for number in range(len(found), count):
         (index,) = rng.choices(range(len(tried)), weights)
@@ -126,8 +127,7 @@ def attempt(reader: Reader, folder: Path) -> Result:
     try:
         reader.read(folder / reader.target)
     except InputError as error:
-        outcome = "refused"
-        _ = str(error)
+        outcome, words = "refused", str(error)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome, words = "exception", f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"[:500]
@@ -221,6 +221,8 @@ def fuzz(
                     result = worker.answer(limit) if case else None
                     if case is None or result is None:
                         continue
+                    if case.monster == AS_IT_IS and result.outcome == "refused":
+                        result = replace(result, outcome="exception", words=f"sound and refused: {result.words}")
                     tallies[case.reader].add(case, result)
                     if result.outcome in _FAULTS:
                         _tell(case, result, tried[case.reader], worker.folder, keep, told)

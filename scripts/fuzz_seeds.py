@@ -180,7 +180,9 @@ robot_model_name: panda
 robot_state:
   joint_state: {position: [0, 0], name: [panda_joint1, panda_joint2]}
   multi_dof_joint_state: {transforms: [{translation: [0, 0, 0], rotation: [0, 0, 0, 1]}], joint_names: [virtual]}
-allowed_collision_matrix: {entry_names: [panda_hand, panda_link7], entry_values: [[false, true], [true, false]]}
+allowed_collision_matrix:
+  entry_names: [panda_hand, panda_link7]
+  entry_values: [{enabled: [false, true]}, [true, false]]
 fixed_frame_transforms: [{transform: {translation: [0, 0, 0], rotation: [0, 0, 0, 1]}, child_frame_id: world}]
 link_padding: [{link_name: panda_hand, padding: 0}]
 name: ""
@@ -260,7 +262,8 @@ costs:
   - {cost: avoid, xyz: [0.4, 0.3, 0.5], radius: 0.2, height: 0.1, rpy_deg: [0, 0, 1], comfort: 0.1, name: keep out}
   - {cost: avoid, xyz: [0.4, 0.3, 0.5], size: [0.2, 0.1, 0.1]}
   - {cost: avoid, obstacle: shelf}
-  - {cost: prefer, near: home, within: 0.5, panda_joint1: [-1, 1]}
+  - {cost: prefer, near: home, within: 0.5}
+  - {cost: prefer, panda_joint1: [-1, 1]}
 """
 
 
@@ -536,7 +539,7 @@ def _training() -> list[Reader]:
         write_shard(shard, folder)
         returns._write(measured, folder / "returns-00000.h5")
         generate._claim(generate.GenerateConfig(out=folder))
-        returns._claim(returns.ReturnsConfig(data=folder, out=folder), 1)
+        returns._claim(returns.ReturnsConfig(data=Path("data"), out=folder), 1)
         made = suites.SuiteConfig(out=folder / "s.json", kind="hard", count=1, seed=1)
         made.parts.mkdir()
         suites._claim(made)
@@ -552,7 +555,7 @@ def _training() -> list[Reader]:
     def claims(path: Path) -> None:
         suites._claim(suites.SuiteConfig(out=path / "s.json", kind="hard", count=1, seed=1))
         generate._claim(generate.GenerateConfig(out=path))
-        returns._claim(returns.ReturnsConfig(data=path, out=path), 1)
+        returns._claim(returns.ReturnsConfig(data=Path("data"), out=path), 1)
 
     def one(name: str, file: str, syntax: Syntax, read: Callable[[Path], object], weight: float = 1.0) -> Reader:
         return Reader(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from diffplan.benchmark.suites import Case
 from diffplan.geometry import Float
 from diffplan.planning import configuration, goal_configurations, outside_limits
+from diffplan.robot import Robot
+from diffplan.scene import Scene
 from diffplan.simulation.certificate import Certifier
 
 
@@ -16,6 +18,16 @@ class End:
 
     free: bool
     text: str
+
+
+def stand(robot: Robot, scene: Scene) -> None:
+    """Set a scene up as the certificate does, which compares its meshes with what PyBullet holds of them.
+
+    Raises:
+        InputError: if an obstacle cannot be judged.
+    """
+    with Certifier(robot, scene):
+        pass
 
 
 def preflight(case: Case) -> tuple[End, End]:

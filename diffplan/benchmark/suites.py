@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffplan.assets import named_suites, shipped_scenes
 from diffplan.benchmark.suite_fetch import PUBLISHED
-from diffplan.errors import InputError, did_you_mean
+from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.planners.base import Options
 from diffplan.problem import Plan, robot_in
@@ -64,8 +65,13 @@ def suite_file(name_or_path: str) -> Path | None:
     return named_suites().get(name_or_path)
 
 
-def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
+def load_cases(path: str, robot: str | None = None, *, broken: list[InputError] | None = None) -> tuple[Case, ...]:
     """Read a suite or a scene (a file or a shipped name), or every scene file of a folder.
+
+    Args:
+        path: what to read.
+        robot: the robot, if the files name none or another is meant.
+        broken: takes the errors of files of a folder, as long as one of them is sound; without it they are raised.
 
     Raises:
         InputError: for anything wrong in those files, or a folder without scene files.
@@ -73,11 +79,28 @@ def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
     suite = suite_file(path)
     if suite is not None:
         return _suite_cases(suite, robot)
+    return tuple(case for pair in load_scenes(path, robot, broken=broken) for case in scene_cases(*pair))
+
+
+def load_scenes(
+    path: str, robot: str | None = None, *, broken: list[InputError] | None = None
+) -> tuple[tuple[Robot, Scene], ...]:
+    """Read a scene (a file or a shipped name), or every scene file of a folder, with the robot of each.
+
+    The arguments and errors are those of `load_cases`.
+    """
     if Path(path).is_dir():
         files = sorted(Path(path).glob("*.yaml"))
         if not files:
             raise InputError("no scene files (*.yaml) in this folder", file=path)
-        return tuple(case for file in files for case in _scene_cases(str(file), robot))
+        faults = Faults()
+        found = [faults.of(partial(_scene, str(file), robot)) for file in files]
+        sound = tuple(pair for pair in found if pair is not None)
+        if faults.found and (broken is None or not sound):
+            raise InputError.together(faults.found)
+        if broken is not None:
+            broken += faults.found
+        return sound
     names = sorted({*named_suites(), *shipped_scenes()})
     if not Path(path).is_file() and path not in names:
         if path in PUBLISHED:
@@ -86,7 +109,7 @@ def load_cases(path: str, robot: str | None = None) -> tuple[Case, ...]:
             )
         allowed = f"a file, a folder of scenes, or what is shipped or fetched: {', '.join(names)}"
         raise InputError(f"no such suite or scene{did_you_mean(path, names)}", value=path, allowed=allowed)
-    return _scene_cases(path, robot)
+    return (_scene(path, robot),)
 
 
 def _suite_cases(path: Path, robot_name: str | None) -> tuple[Case, ...]:
@@ -101,9 +124,13 @@ def _suite_cases(path: Path, robot_name: str | None) -> tuple[Case, ...]:
     )
 
 
-def _scene_cases(path: str, robot_name: str | None) -> tuple[Case, ...]:
+def _scene(path: str, robot_name: str | None) -> tuple[Robot, Scene]:
     scene = Scene.load(path)
-    robot = robot_in(Robot.load(robot_name or scene.robot or DEFAULT_ROBOT), scene)
+    return robot_in(Robot.load(robot_name or scene.robot or DEFAULT_ROBOT), scene), scene
+
+
+def scene_cases(robot: Robot, scene: Scene) -> tuple[Case, ...]:
+    """Return the queries of a scene as problems."""
     return tuple(
         Case(id=f"{scene.name}/{name}", robot=robot, scene=scene, start=query.start, goal=query.goal)
         for name, query in scene.queries.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from diffplan.benchmark.ablation_page import PictureRow
     from diffplan.benchmark.results import Row
     from diffplan.benchmark.suites import Case
+    from diffplan.errors import InputError
 
 _PICTURED = 3
 _BATCHES = (1, 4, 16, 64)
@@ -96,7 +97,9 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.benchmark.worker import Settings
 
     begin, machine = perf_counter(), this_machine()
-    cases = load_cases(args.suite, args.robot)
+    broken: list[InputError] = []
+    cases = load_cases(args.suite, args.robot, broken=broken)
+    _tell(broken)
     chosen = select(cases, sets=args.sets, limit=args.limit, only=args.only)
     settings = Settings(
         suite=args.suite,
@@ -123,7 +126,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     print_summaries(summaries, settings.timeout, console)
     for name in ("results.csv", "summary.json", "report.html", "ompl.log", "plans"):
         print(args.out / name, file=out)
-    return 0
+    return _tell(broken)
 
 
 def _ablate(args: argparse.Namespace, out: TextIO) -> int:
@@ -142,7 +145,9 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     machine, chosen = this_machine(), variants()
     shared = read_options(args.options, [PLANNER]).get(PLANNER, {}) if args.options else {}
     options = labelled_options(chosen, args.batches, shared)
-    cases = load_cases(args.suite, args.robot)
+    broken: list[InputError] = []
+    cases = load_cases(args.suite, args.robot, broken=broken)
+    _tell(broken)
     settings = Settings(
         suite=args.suite,
         robot=args.robot,
@@ -168,7 +173,14 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
         print(table.note, end="\n\n", file=out)
     for name in ("results.csv", "ablation.json", "ablation.html"):
         print(args.out / name, file=out)
-    return 0
+    return _tell(broken)
+
+
+def _tell(broken: Sequence[InputError]) -> int:
+    """Say which files of a folder are left out, and why; return the exit code that follows."""
+    for error in broken:
+        print(f"left out: {error}", file=sys.stderr)
+    return 2 if broken else 0
 
 
 def _pictures(case: Case) -> PictureRow:

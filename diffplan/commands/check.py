@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.commands.common import print_table
+from diffplan.commands.common import print_table, tell_units
+from diffplan.words import count
 
 if TYPE_CHECKING:
     from diffplan.problem import Certificate
@@ -32,28 +33,45 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     """Print a table of all queries, or of the motions of a plan.
 
     Returns:
-        0 if each query can start and end where it says, or each motion is certified; 1 if one is not.
+        0 if each query can start and end where it says, or each motion is certified; 1 if one is not; 2 if a file of a
+        folder is refused.
     """
     from diffplan.formats.plan_file import is_plan_file
 
     if is_plan_file(args.scene):
         return _check_plan(Path(args.scene), args.robot, out)
-    from diffplan.benchmark.preflight import preflight
-    from diffplan.benchmark.suites import load_cases
+    from diffplan.benchmark.preflight import preflight, stand
+    from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
+    from diffplan.errors import InputError
     from diffplan.progress import working
 
-    rows, bad = [], 0
+    rows, bad, broken = [], 0, list[InputError]()
     with working("reading"):
-        cases = load_cases(args.scene, args.robot)
-    with working("checking", len(cases)) as task:
+        scenes = load_scenes(args.scene, args.robot, broken=broken) if suite_file(args.scene) is None else ()
+        cases = [case for pair in scenes for case in scene_cases(*pair)]
+        cases += load_cases(args.scene, args.robot) if suite_file(args.scene) else ()
+    bare = [(robot, scene) for robot, scene in scenes if not scene.queries]
+    for _, scene in scenes:
+        tell_units(scene)
+    with working("checking", len(bare) + len(cases)) as task:
+        for robot, scene in bare:
+            stand(robot, scene)
+            rows.append([scene.name, robot.name, str(len(scene.obstacles)), "no queries", "no queries"])
+            task.advance()
         for case in cases:
             start, goal = preflight(case)
             bad += not (start.free and goal.free)
             rows.append([case.id, case.robot.name, str(len(case.scene.obstacles)), start.text, goal.text])
             task.advance()
     print_table(out, ("problem", "robot", "obstacles", "start", "goal"), rows)
-    print(f"{len(rows) - bad} of {len(rows)} problems can start and end where they say", file=sys.stderr)
-    return 1 if bad else 0
+    for _, scene in bare:
+        sound = f"{count(len(scene.obstacles), 'obstacle')} can be loaded"
+        print(f"{scene.name} has no queries: its file is sound, {sound}", file=sys.stderr)
+    for error in broken:
+        print(f"refused: {error}", file=sys.stderr)
+    if cases:
+        print(f"{len(cases) - bad} of {len(cases)} problems can start and end where they say", file=sys.stderr)
+    return 2 if broken else 1 if bad else 0
 
 
 def _check_plan(file: Path, robot: str | None, out: TextIO) -> int:

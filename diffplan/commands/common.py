@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from diffplan.formats.entry import Entry
+    from diffplan.scene import Scene
 
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -120,6 +121,20 @@ def _option(entry: Entry) -> object:
     except InputError:
         return entry.text()
     return int(value) if value.is_integer() and not set(entry.text()) & set(".eE") else value
+
+
+def tell_units(scene: Scene) -> None:
+    """Say on stderr which meshes are so large that their files are likely to be in millimetres."""
+    from diffplan.meshes import LARGE, load_hulls, load_mesh
+    from diffplan.scene import Mesh
+
+    for mesh in (obstacle for obstacle in scene.obstacles if isinstance(obstacle, Mesh)):
+        scale = (mesh.scale, mesh.scale, mesh.scale)
+        parts = load_hulls(mesh.file, scale) if mesh.convex else [load_mesh(mesh.file, scale)]
+        across = max(float(part.extents.max()) for part in parts)
+        if across > LARGE:
+            hint = f"if its file is in millimetres, its scale is {0.001 * mesh.scale:g}"
+            print(f"{mesh.name}: a mesh {across:.3g} m across; {hint}", file=sys.stderr)
 
 
 def print_table(

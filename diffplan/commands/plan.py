@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.commands.common import add_planner_arguments, check_planner, read_options
+from diffplan.commands.common import add_planner_arguments, check_planner, read_options, tell_units
 from diffplan.errors import InputError
 from diffplan.named_costs import COMMON, COSTS, PARAMETERS
 
@@ -102,6 +102,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.scene import Scene
 
     scene = Scene.load(args.scene)
+    tell_units(scene)
     robot = Robot.load(args.robot or scene.robot or "panda")
     start, goal = _ends(args, scene, robot)
     costs = _costs(args, robot, scene)

@@ -67,12 +67,13 @@ def _held(text: str) -> tuple[str, float]:
 def _list(out: TextIO) -> None:
     from diffplan.assets import cached_suites, named_suites, shipped_suites
     from diffplan.benchmark.suite_fetch import PUBLISHED
+    from diffplan.formats.record import required
     from diffplan.formats.strict_json import read_json
 
     shipped, rows = shipped_suites(), []
     for name, file in sorted(named_suites().items(), key=lambda item: (item[0] not in shipped, item[0])):
-        fields = read_json(file).mapping()
-        ids = [entry.mapping()["id"].text() for entry in fields["problems"].sequence()]
+        fields = required(read_json(file), ("robot", "problems"))
+        ids = [required(entry, ("id",))["id"].text() for entry in fields["problems"].sequence()]
         sets = dict.fromkeys(text.split("/", 1)[0] for text in ids)
         where = "shipped" if name in shipped else "fetched"
         rows.append([name, where, fields["robot"].text(), str(len(ids)), str(len(sets)), ", ".join(sets)])

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from diffplan.benchmark.results import COLUMNS, read_rows
-from diffplan.benchmark.suite_fetch import MBM, is_intact
+from diffplan.benchmark.suite_fetch import MBM, cache_file, is_intact
+from diffplan.cli import main
 from diffplan.data import generate, returns, suites
 from diffplan.errors import InputError
 from diffplan.formats.strict_json import read_object
@@ -76,3 +77,16 @@ def test_damaged_results_are_refused(tmp_path: Path, row: bytes, problem: str):
     (tmp_path / "results.csv").write_bytes(",".join(COLUMNS).encode() + b"\n" + row)
     with pytest.raises(InputError, match=problem):
         read_rows(tmp_path / "results.csv")
+
+
+def test_a_damaged_suite_in_the_cache_is_named_by_the_list_of_suites(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = cache_file(MBM)
+    file.parent.mkdir(parents=True)
+    for text, problem in (
+        ("{}", "key 'robot' is missing"),
+        ('{"robot": "panda", "problems": [{}]}', "key 'id' is missing"),
+    ):
+        file.write_text(text)
+        assert main(["suites"]) == 2
+        assert problem in capfd.readouterr().err

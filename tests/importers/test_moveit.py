@@ -243,3 +243,15 @@ def test_a_scene_without_its_request_and_a_folder_without_either_are_refused(
     (folder / "scene1.scene").write_text("")
     with pytest.raises(InputError, match=r"scene1.scene: a second scene 1; allowed: scene0001.yaml only"):
         next(drafts(folder, panda))
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"), [("{enabled: [true, false]}", None), ("{enable: []}", "key 'enabled'|unknown")]
+)
+def test_rows_of_a_contact_matrix_may_be_messages(pairs: Pairs, panda: Robot, row: str, problem: str | None) -> None:
+    (draft,) = drafts(pairs(scene=("- [true, false]", f"- {row}")), panda)
+    if problem is None:
+        assert len(draft.read().obstacles) == 2
+    else:
+        with pytest.raises(InputError, match=problem):
+            draft.read()

@@ -122,7 +122,7 @@ def _expect_contacts_forbidden(entry: Entry, objects: set[str]) -> None:
     if len(rows) != len(names):
         raise fields["entry_values"].error("not as many rows as names", allowed=f"{len(names)} rows")
     for name, row in zip(names, rows, strict=True):
-        values = row.mapping()["enabled"] if row.is_mapping else row
+        values = row.fields(("enabled",))["enabled"] if row.is_mapping else row
         if name.text() in objects and any(value.boolean() for value in values.sequence()):
             raise unsupported(name, "contact with this object is permitted", allowed="contacts between links only")
     defaults = items(fields.get("default_entry_values"))
