@@ -110,6 +110,10 @@ class Improving:
         self._left -= 1
         return self._left < 0 or now > self.deadline or cost <= self._enough
 
+    def end(self) -> None:
+        """Let go of the planner, which may keep this condition: Python cannot collect such a circle through C++."""
+        self._left, self._cost = 0, lambda: math.inf
+
 
 def rrt_star(query: Query, config: RRTStarConfig, iterations: int) -> og.PathGeometric | None:
     """Return the best path of RRT*.
@@ -187,8 +191,11 @@ def _improved(
     planner.setup()
     enough = GOOD_ENOUGH * float(np.linalg.norm(query.goals - query.start, axis=1).min())
     stop = Improving(query, config, lambda: planner.bestCost().value(), iterations=iterations, enough=enough)
-    with query.stopped_at(stop.deadline):
-        planner.solve(ob.PlannerTerminationCondition(stop))
+    try:
+        with query.stopped_at(stop.deadline):
+            planner.solve(ob.PlannerTerminationCondition(stop))
+    finally:
+        stop.end()
     found = query.solution()
     if found is not None and not np.array_equal(configuration_of(found.getState(0), query.dof), query.start):
         found = None  # AORRTC of OMPL 2.0.1 can put a path together that begins at the goal (the same pull request)

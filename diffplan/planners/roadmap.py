@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import dijkstra
 from diffplan.geometry import Float
 from diffplan.planners.optimal import GOOD_ENOUGH, RESERVE, OptimisingConfig, shorter, straight
 from diffplan.planners.polyline import length
-from diffplan.planners.trees import Query, configuration_of
+from diffplan.planners.trees import Checker, Query, configuration_of
 
 _FIRST = 100  # milestones before the first look for a path; each further look comes at twice as many
 _BATCH = 256  # configurations that are drawn and checked at a time
@@ -31,23 +31,26 @@ class PRMStarConfig(OptimisingConfig):
 
 
 class _FreeStates(ob.ValidStateSampler):
-    """Uniform samples that are free: drawn and checked many at a time in one compiled call."""
+    """Uniform samples that are free: drawn and checked many at a time in one compiled call.
 
-    def __init__(self, si: ob.SpaceInformation, query: Query) -> None:
+    It must not hold the query: OMPL's space keeps it, and Python cannot collect a circle through C++.
+    """
+
+    def __init__(self, si: ob.SpaceInformation, checker: Checker, seed: int) -> None:
         super().__init__(si)
-        self._query, self._rng = query, np.random.default_rng(query.seed)
+        self._checker, self._rng = checker, np.random.default_rng(seed)
         self._ready: list[list[float]] = []
 
     def sample(self, state: ob.State) -> bool:
         """Write the next free sample into a state; False if a whole batch had none."""
         if not self._ready:
-            checker = self._query.checker
-            robot = checker.model.robot
+            robot = self._checker.model.robot
             q = self._rng.uniform(robot.lower, robot.upper, (_BATCH, robot.dof))
-            self._ready = q[checker.all_free(q)].tolist()
+            self._ready = q[self._checker.all_free(q)].tolist()
         if not self._ready:
             return False
-        cast("ob.RealVectorStateType", state)[0 : self._query.dof] = self._ready.pop()
+        free = self._ready.pop()
+        cast("ob.RealVectorStateType", state)[0 : len(free)] = free
         return True
 
 
@@ -61,7 +64,8 @@ def prm_star(query: Query, config: PRMStarConfig, iterations: int) -> og.PathGeo
     best = straight(query)
     if len(query.goals) == 0:
         return best
-    query.si.setValidStateSamplerAllocator(lambda si: _FreeStates(si, query))
+    checker, seed = query.checker, query.seed
+    query.si.setValidStateSamplerAllocator(lambda si: _FreeStates(si, checker, seed))
     planner = og.PRMstar(query.si)
     planner.setProblemDefinition(query.definition)
     planner.setup()

@@ -1,5 +1,7 @@
 """OMPL's planners on our checks: certified, seeded, strict, in time, any goal will do."""
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -175,3 +177,16 @@ def _first(name: str, problem: Problem, options: Options, *, seed: int = 0) -> C
 
 def _length(candidate: Candidate) -> float:
     return float(np.linalg.norm(np.diff(candidate.control, axis=0), axis=1).sum())
+
+
+@pytest.mark.parametrize("planner", NAMES)
+def test_a_script_that_plans_says_nothing_at_its_exit(planner: str) -> None:
+    script = f"""
+import diffplan as dp
+robot, scene = dp.Robot.load("panda"), dp.Scene.load("bookshelf")
+query = scene.query("default")
+plan = dp.plan(robot, scene, query.start, query.goal, planner={planner!r}, seed=0, timeout=20.0)
+print(plan.status.value)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.stderr) == ("solved\n", "")
