@@ -55,6 +55,7 @@ class ExecutionReport:
     contacts: tuple[Contact, ...]
 
 
+@exclusive
 def play(plan: Plan, client: int, body: int) -> float:
     """Follow the plan in a running PyBullet world, stepping its simulation for as long as the plan lasts.
 
