@@ -21,6 +21,8 @@ from diffplan.benchmark.worker import Job, Settings, plan_path
 from diffplan.errors import InputError
 from diffplan.formats.strict_json import read_object
 
+_LONGEST_NAME = 230  # bytes; file systems take 255, and a file that is written has a longer name
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -49,9 +51,12 @@ def run(
     With `machine`, the folder keeps a note on what ran where (see `sessions`), if there is anything left to run.
 
     Raises:
-        InputError: if the folder holds a run with other settings, or another command is running there.
+        InputError: if the folder holds a run with other settings, or another command is running there, or two runs
+            would share a plan file.
     """
     folder = pool.settings.folder
+    if pool.settings.variants_of is None:
+        _expect_files_apart(jobs, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
         return _run_missing(jobs, pool, report, machine)
@@ -79,6 +84,22 @@ def _run_missing(
         ended = replace(session, rows_after=len(rows), time_s=perf_counter() - begin, warm_up_s=pool.warm_up_s)
         end_session(folder, ended)
     return Outcome(rows=rows, kept=kept, warm_up_s=pool.warm_up_s)
+
+
+def _expect_files_apart(jobs: list[Job], folder: Path) -> None:
+    """Make sure that every run has a plan file of its own, whose name is not too long."""
+    files: dict[Path, str] = {}
+    for job in jobs:
+        path = plan_path(folder, planner=job.planner, problem=job.problem, seed=job.seed)
+        if len(os.fsencode(path.name)) > _LONGEST_NAME:
+            allowed = f"up to {_LONGEST_NAME} bytes, with the seed"
+            raise InputError(
+                "an id too long for the name of its plan file", key="id", value=job.problem, allowed=allowed
+            )
+        other = files.setdefault(path, job.problem)
+        if other != job.problem:
+            problem = f"the problems {other!r} and {job.problem!r} would share the plan file {path.name}"
+            raise InputError(problem, key="id", allowed="ids that differ by more than / and __")
 
 
 @contextmanager

@@ -101,3 +101,17 @@ def test_a_second_command_in_the_same_folder_is_refused_and_does_no_harm(pool, s
     assert refused == [0, 1, 2]
     assert read_rows(settings.folder / "results.csv") == first.rows
     assert run(_jobs("a/1", "a/2"), pool, report=_quiet).kept == 2
+
+
+@pytest.mark.parametrize(
+    ("ids", "problem"),
+    [
+        (("a/b", "c", "a__b"), "'a/b' and 'a__b' would share the plan file a__b.0.json"),
+        (("a", "x" * 300), "an id too long for the name of its plan file"),
+        (("\u00e9" * 120,), "too long"),
+    ],
+)
+def test_ids_that_would_lose_a_plan_are_refused_before_anything_runs(pool, settings, ids, problem):
+    with pytest.raises(InputError, match=problem):
+        run(_jobs(*ids), pool, report=_quiet)
+    assert not settings.folder.exists()

@@ -109,6 +109,7 @@ WRONG = {
     r"kitchen.scene:6: tin can: not numbers \(found '0.7 0.5 zero'\); allowed: position x y z": ("0.5 0.2", "0.5 zero"),
     r"kitchen.scene:7: tin can: quaternion not normalised: its norm is 0.6 ": ("0 0 0.6 0.8", "0 0 0.6 0"),
     r"kitchen.scene:3: tin can: not a count \(found 'one'\); allowed: the number of shapes": ("1\n", "one\n"),
+    r"kitchen.scene:3: tin can: not a count \(found '1{300}": ("1\n", "1" * 5000 + "\n"),
     r"kitchen.scene:9: not the start of an object \(found 'board'\); allowed: `\* name`, or `.`": ("* board", "board"),
     r"kitchen.scene: the file ends too early; allowed: `\* name` or `.`, and a line `.` at the end": ("\n.\n", "\n"),
     r"kitchen.scene:22: text after the end \(found 'more'\); allowed: nothing": ("\n.\n", "\n.\nmore\n"),

@@ -29,6 +29,7 @@ from diffplan.reading import read_text
 from diffplan.scene import Box, Cylinder, Primitive, Sphere
 
 _SHAPES = ("box", "cylinder", "sphere")
+_LONGEST_COUNT = 9  # digits
 _OTHER_SHAPES = ("cone", "mesh", "plane", "octree")
 
 
@@ -71,7 +72,7 @@ class _Lines:
     def count(self, what: str, *, key: str) -> int:
         """Return the whole number on the next line."""
         text = self.text(what)
-        if not text.isascii() or not text.isdigit():
+        if not text.isascii() or not text.isdigit() or len(text) > _LONGEST_COUNT:
             raise self.error("not a count", key=key, allowed=what)
         return int(text)
 
