@@ -103,7 +103,16 @@ def picture(
         load_coloured(client, scene.add(*region))
         motion_points, aspect = np.concatenate(tips)[::20], SIZE[0] / SIZE[1]
         frame = np.concatenate([*tips, corners])
-        camera = find_camera(client, motion=motion_points, frame=frame, base_yaw=0.0, aspect=aspect)
+        camera = find_camera(
+            client,
+            motion=motion_points,
+            ends=np.empty((0, 3)),
+            must=tips[shown][[0, -1]],
+            things=np.empty((0, 3)),
+            frame=frame,
+            base_yaw=0.0,
+            aspect=aspect,
+        )
         add_tool_path(client, tips[shown], WITH if shown else WITHOUT)
         load_robot_body(client, robot, scene.robot_base, visuals=True).place(at)
         return shoot(client, camera, SIZE, finer=2.0)
