@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Float: TypeAlias = NDArray[np.float64]
 _INSTANT = 1e-9  # [s] by which a time may lie outside of a motion, from rounding
 _MOST_SAMPLES = 10_000_000
+_JERK_S = 0.01
 
 
 class Status(Enum):
@@ -501,13 +502,19 @@ def _motion(metrics: Metrics, certificate: Certificate) -> str:
 
 
 def trajectory_metrics(trajectory: Trajectory) -> Metrics:
-    """Return the metrics of a sampled trajectory; jerk is the finite difference of its acceleration."""
+    """Return the metrics of a sampled trajectory.
+
+    Jerk is the change of acceleration over equal steps of 10 ms or a little less, however the trajectory is sampled:
+    where accelerations switch, the quotient over a step says as much about the step as about the motion.
+    """
     q = trajectory.position
-    jerk = np.diff(trajectory.acceleration, axis=0) / np.diff(trajectory.time)[:, None]
+    even = np.linspace(trajectory.time[0], trajectory.time[-1], max(2, int(np.ceil(trajectory.duration / _JERK_S)) + 1))
+    acceleration = np.stack([np.interp(even, trajectory.time, joint) for joint in trajectory.acceleration.T], axis=1)
+    jerk = np.diff(acceleration, axis=0) / np.diff(even)[:, None]
     return Metrics(
         path_length_rad=float(np.linalg.norm(np.diff(q, axis=0), axis=1).sum()),
         straight_line_rad=float(np.linalg.norm(q[-1] - q[0])),
         duration_s=trajectory.duration,
-        max_jerk=float(np.abs(jerk).max(initial=0.0)),
-        mean_jerk=float(np.abs(jerk).mean()) if len(jerk) else 0.0,
+        max_jerk=float(np.abs(jerk).max()),
+        mean_jerk=float(np.abs(jerk).mean()),
     )

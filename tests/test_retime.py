@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from diffplan.formats.robot_file import load_robot
 from diffplan.planners.waypoints import quintic
-from diffplan.problem import Trajectory
+from diffplan.problem import Trajectory, trajectory_metrics
 from diffplan.retime import retime, why_untimed
 from diffplan.robot import Robot
 from diffplan.spline import fit, straight
@@ -180,3 +180,16 @@ def test_a_path_that_is_not_finite_is_refused():
 def test_nothing_is_printed(capfd):
     retime(_path(1, 12, 0.4, repeated=True), PANDA)
     assert capfd.readouterr() == ("", "")
+
+
+def test_jerk_is_told_over_ten_milliseconds_however_a_motion_is_sampled():
+    time = np.linspace(0.0, 1.0, 101)
+    acceleration = np.where(time < 0.5, 2.0, -2.0)[:, None]
+    coarse = Trajectory(time=time, position=0 * acceleration, velocity=0 * acceleration, acceleration=acceleration)
+    finer = np.sort(np.append(time, [0.4999, 0.5001]))
+    sampled = np.where(finer < 0.5, 2.0, -2.0)[:, None]
+    fine = Trajectory(time=finer, position=0 * sampled, velocity=0 * sampled, acceleration=sampled)
+    for trajectory in (coarse, fine):
+        metrics = trajectory_metrics(trajectory)
+        assert metrics.max_jerk == pytest.approx(400.0)
+        assert metrics.mean_jerk == pytest.approx(4.0)
