@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -315,7 +316,8 @@ def _tensors(data: bytes, rng: random.Random) -> bytes:
 
 
 def _hdf5(data: bytes, rng: random.Random) -> bytes:
-    """Change data sets and attributes of an HDF5 file."""
+    """Change data sets and attributes of an HDF5 file, which is sealed again."""
+    block = data.index(b"\x89HDF")
     stream = io.BytesIO(data)
     with h5py.File(stream, "r+") as file:
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -328,7 +330,9 @@ def _hdf5(data: bytes, rng: random.Random) -> bytes:
             del holder[key]
             if kind:
                 holder[key] = _array(value, rng)
-    return stream.getvalue()
+    content = stream.getvalue()
+    found = b"diffplan sha256 " + hashlib.sha256(content[block:]).hexdigest().encode()
+    return found.ljust(block, b"\0") + content[block:]
 
 
 def _array(value: np.ndarray, rng: random.Random) -> object:
@@ -401,7 +405,7 @@ def monsters(data: bytes, syntax: Syntax, *, large: bool) -> dict[str, Make]:
             found["wide XML"] = lambda path: path.write_bytes(b"<robot>" + b"<link name='a'/>" * 900_000 + b"</robot>")
     if large:
         found |= {
-            "a gzip bomb": lambda path: path.write_bytes(_bomb()),
+            "a gzip bomb": lambda path: path.write_bytes(gzip_bomb()),
             "a sparse file of 1 TB": _sparse,
             "20 MB of zeros": lambda path: path.write_bytes(bytes(20_000_000)),
             "20 MB of lines": lambda path: path.write_bytes(b"v 0 0 0\n" * 2_500_000),
@@ -424,11 +428,11 @@ def _sparse(path: Path) -> None:
 
 
 @cache
-def _bomb() -> bytes:
-    """Return 2 GB of zeros, gzipped: 2 MB."""
+def gzip_bomb() -> bytes:
+    """Return 1 GB of zeros, gzipped: 1 MB."""
     stream = io.BytesIO()
     with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=9) as zipped:
-        for _ in range(2000):
+        for _ in range(1000):
             zipped.write(bytes(1_000_000))
     return stream.getvalue()
 

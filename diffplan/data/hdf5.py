@@ -1,11 +1,17 @@
-"""HDF5 files read whole: every attribute and data set is there, of its kind and shape, or the file is refused."""
+"""HDF5 files read whole: every attribute and data set is there, of its kind and shape, or the file is refused.
+
+The HDF5 library may loop for ever on a damaged file. So the files that we write are sealed: their user block holds the
+SHA-256 of all that follows, which is compared before the library opens them. Files of earlier versions have no seal.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import h5py
 import numpy as np
@@ -14,6 +20,46 @@ from diffplan.errors import InputError, shown
 from diffplan.reading import LARGEST_TENSORS, check_regular
 
 _T = TypeVar("_T")
+_BLOCK = 512  # bytes of the user block, the least that HDF5 allows
+_SEAL = b"diffplan sha256 "
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def sealed(path: Path) -> Iterator[h5py.File]:
+    """Open a new file to write into, and seal it at the end; it is on the disk then."""
+    with h5py.File(path, "w", userblock_size=_BLOCK) as file:
+        yield file
+    seal(path)
+
+
+def seal(path: Path) -> None:
+    """Write the sum of a file into its user block, and wait until it is on the disk."""
+    with path.open("rb+") as stream:
+        found = _sum(stream)
+        stream.seek(0)
+        stream.write((_SEAL + found).ljust(_BLOCK, b"\0"))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sum(stream: BinaryIO) -> bytes:
+    """Return the SHA-256 of what follows the user block, in hexadecimal digits."""
+    found = hashlib.sha256()
+    stream.seek(_BLOCK)
+    while part := stream.read(1 << 20):
+        found.update(part)
+    return found.hexdigest().encode()
+
+
+def _expect_undamaged(path: Path) -> None:
+    """Make sure that a file has its seal, or is one of an earlier version."""
+    with path.open("rb") as stream:
+        block = stream.read(_BLOCK)
+        if block.startswith(_HDF5):
+            return
+        if block != (_SEAL + _sum(stream)).ljust(_BLOCK, b"\0"):
+            raise InputError("not readable as HDF5: damaged, or no file of ours", file=path)
 
 
 @contextmanager
@@ -25,6 +71,7 @@ def opened(path: Path, kind: str, what: str) -> Iterator[Hdf5]:
     """
     check_regular(path, LARGEST_TENSORS)
     try:
+        _expect_undamaged(path)
         with h5py.File(path, "r") as file:
             found = Hdf5(path, file)
             form = found.attribute("format")

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from diffplan import spline
-from diffplan.data.hdf5 import opened
+from diffplan.data.hdf5 import opened, sealed
 from diffplan.data.shards import read_shard, shard_files
 from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError
@@ -200,7 +200,7 @@ def _claim(config: ReturnsConfig, shards: int) -> None:
 
 def _write(returns: Returns, path: Path) -> None:
     partial_path = path.with_suffix(".partial")
-    with h5py.File(partial_path, "w") as file:
+    with sealed(partial_path) as file:
         file.attrs["format"] = FORMAT
         for name in _ARRAYS:
             file.create_dataset(name, data=getattr(returns, name))

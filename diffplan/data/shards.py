@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from diffplan.data.hdf5 import opened
+from diffplan.data.hdf5 import opened, sealed
 from diffplan.data.problems import KINDS
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry
@@ -67,7 +67,7 @@ def write_shard(shard: Shard, folder: Path) -> Path:
     path = shard_path(folder, shard.index)
     partial = path.with_suffix(".partial")
     text = h5py.string_dtype(encoding="utf-8")
-    with h5py.File(partial, "w") as file:
+    with sealed(partial) as file:
         file.attrs["format"] = FORMAT
         file.attrs["seed"], file.attrs["shard"] = shard.seed, shard.index
         file.attrs["robot"], file.attrs["joint_names"] = shard.robot, list(shard.joint_names)
@@ -78,8 +78,6 @@ def write_shard(shard: Shard, folder: Path) -> Path:
         file.create_dataset(
             "obstacles", data=list(shard.obstacles), dtype=text, shape=(len(shard.obstacles),), compression="gzip"
         )
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
     os.replace(partial, path)
     return path
 

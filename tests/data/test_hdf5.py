@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from diffplan.data.hdf5 import seal, sealed
 from diffplan.data.info import data_info
 from diffplan.data.returns import FORMAT, read_returns
 from diffplan.data.shards import Shard, read_shard, write_shard
@@ -66,8 +67,24 @@ def test_what_is_wrong_with_a_shard_is_named(shard, key, value, problem):
         del holder[key]
         if value is not None:
             holder[key] = value
+    seal(shard)
     with pytest.raises(InputError, match=problem):
         data_info(shard.parent)
+
+
+@pytest.mark.parametrize("place", [0, 3, 40, 600, 2000, -1])
+def test_a_damaged_byte_is_seen_before_the_library_opens_the_file(shard, place, monkeypatch):
+    data = bytearray(shard.read_bytes())
+    data[place] ^= 1
+    shard.write_bytes(data)
+    monkeypatch.setattr(h5py, "File", None)
+    with pytest.raises(InputError, match="not readable as HDF5: damaged"):
+        read_shard(shard)
+
+
+def test_a_shard_of_an_earlier_version_has_no_seal(shard):
+    shard.write_bytes(shard.read_bytes()[512:])
+    assert read_shard(shard).scene.tolist() == [0, 1, 1]
 
 
 def test_shards_without_paths_are_refused(shard):
@@ -76,6 +93,7 @@ def test_shards_without_paths_are_refused(shard):
             empty = file[key][:0]
             del file[key]
             file[key] = empty
+    seal(shard)
     with pytest.raises(InputError, match="no paths in these shards"):
         data_info(shard.parent)
 
@@ -87,7 +105,7 @@ def test_a_folder_in_the_place_of_a_shard_is_refused(tmp_path):
 
 
 def test_returns_whose_arrays_do_not_fit_together_are_refused(tmp_path):
-    with h5py.File(tmp_path / "returns-00000.h5", "w") as file:
+    with sealed(tmp_path / "returns-00000.h5") as file:
         file.attrs["format"] = FORMAT
         file["control"], file["duration"] = np.zeros((2, 3, 16, 7), np.float32), np.zeros((2, 4), np.float32)
         file["tracking"], file["scene"] = np.zeros((2, 3), np.float32), ["a", "b"]
