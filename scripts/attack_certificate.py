@@ -51,7 +51,9 @@ ARMS = ("panda", "primitives")
 class Row:
     """What was found for a kind; lengths in m. `over` is measured minus true clearance at its worst.
 
-    `over_least` and `over_bound` are the same for the least clearance along certified motions: measured, proven.
+    `scenes_refused` counts the scenes that a Certifier does not take (with a convex mesh whose corners PyBullet rounds
+    too much). `over_least` and `over_bound` are like `over` for the least clearances along certified motions: the
+    measured and the proven ones.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class Row:
     certified: int = 0
     false_accepts: int = 0
     false_refusals: int = 0
+    scenes_refused: int = 0
     over: float = -np.inf
     over_least: float = -np.inf
     over_bound: float = -np.inf
@@ -412,10 +415,13 @@ def attack(arm: str, kind: str, configurations: int, trajectories: int, seed: in
     with tempfile.TemporaryDirectory() as folder:
         robot = dp.Robot.load("panda") if arm == "panda" else primitive_arm(Path(folder))
         for setting in settings(kind, robot, rng, Path(folder)):
-            if row.configurations < configurations:
-                attack_configurations(row, setting, rng)
-            if row.trajectories * max(configurations, 1) <= row.configurations * trajectories:
-                attack_trajectory(row, setting, rng)
+            try:
+                if row.configurations < configurations:
+                    attack_configurations(row, setting, rng)
+                if row.trajectories * max(configurations, 1) <= row.configurations * trajectories:
+                    attack_trajectory(row, setting, rng)
+            except dp.InputError:
+                row.scenes_refused += 1
             if row.configurations >= configurations and row.trajectories >= trajectories:
                 return row
     raise AssertionError("settings never end")
@@ -480,13 +486,24 @@ def _rows(jobs: list[_Job], processes: int, out: Path | None) -> dict[str, Row]:
 
 
 def _print_table(rows: list[Row]) -> None:
-    heads = ("kind, arm", "near", "hits", "farther", "motions", "hits", "certified", "false accepts", "refusals")
+    heads = (
+        "kind, arm",
+        "near",
+        "hits",
+        "farther",
+        "motions",
+        "hits",
+        "certified",
+        "false accepts",
+        "refusals",
+        "scenes",
+    )
     heads = (*heads, "over mm", "least over mm", "bound over mm")
     widths = (24, *(max(9, len(head)) for head in heads[1:]))
     print(" ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
     for row in rows:
         cells = (row.kind, row.configurations, row.hits, row.farther, row.trajectories, row.trajectory_hits)
-        cells = (*cells, row.certified, row.false_accepts, row.false_refusals)
+        cells = (*cells, row.certified, row.false_accepts, row.false_refusals, row.scenes_refused)
         over = (f"{1000 * value:.3f}" for value in (row.over, row.over_least, row.over_bound))
         print(" ".join(f"{cell:>{width}}" for cell, width in zip((*cells, *over), widths, strict=True)))
 
