@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import trimesh
 from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import KDTree
 
+from diffplan.computed import computed
 from diffplan.geometry import Float
 from diffplan.mesh_files import read_mesh
 from diffplan.meshes import load_hulls
@@ -44,7 +44,7 @@ class LinkSolid:
             hulls += own
         return LinkSolid(mesh=_joined(meshes), hulls=tuple(hulls))
 
-    @cached_property
+    @computed
     def is_convex(self) -> bool:
         """Whether the mesh is one convex solid, up to rounding."""
         return len(self.hulls) == 1 and float(self.mesh.volume) > _CONVEX_VOLUME_RATIO * float(self.hulls[0].volume)
@@ -60,7 +60,7 @@ class LinkSolid:
             return _depth_in_hull(self.hulls[0], points) >= 0
         return _inside_mesh(self.mesh, points)
 
-    @cached_property
+    @computed
     def depth(self) -> Callable[[Float], Float]:
         """The function: points [n, 3] -> depth [n] below the mesh's surface, negative outside, -1 far outside.
 

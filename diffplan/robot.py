@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diffplan import arguments
+from diffplan.computed import computed
 from diffplan.errors import InputError, did_you_mean, shown
 from diffplan.geometry import Float
 from diffplan.urdf import Joint, UrdfModel
@@ -96,22 +96,22 @@ class Robot:
         """Number of planning joints."""
         return len(self.joint_names)
 
-    @cached_property
+    @computed
     def links(self) -> tuple[str, ...]:
         """Links with collision geometry that hang on the base, in URDF order."""
         return tuple(link for link, shapes in self.model.collisions.items() if shapes and link in self.chain.placement)
 
-    @cached_property
+    @computed
     def chain(self) -> Chain:
         """The serial chain of the planning joints, held joints folded in."""
         return _chain(self)
 
-    @cached_property
+    @computed
     def checked_pairs(self) -> tuple[tuple[str, str], ...]:
         """Link pairs that can touch: neither always nor never touching. The planner's self-collision model."""
         return tuple(p for p in self.certified_pairs if frozenset(p) not in self.never_touching)
 
-    @cached_property
+    @computed
     def certified_pairs(self) -> tuple[tuple[str, str], ...]:
         """Link pairs that the certificate checks: all but the always touching ones."""
         pairs = [(a, b) for i, a in enumerate(self.links) for b in self.links[i + 1 :]]
@@ -157,7 +157,7 @@ class Robot:
         everything = model.filled({**kept, **values})
         return replace(self, held_joints={**kept, **values, **{name: everything[name] for name in sorted(follow)}})
 
-    @cached_property
+    @computed
     def still_joints(self) -> dict[str, float]:
         """Where every movable joint stands that is not planned for (rad or m): held, following a held one, or at 0."""
         values = self.model.filled(self.held_joints)

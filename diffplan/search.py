@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from time import perf_counter
 from typing import TypeAlias
 
 import numpy as np
 
+from diffplan.computed import computed
 from diffplan.geometry import Float
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
@@ -191,7 +191,7 @@ class Search:
         """Whether a candidate is a way that is there already."""
         return any(self._compared.same(candidate.control, way.control) for way in self.ways)
 
-    @cached_property
+    @computed
     def _compared(self) -> Ways:
         return Ways(self.problem.robot, self.problem.obstacles())
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from diffplan.computed import computed
 from diffplan.errors import InputError
 
 _MOST_STEPS = 100_000
@@ -40,7 +40,7 @@ class Schedule:
         if not 0 < self.offset < 1:
             raise InputError("not a small offset", key="schedule.offset", value=self.offset, allowed="(0, 1)")
 
-    @cached_property
+    @computed
     def alpha_bar(self) -> Tensor:
         """Share of the variance that is signal, falling from 1 to nearly 0."""
         t = torch.arange(self.steps + 1, dtype=torch.float64) / self.steps
@@ -49,22 +49,22 @@ class Schedule:
         alpha_bar = torch.cat((torch.ones(1, dtype=torch.float64), torch.cumprod(1 - beta, 0)))
         return alpha_bar / (alpha_bar + self.data_std**2 * (1 - alpha_bar))
 
-    @cached_property
+    @computed
     def var(self) -> Tensor:
         """Variance of x_t given x0."""
         return 1 - self.alpha_bar
 
-    @cached_property
+    @computed
     def std(self) -> Tensor:
         """Standard deviation of x_t given x0."""
         return self.var.sqrt()
 
-    @cached_property
+    @computed
     def log_var(self) -> Tensor:
         """Natural logarithm of `var`; -inf at t = 0."""
         return self.var.log()
 
-    @cached_property
+    @computed
     def loss_weight(self) -> Tensor:
         """Weight of the squared error of x0 at step t, by the signal-to-noise ratio of unit-variance data.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from diffplan.computed import computed
 from diffplan.fields import SPLIT, DistanceField, Reach, file_field
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, SPLIT_FIELD, ObstacleArrays
@@ -46,17 +46,17 @@ class Obstacles:
     rows: tuple[Row, ...]
     first: tuple[int, ...]
 
-    @cached_property
+    @computed
     def arrays(self) -> ObstacleArrays:
         """What the kernel takes, in float32."""
         return _arrays(self.rows, self.first, self._places, np.float32)
 
-    @cached_property
+    @computed
     def double(self) -> ObstacleArrays:
         """What the kernel takes, in float64."""
         return _arrays(self.rows, self.first, self._places, np.float64)
 
-    @cached_property
+    @computed
     def _places(self) -> _Places:
         return _Places(
             frame=np.array([frame12(row.T_base_solid) for row in self.rows]).reshape(-1, 12),

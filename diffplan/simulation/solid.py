@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from diffplan.computed import computed
 from diffplan.geometry import Float
 from diffplan.meshes import load_mesh
 from diffplan.scene import Mesh
@@ -30,7 +30,7 @@ class Solid:
         corners = load_mesh(mesh.file, (mesh.scale, mesh.scale, mesh.scale)).triangles
         return Solid(name=mesh.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
 
-    @cached_property
+    @computed
     def box(self) -> tuple[Float, Float]:
         """Lower and upper corner [3] of the box around it."""
         return self.triangles.min(axis=(0, 1)), self.triangles.max(axis=(0, 1))
