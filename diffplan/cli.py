@@ -1,23 +1,26 @@
 """The command line: `diffplan COMMAND ...`. Parses, calls, prints; no algorithm.
 
-Exit codes: 0 solved or done, 1 not solved, 2 bad input or usage, 130 stopped by Ctrl-C, 70 a fault of diffplan's own.
+Exit codes: 0 solved or done, 1 not solved, 2 bad input or usage, 130 stopped by Ctrl-C,
+143 by SIGTERM, 70 a fault of diffplan's own.
 Messages for people go to stderr, results to stdout or to the file named.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TextIO
 
 from diffplan import __version__
 from diffplan.errors import DiffplanError, InputError
 from diffplan.progress import plain_line
+from diffplan.stopping import exit_code, stoppable
 
 # Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
 _COMMANDS = {
@@ -31,7 +34,8 @@ _COMMANDS = {
     "warmup": "compile and load everything that planning needs, once after installing",
     "robots": "list the robots, describe one, or fit its collision spheres",
 }
-_ERROR, _FAULT, _INTERRUPTED = 2, 70, 130
+_ERROR, _FAULT = 2, 70
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Joint values may begin with a minus, which argparse would take for an option.
 _JOINT_OPTIONS = ("--start", "--goal")
 
@@ -55,7 +59,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    args = build_parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    try:
+        with stoppable():
+            return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt as error:
+        _say("diffplan: stopped")
+        return exit_code(error)
+
+
+def _run(argv: Sequence[str]) -> int:
+    args = build_parser().parse_args(_joined(argv))
     try:
         with _results() as out, plain_line():
             return import_module(f"diffplan.commands.{args.command}").run(args, out)
@@ -64,27 +77,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(*(str(error).splitlines() if several else [str(error)]))
     except BrokenPipeError:
         return _refuse("the reader of the output is gone")
-    except KeyboardInterrupt:
-        print("diffplan: stopped", file=sys.stderr)
-        return _INTERRUPTED
     except OSError as error:
-        if error.filename is None:
-            return _fault()
-        return _refuse(f"{error.filename}: {error.strerror}")
+        if error.filename is not None:
+            return _refuse(f"{error.filename}: {error.strerror}")
+        if error.errno in _FULL:
+            return _refuse(f"the output cannot be written: {error.strerror}")
+        return _fault()
     except Exception:  # Python's own exit code for this would be 1, which means `not solved` here
         return _fault()
 
 
 def _refuse(*messages: str) -> int:
-    for line in messages:
-        print(f"diffplan: {' '.join(line.split())}", file=sys.stderr)
+    for message in messages:
+        _say(f"diffplan: {' '.join(message.split())}")
     return _ERROR
 
 
 def _fault() -> int:
-    traceback.print_exc()
-    print("diffplan: this is a fault of diffplan; please report it with the lines above", file=sys.stderr)
+    _say(traceback.format_exc() + "diffplan: this is a fault of diffplan; please report it with the lines above")
     return _FAULT
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # stderr may be on a full disk; the exit code still tells
+        print(text, file=sys.stderr, flush=True)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Hashable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.assets import cache_folder
+from diffplan.errors import InputError
+from diffplan.files import make_folder, write_bytes
 
 MOST_BYTES = 2**30
 """How much is kept [bytes]; the files that were written first go first."""
@@ -43,15 +44,10 @@ def save(key: Hashable, arrays: Mapping[str, np.ndarray]) -> None:
     content = stream.getvalue()
     try:
         file = _file(key)
-        partial = file.with_suffix(f".{os.getpid()}.partial")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(hashlib.sha256(content).digest() + content)
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
+        make_folder(file.parent)
+        write_bytes(file, hashlib.sha256(content).digest() + content, sync=False)
         _make_room(file.parent)
-    except (OSError, RuntimeError):
+    except (InputError, OSError, RuntimeError):
         return
 
 

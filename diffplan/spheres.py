@@ -20,6 +20,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from diffplan.errors import InputError
+from diffplan.files import write_text
 from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Float
@@ -299,6 +300,4 @@ def write_collision_file(report: FitReport) -> None:
             lines.append(f"      - [{x:.4f}, {y:.4f}, {z:.4f}, {radius:.4f}]")
     lines += ["self_collision:", "  ignore:"]
     lines += [f"    - {{links: [{a}, {b}], reason: {reason}}}" for (a, b), reason in report.ignored.items()]
-    partial = report.file.with_suffix(".partial")
-    partial.write_text("\n".join(lines) + "\n")
-    partial.replace(report.file)
+    write_text(report.file, "\n".join(lines) + "\n")

@@ -405,7 +405,7 @@ def test_a_damaged_file_of_the_cache_is_made_again(
         forget(monkeypatch)
         monkeypatch.setattr(fields, "_sample", None)
         assert same(fresh, file_field(room_file))
-    assert not list(slow.glob("*.partial"))
+    assert not list(slow.glob("*.part"))
 
 
 def test_a_field_made_by_other_code_is_made_again(slow: Path, room_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from diffplan.benchmark.results import Row
 from diffplan.benchmark.svg import SuccessAxes, hue, marker, stroke
 from diffplan.benchmark.variants import ADAPTIVE, label
 from diffplan.benchmark.worker import Settings
+from diffplan.files import write_text
 
 _PICTURES = (
     "The hand's paths in a batch, from above and from the side: the prior's clean estimate after each reverse step, "
@@ -95,8 +96,8 @@ def write_ablation(
         "notes": _NOTES,
         "machine": asdict(machine),
     }
-    (settings.folder / "ablation.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    (settings.folder / "ablation.html").write_text(_html(a, rows, settings, machine, pictures), encoding="utf-8")
+    write_text(settings.folder / "ablation.json", json.dumps(document, indent=2) + "\n")
+    write_text(settings.folder / "ablation.html", _html(a, rows, settings, machine, pictures))
 
 
 def _html(

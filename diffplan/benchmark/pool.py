@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from typing import TypeAlias
 from diffplan.benchmark.machine import THREAD_VARIABLES
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.worker import Job, Settings, work
+from diffplan.files import NotWritten
+from diffplan.stopping import end, held
 
 Work: TypeAlias = Callable[[Connection, Settings], None]
 
@@ -30,7 +31,7 @@ class _Worker:
     job: Job
     deadline: float
 
-    def receive(self) -> Row | float:
+    def receive(self) -> Row | float | NotWritten:
         """Return the worker's answer; a worker that died gives an `error` row."""
         try:
             return self.connection.recv()
@@ -42,9 +43,7 @@ class _Worker:
         """Make sure that the process is gone."""
         self.connection.close()
         self.process.join(0.2)
-        if self.process.is_alive():
-            self.process.kill()
-        self.process.join(10)
+        end([self.process])
 
 
 @dataclass(kw_only=True)
@@ -68,7 +67,11 @@ class Pool:
         return 2 * self.settings.timeout + self.grace
 
     def rows(self, jobs: list[Job]) -> Iterator[Row]:
-        """Yield a row for each job, in the order of finishing."""
+        """Yield a row for each job, in the order of finishing.
+
+        Raises:
+            NotWritten: if a worker could not write its plan.
+        """
         queue = deque(jobs)
         busy: list[_Worker] = []
         with _threads_pinned(self.one_thread or self.size > 1):
@@ -84,8 +87,7 @@ class Pool:
                             worker.stop()
                         yield row
             finally:
-                for worker in busy:
-                    worker.stop()
+                end([worker.process for worker in busy])
 
     def _answers(self, busy: list[_Worker]) -> list[tuple[_Worker, Row]]:
         """Wait a moment; return the workers that are done with their jobs, one way or another."""
@@ -94,6 +96,8 @@ class Pool:
         for worker in busy:
             if worker.connection in ready:
                 answer = worker.receive()
+                if isinstance(answer, NotWritten):
+                    raise answer
                 if isinstance(answer, Row):
                     done.append((worker, answer))
                 else:
@@ -119,26 +123,11 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=self.target, args=(theirs, self.settings), daemon=True)
-        with _interrupt_held():
+        with held():
             process.start()
         theirs.close()
         ours.send(job)
         return _Worker(process=process, connection=ours, job=job, deadline=perf_counter() + self.patience)
-
-
-@contextmanager
-def _interrupt_held() -> Iterator[None]:
-    """Let Ctrl-C wait until a worker is started, and never reach the worker, which inherits the mask: we stop it."""
-    held: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-    if held:
-        raise KeyboardInterrupt
 
 
 @contextmanager

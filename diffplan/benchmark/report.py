@@ -24,6 +24,7 @@ from diffplan.benchmark.sessions import Session, longest_warm_up, read_sessions
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import ALL, Summary, summarise
 from diffplan.benchmark.worker import Settings
+from diffplan.files import write_text
 
 
 def write_all(
@@ -71,9 +72,9 @@ def write_all(
         "results": [asdict(summary) for summary in summaries],
         "paired": [asdict(pair) for pair in paired(rows, limit)],
     }
-    (folder / "summary.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "summary.json", json.dumps(document, indent=2) + "\n")
     if settings.options:
-        (folder / "options.yaml").write_text(yaml.safe_dump(settings.options), encoding="utf-8")
+        write_text(folder / "options.yaml", yaml.safe_dump(settings.options))
     comparison = Comparison(
         name=name,
         rows=rows,
@@ -84,9 +85,9 @@ def write_all(
         robot=settings.robot or next((case.robot.name for case in cases), ""),
         conditions=_conditions(rows, settings),
     )
-    (folder / "report.html").write_text(comparison_page(comparison), encoding="utf-8")
+    write_text(folder / "report.html", comparison_page(comparison))
     log = ompl_log(name, rows, sessions[-1].machine, time_limit=limit, total_time=whole_time)
-    (folder / "ompl.log").write_text(log, encoding="utf-8")
+    write_text(folder / "ompl.log", log)
     return summaries
 
 

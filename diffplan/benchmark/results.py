@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from diffplan.errors import InputError
+from diffplan.files import unwritable, write_text
 from diffplan.reading import read_text
 
 
@@ -158,21 +160,27 @@ class RowWriter:
 
     def __init__(self, path: Path, kept: list[Row]) -> None:
         """Start the file anew with the rows `kept` from an earlier run (whole or not at all)."""
-        partial = path.with_suffix(".csv.partial")
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerows([COLUMNS, *(cells(row) for row in kept)])
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-        self._stream = path.open("a", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._stream, lineterminator="\n")
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(cells(row) for row in kept)])
+        write_text(path, text.getvalue())
+        self._path = path
+        self._stream = path.open("ab", buffering=0)
 
     def append(self, row: Row) -> None:
-        """Write one row and wait until it is on the disk."""
-        self._writer.writerow(cells(row))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        """Write one row and wait until it is on the disk.
+
+        Raises:
+            InputError: if it cannot be written; `read_rows` leaves out what there is of it.
+        """
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow(cells(row))
+        left = memoryview(text.getvalue().encode())
+        try:
+            while left:
+                left = left[self._stream.write(left) :]
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def __enter__(self) -> RowWriter:
         return self

@@ -19,6 +19,7 @@ from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.suites import Case, suite_file
 from diffplan.benchmark.worker import Job, Settings, plan_path
 from diffplan.errors import InputError
+from diffplan.files import make_folder, remove_unfinished, write_text
 from diffplan.formats.strict_json import read_object
 
 _LONGEST_NAME = 230  # bytes; file systems take 255, and a file that is written has a longer name
@@ -57,7 +58,7 @@ def run(
     folder = pool.settings.folder
     if pool.settings.variants_of is None:
         _expect_files_apart(jobs, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with _alone_in(folder):
         return _run_missing(jobs, pool, report, machine)
 
@@ -67,6 +68,9 @@ def _run_missing(
 ) -> Outcome:
     folder = pool.settings.folder
     _claim(pool.settings)
+    for plans in folder.glob("plans/*/"):
+        remove_unfinished(plans)
+    remove_unfinished(folder)
     rows = _finished(pool.settings)
     before = {row.key for row in rows}
     todo = [job for job in jobs if job.key not in before]
@@ -140,9 +144,7 @@ def _claim(settings: Settings) -> None:
     asked["suite_sha256"] = hashlib.sha256(suite.read_bytes()).hexdigest() if suite.is_file() else settings.suite
     file = settings.folder / "settings.json"
     if not file.exists():
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
-        partial.replace(file)
+        write_text(file, json.dumps(asked, indent=2) + "\n")
         return
     before = read_object(file)
     for key, value in asked.items():

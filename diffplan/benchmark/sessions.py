@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from diffplan.benchmark.machine import Machine
+from diffplan.files import write_text
 from diffplan.formats.record import read_record
 from diffplan.formats.strict_json import read_json
 
@@ -57,9 +58,7 @@ def read_sessions(folder: Path) -> tuple[Session, ...]:
 
 
 def _write(folder: Path, sessions: Sequence[Session]) -> None:
-    partial = folder / f"{_FILE}.partial"
-    partial.write_text(json.dumps([asdict(session) for session in sessions], indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / _FILE)
+    write_text(folder / _FILE, json.dumps([asdict(session) for session in sessions], indent=2) + "\n")
 
 
 def longest_warm_up(sessions: Sequence[Session]) -> Mapping[str, float]:

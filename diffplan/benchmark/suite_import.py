@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffplan.data.layout import obstacle_record
 from diffplan.errors import InputError
+from diffplan.files import make_folder, write_bytes
 from diffplan.formats.imports.draft import Draft, Imported, Unsupported
 from diffplan.formats.imports.formats import IMPORTERS, detect_format
 from diffplan.robot import Robot
@@ -48,13 +48,8 @@ class SuiteDocument:
             "problems": self.problems,
         }
         text = json.dumps(document, separators=(",", ":")).encode()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        make_folder(path.parent)
+        write_bytes(path, gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
 
 
 def digest(*solved: object) -> str:

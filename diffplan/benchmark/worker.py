@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 from diffplan.benchmark.motion import dense_contact, measure_motion
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case, load_cases
+from diffplan.files import NotWritten, make_folder
 from diffplan.planners.base import Options
 from diffplan.problem import Plan
+from diffplan.stopping import leave_on_terminate
 
 _WARM_UP_SEED = 2**31 - 1
 
@@ -64,19 +67,24 @@ def plan_path(folder: Path, *, planner: str, problem: str, seed: int) -> Path:
 
 
 def work(connection: Connection, settings: Settings) -> None:
-    """Answer each `Job` with the seconds of its planner's warm-up (before its first job only), then with a `Row`."""
+    """Answer each `Job` with the seconds of its planner's warm-up (before its first job only), then with a `Row`.
+
+    A plan file that cannot be written is no planner's fault: the answer is the error then, and the parent stops.
+    """
+    leave_on_terminate()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries in C print there
     cases = load_cases(settings.suite, settings.robot, broken=[])
     warm: set[str] = set()
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        while True:
             job: Job = connection.recv()
-        except EOFError:
-            return
-        if job.planner not in warm:
-            warm.add(job.planner)
-            connection.send(_warm_up(cases[job.case], job.planner, settings))
-        connection.send(_run(cases[job.case], job, settings))
+            try:
+                if job.planner not in warm:
+                    warm.add(job.planner)
+                    connection.send(_warm_up(cases[job.case], job.planner, settings))
+                connection.send(_run(cases[job.case], job, settings))
+            except NotWritten as error:
+                connection.send(error)
 
 
 def _plan(case: Case, planner: str, seed: int, settings: Settings) -> Plan:
@@ -94,6 +102,8 @@ def _warm_up(case: Case, planner: str, settings: Settings) -> float:
     begin = perf_counter()
     try:
         _plan(case, planner, _WARM_UP_SEED, settings)
+    except NotWritten:
+        raise
     except Exception:  # the recorded run meets the same failure and reports it
         traceback.print_exc(limit=1)
     return perf_counter() - begin
@@ -107,7 +117,7 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
         elapsed = perf_counter() - begin
         if settings.variants_of is None:
             path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             plan.save(path)
         row = replace(row_of(plan, job), total_time_s=elapsed)
         if settings.variants_of is None and row.certified:
@@ -120,6 +130,8 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
             )
         if settings.dense_check is not None and row.certified:
             row = replace(row, dense_contact=int(dense_contact(plan, settings.dense_check)))
+    except NotWritten:
+        raise
     except Exception as error:  # the boundary to any planner: the benchmark goes on and says what happened
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"

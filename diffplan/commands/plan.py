@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from diffplan.commands.common import add_planner_arguments, check_planner, read_options, tell_units
 from diffplan.errors import InputError
+from diffplan.files import check_writable, make_folder
 from diffplan.named_costs import COMMON, COSTS, PARAMETERS
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     start, goal = _ends(args, scene, robot)
     costs = _costs(args, robot, scene)
     for file in files:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
+        check_writable(file)
     load = perf_counter() - begin
     result = plan(
         robot,

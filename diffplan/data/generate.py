@@ -6,13 +6,11 @@ Shard i depends on the config's seed, i and the versions only: every loop is lim
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -21,20 +19,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffplan.data.shards import Shard, shard_path, write_shard
-from diffplan.errors import DiffplanError, InputError
+from diffplan.data.workers import Make, make_all
+from diffplan.errors import InputError
+from diffplan.files import make_folder, remove_unfinished, write_text
 from diffplan.formats.strict_json import read_object
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-    from multiprocessing.sharedctypes import Synchronized
-
     from diffplan.data.layout import DrawnScene
     from diffplan.data.problems import DrawnProblem
     from diffplan.geometry import Float
     from diffplan.kernels.collision import CollisionModel, Obstacles
 
 WAYPOINTS = 64
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,26 +105,14 @@ def generate(config: GenerateConfig, *, show: bool = True) -> Generated:
         InputError: if the folder holds data of another config or other versions.
         DiffplanError: if a worker dies.
     """
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     _claim(config)
     missing = [i for i in range(config.shards) if not shard_path(config.out, i).exists()]
+    remove_unfinished(config.out)
     began = time.perf_counter()
-    context = multiprocessing.get_context("spawn")
-    position, done = context.Value("l", 0), context.Value("l", 0)
-    workers = [
-        context.Process(target=_work, args=(config, missing, position, done, os.getpid()), daemon=True)
-        for _ in range(min(config.workers, len(missing)))
-    ]
-    with _single_threaded():
-        for worker in workers:
-            worker.start()
-    try:
-        _watch(config, workers, len(missing), done, show)
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
-    return Generated(shards=config.shards, trajectories=done.value, seconds=time.perf_counter() - began)
+    maker = partial(_maker, config)
+    made = make_all(maker, missing, pieces=config.shards, workers=config.workers, unit="trajectories", show=show)
+    return Generated(shards=config.shards, trajectories=made, seconds=time.perf_counter() - began)
 
 
 def versions(robot: str) -> dict[str, str]:
@@ -148,9 +132,7 @@ def _claim(config: GenerateConfig) -> None:
         del wanted[key]
     path = config.out / "dataset.json"
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_text(path, json.dumps(wanted, indent=1) + "\n")
         return
     found = read_object(path)
     for key, value in wanted.items():
@@ -164,74 +146,8 @@ def _claim(config: GenerateConfig) -> None:
             )
 
 
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Give the processes started meanwhile one thread each: they are as many as cores already."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _watch(
-    config: GenerateConfig,
-    workers: Sequence[BaseProcess],
-    missing: int,
-    done: Synchronized[int],
-    show: bool,
-) -> None:
-    """Show progress until the workers end.
-
-    Raises:
-        DiffplanError: if one ends badly.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("shards"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    began = time.perf_counter()
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not show) as progress:
-        task = progress.add_task("", total=config.shards, completed=config.shards - missing, rate="")
-        while True:
-            alive = any(worker.is_alive() for worker in workers)
-            complete = sum(shard_path(config.out, i).exists() for i in range(config.shards))
-            rate = f"{done.value} trajectories, {done.value / (time.perf_counter() - began):.1f}/s"
-            progress.update(task, completed=complete, rate=rate)
-            bad = [worker.exitcode for worker in workers if worker.exitcode not in (None, 0)]
-            if bad:
-                raise DiffplanError(f"a worker ended with exit code {bad[0]}; run the same command again to go on")
-            if not alive:
-                return
-            time.sleep(0.2)
-
-
-def _work(
-    config: GenerateConfig,
-    missing: list[int],
-    position: Synchronized[int],
-    done: Synchronized[int],
-    parent: int,
-) -> None:
-    """Make shards until none is left or the parent is gone (killed)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    maker = ShardMaker(config)
-    while True:
-        with position.get_lock():
-            turn = position.value
-            position.value += 1
-        if turn >= len(missing):
-            return
-        for made in maker.make(missing[turn]):
-            with done.get_lock():
-                done.value += made
-            if os.getppid() != parent:
-                return
+def _maker(config: GenerateConfig) -> Make:
+    return ShardMaker(config).make
 
 
 class ShardMaker:

@@ -7,7 +7,7 @@ SHA-256 of all that follows, which is compared before the library opens them. Fi
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from diffplan.errors import InputError, shown
+from diffplan.files import write_bytes
 from diffplan.reading import LARGEST_TENSORS, check_regular
 
 _T = TypeVar("_T")
@@ -27,20 +28,27 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @contextmanager
 def sealed(path: Path) -> Iterator[h5py.File]:
-    """Open a new file to write into, and seal it at the end; it is on the disk then."""
-    with h5py.File(path, "w", userblock_size=_BLOCK) as file:
+    """Give a new file to write into; at the end it is sealed and written, whole or not at all.
+
+    Raises:
+        NotWritten: if it cannot be written.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w", userblock_size=_BLOCK) as file:
         yield file
-    seal(path)
+    _write_sealed(path, content)
 
 
 def seal(path: Path) -> None:
-    """Write the sum of a file into its user block, and wait until it is on the disk."""
-    with path.open("rb+") as stream:
-        found = _sum(stream)
-        stream.seek(0)
-        stream.write((_SEAL + found).ljust(_BLOCK, b"\0"))
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Write the sum of a file into its user block."""
+    _write_sealed(path, io.BytesIO(path.read_bytes()))
+
+
+def _write_sealed(path: Path, content: io.BytesIO) -> None:
+    found = _sum(content)
+    content.seek(0)
+    content.write((_SEAL + found).ljust(_BLOCK, b"\0"))
+    write_bytes(path, content.getvalue())
 
 
 def _sum(stream: BinaryIO) -> bytes:

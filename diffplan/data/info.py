@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from diffplan.data.problems import KINDS
 from diffplan.data.shards import read_shard, scene_obstacles, shard_files
 from diffplan.errors import InputError
+from diffplan.files import make_folder, write_bytes
 from diffplan.formats.obstacles import read_obstacles
 from diffplan.geometry import Float
 
@@ -150,8 +152,10 @@ def save_picture(info: DataInfo, robot: Robot, path: Path) -> None:
         axes = figure.add_subplot(rows + 1, columns, columns + i + 1, projection="3d")
         draw_sample(axes, sample, robot)  # pyright: ignore[reportArgumentType]  (a 3-D axes by its projection)
     figure.suptitle(f"{info.total} trajectories in {info.scenes} scenes")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=80, format="png")
+    make_folder(path.parent)
+    write_bytes(path, picture.getvalue())
 
 
 def draw_sample(axes: Axes3D, sample: Sample, robot: Robot) -> None:

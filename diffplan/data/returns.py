@@ -23,6 +23,7 @@ from diffplan.data.hdf5 import opened, sealed
 from diffplan.data.shards import read_shard, shard_files
 from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError
+from diffplan.files import make_folder, remove_unfinished, write_text
 from diffplan.formats.strict_json import read_object
 from diffplan.geometry import Float
 from diffplan.refine import metric_inverse
@@ -88,8 +89,9 @@ def measure_returns(config: ReturnsConfig, *, show: bool = True) -> int:
         DiffplanError: if a worker dies.
     """
     files = shard_files(config.data)
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     _claim(config, len(files))
+    remove_unfinished(config.out)
     missing = [i for i in range(len(files)) if not _path(config.out, i).exists()]
     maker = partial(_maker, config, files)
     return make_all(maker, missing, pieces=len(files), workers=config.workers, unit="paths", show=show)
@@ -182,9 +184,7 @@ def _claim(config: ReturnsConfig, shards: int) -> None:
         del wanted[key]
     path = config.out / "returns.json"
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_text(path, json.dumps(wanted, indent=1) + "\n")
         return
     found = read_object(path)
     for key, value in wanted.items():
@@ -199,13 +199,11 @@ def _claim(config: ReturnsConfig, shards: int) -> None:
 
 
 def _write(returns: Returns, path: Path) -> None:
-    partial_path = path.with_suffix(".partial")
-    with sealed(partial_path) as file:
+    with sealed(path) as file:
         file.attrs["format"] = FORMAT
         for name in _ARRAYS:
             file.create_dataset(name, data=getattr(returns, name))
         file.create_dataset("scene", data=list(returns.scene), dtype=h5py.string_dtype(), shape=(len(returns.scene),))
-    os.replace(partial_path, path)
 
 
 def _read(path: Path) -> Returns:

@@ -1,12 +1,11 @@
 """The file format of training data: HDF5 shards of trajectories and the scenes they stand in.
 
-A shard is written under a `.partial` name and renamed when complete, so a file `shard-*.h5` is always whole.
+A file `shard-*.h5` is always whole.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,9 +64,8 @@ def shard_files(folder: Path) -> list[Path]:
 def write_shard(shard: Shard, folder: Path) -> Path:
     """Write a shard whole or not at all; returns its file."""
     path = shard_path(folder, shard.index)
-    partial = path.with_suffix(".partial")
     text = h5py.string_dtype(encoding="utf-8")
-    with sealed(partial) as file:
+    with sealed(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["seed"], file.attrs["shard"] = shard.seed, shard.index
         file.attrs["robot"], file.attrs["joint_names"] = shard.robot, list(shard.joint_names)
@@ -78,7 +76,6 @@ def write_shard(shard: Shard, folder: Path) -> Path:
         file.create_dataset(
             "obstacles", data=list(shard.obstacles), dtype=text, shape=(len(shard.obstacles),), compression="gzip"
         )
-    os.replace(partial, path)
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from diffplan.data.layout import DrawnScene, obstacle_record
 from diffplan.data.problems import KINDS, Clearances, DrawnProblem, draw_endpoints, draw_problem
 from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError, did_you_mean
+from diffplan.files import make_folder, write_bytes
 from diffplan.formats.strict_json import read_object
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.problem import Problem
@@ -119,7 +119,7 @@ def make_suite(config: SuiteConfig, *, show: bool = True) -> None:
     """
     if config.out.exists():
         raise InputError("this suite is there already", file=config.out, allowed="a new file")
-    config.parts.mkdir(parents=True, exist_ok=True)
+    make_folder(config.parts)
     _claim(config)
     missing = [i for i in range(config.count) if not config.part(i).exists()]
     make_all(
@@ -222,7 +222,7 @@ def _writer(config: SuiteConfig) -> Make:
         for problem in maker.attempts(index):
             yield 1
             if problem is not None:
-                _write(config.part(index), json.dumps(problem).encode())
+                write_bytes(config.part(index), json.dumps(problem).encode())
 
     return make
 
@@ -238,7 +238,7 @@ def _claim(config: SuiteConfig) -> None:
     }
     path = config.parts / "made.json"
     if not path.exists():
-        _write(path, json.dumps(wanted).encode())
+        write_bytes(path, json.dumps(wanted).encode())
         return
     all_families = list(RECIPES[config.kind].families)  # in a folder of an earlier version, which had no choice
     found = {"families": all_families, **read_object(path)}
@@ -264,14 +264,4 @@ def _assemble(config: SuiteConfig) -> None:
         "problems": [read_object(config.part(i)) for i in range(config.count)],
     }
     text = json.dumps(document, separators=(",", ":")).encode()
-    _write(config.out, gzip.compress(text, 9, mtime=0) if config.out.suffix == ".gz" else text)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or absent."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_bytes(config.out, gzip.compress(text, 9, mtime=0) if config.out.suffix == ".gz" else text)

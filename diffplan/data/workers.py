@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from diffplan.errors import DiffplanError
+from diffplan.stopping import end, held, leave_on_terminate
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from multiprocessing.queues import SimpleQueue
     from multiprocessing.sharedctypes import Synchronized
 
 Make: TypeAlias = Callable[[int], Iterator[int]]
@@ -37,24 +40,27 @@ def make_all(
     parent is gone ends by itself. The progress bar counts pieces by `name` and what they hold by `unit`.
 
     Raises:
-        DiffplanError: if a worker ends badly.
+        DiffplanError: if a worker ends badly; the first one's own error, if it had one.
     """
     context = multiprocessing.get_context("spawn")
     position, pieces_made, done = context.Value("l", 0), context.Value("l", 0), context.Value("l", 0)
-    counters = (position, pieces_made, done)
+    counters, failures = (position, pieces_made, done), context.SimpleQueue()
     processes = [
-        context.Process(target=_work, args=(maker, list(missing), counters, os.getpid()), daemon=True)
+        context.Process(target=_work, args=(maker, list(missing), counters, failures, os.getpid()), daemon=True)
         for _ in range(min(workers, len(missing)))
     ]
-    with _single_threaded():
-        for process in processes:
-            process.start()
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     began = time.perf_counter()
+    started: list[BaseProcess] = []
     try:
+        with _single_threaded():
+            for process in processes:
+                with held():
+                    process.start()
+                    started.append(process)
         with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not show) as progress:
             task = progress.add_task("", total=pieces, rate="")
             alive = True
@@ -63,14 +69,14 @@ def make_all(
                 rate = f"{done.value} {unit}, {done.value / (time.perf_counter() - began):.1f}/s"
                 progress.update(task, completed=pieces - len(missing) + pieces_made.value, rate=rate)
                 bad = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
+                if bad and not failures.empty():
+                    raise DiffplanError(failures.get())
                 if bad:
                     raise DiffplanError(f"a worker ended with exit code {bad[0]}; run the same command again to go on")
                 if alive:
                     time.sleep(0.1)
     finally:
-        for process in processes:
-            process.terminate()
-            process.join()
+        end(started)
     return done.value
 
 
@@ -89,11 +95,24 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(maker: Callable[[], Make], missing: list[int], counters: Sequence[Synchronized[int]], parent: int) -> None:
-    """Make pieces until none is left or the parent is gone (killed)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+def _work(
+    maker: Callable[[], Make],
+    missing: list[int],
+    counters: Sequence[Synchronized[int]],
+    failures: SimpleQueue[str],
+    parent: int,
+) -> None:
+    """Make pieces until none is left or the parent is gone (killed); the parent says what is wrong."""
+    leave_on_terminate()
+    try:
+        _make(maker(), missing, counters, parent)
+    except DiffplanError as error:
+        failures.put(str(error))
+        sys.exit(1)
+
+
+def _make(make: Make, missing: list[int], counters: Sequence[Synchronized[int]], parent: int) -> None:
     position, pieces_made, done = counters
-    make = maker()
     while True:
         with position.get_lock():
             turn = position.value

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from diffplan.assets import asset_folder
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.errors import InputError
+from diffplan.files import make_folder, write_bytes
 from diffplan.formats.entry import Entry, Json
 from diffplan.formats.record import read_record
 from diffplan.formats.strict_json import parse_json
@@ -74,12 +74,10 @@ def prior_file(robot: str) -> Path:
 
 
 def write_tensors(tensors: dict[str, Tensor], header: dict[str, object], path: Path) -> None:
-    """Write tensors and a JSON header as one safetensors file; the file is whole or absent (atomic rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write tensors and a JSON header as one safetensors file; the file is whole or absent."""
+    make_folder(path.parent)
     metadata = {key: json.dumps(value) for key, value in header.items()}
-    save_file({k: v.detach().contiguous() for k, v in tensors.items()}, partial, metadata=metadata)
-    os.replace(partial, path)
+    write_bytes(path, save({k: v.detach().contiguous() for k, v in tensors.items()}, metadata))
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Json]]:

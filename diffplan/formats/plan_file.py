@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from diffplan.assets import asset_folder
 from diffplan.errors import InputError
+from diffplan.files import write_text
 from diffplan.formats.entry import Entry, Json
 from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
 from diffplan.formats.record import read_record, required, word
@@ -132,13 +132,7 @@ def save_plan(plan: Plan, path: str | Path) -> None:
         f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
         for key, value in plan_document(plan, path.parent).items()
     ]
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror}", file=path) from error
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def is_plan_file(path: str | Path) -> bool:

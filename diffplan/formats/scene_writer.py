@@ -9,6 +9,7 @@ import yaml
 
 from diffplan.assets import shipped_robots
 from diffplan.errors import InputError
+from diffplan.files import write_text
 from diffplan.formats.entry import Json
 from diffplan.geometry import Pose
 from diffplan.scene import Box, Capsule, Cylinder, Goal, Mesh, Obstacle, Plane, PoseGoal, Query, Scene, Sphere, Urdf
@@ -32,13 +33,7 @@ def save_scene(scene: Scene, path: str | Path) -> None:
         raise InputError("a scene file is YAML", file=path, value=path.suffix, allowed=[".yaml", ".yml"])
     document: dict[str, Json] = {"format": "diffplan/scene@1", **scene_keys(scene, path.parent)}
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=2**20)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror}", file=path) from error
+    write_text(path, text)
 
 
 def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:

@@ -16,6 +16,7 @@ import trimesh
 from diffplan.assets import shipped_robots
 from diffplan.errors import DiffplanError, InputError
 from diffplan.exclusive import exclusive
+from diffplan.files import write_text
 from diffplan.geometry import Float, Pose
 from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
@@ -289,9 +290,7 @@ def _write_hull(corners: Float) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.obj"
     if not file.is_file():
-        unfinished = file.with_suffix(f".{os.getpid()}.tmp")
-        unfinished.write_text(text)
-        unfinished.replace(file)
+        write_text(file, text, sync=False)
     return file
 
 

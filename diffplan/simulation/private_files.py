@@ -12,7 +12,8 @@ import shutil
 import tempfile
 from multiprocessing.util import Finalize
 from pathlib import Path
-from threading import get_ident
+
+from diffplan.files import write_bytes
 
 _folders: dict[int, Path] = {}
 
@@ -23,9 +24,7 @@ def private_file(data: bytes, ending: str) -> Path:
     file = folder / f"{hashlib.sha256(data).hexdigest()}{ending}"
     if not (file.is_file() and file.stat().st_size == len(data)):
         folder.mkdir(mode=0o700, exist_ok=True)
-        unfinished = file.with_suffix(f".{get_ident()}.part")
-        unfinished.write_bytes(data)
-        unfinished.replace(file)
+        write_bytes(file, data, sync=False)
     return file
 
 

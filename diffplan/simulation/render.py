@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.exclusive import exclusive
+from diffplan.files import check_writable, write_bytes
 from diffplan.geometry import Float
 from diffplan.problem import Contact, Plan, Trajectory
 from diffplan.robot import Robot
@@ -48,14 +51,17 @@ def render(plan: Plan, file: str | Path) -> None:
         InputError: if the file's kind is another, or a file of the robot or the scene cannot be read.
     """
     file, plan = arguments.path(file, "file"), arguments.instance(plan, Plan, "plan", allowed="a Plan")
-    writers = {".png": _write_strip, ".gif": _write_gif, ".mp4": _write_mp4}
+    writers = {".png": _strip_png, ".gif": _film_gif, ".mp4": _film_mp4}
     if file.suffix.lower() not in writers:
         raise InputError("cannot draw this kind of file", value=file.suffix, file=file, allowed=writers)
-    writers[file.suffix.lower()](plan, file)
+    check_writable(file)
+    write_bytes(file, writers[file.suffix.lower()](plan))
 
 
-def _write_strip(plan: Plan, file: Path) -> None:
-    strip(strip_pictures(plan, size=_STRIP_SIZE, poses=_STRIP_POSES, finer=2.0)).save(file)
+def _strip_png(plan: Plan) -> bytes:
+    content = io.BytesIO()
+    strip(strip_pictures(plan, size=_STRIP_SIZE, poses=_STRIP_POSES, finer=2.0)).save(content, format="png")
+    return content.getvalue()
 
 
 def strip(pictures: Sequence[Image.Image]) -> Image.Image:
@@ -152,23 +158,37 @@ def _film(plan: Plan) -> tuple[list[Image.Image], float]:
     return list(_pictures(plan, trajectory, _with(times, contact), _FILM_SIZE, contact=contact, finer=1.5)), shown
 
 
-def _write_gif(plan: Plan, file: Path) -> None:
+def _film_gif(plan: Plan) -> bytes:
     frames, shown = _film(plan)
     colours = frames[0].quantize(255, method=Image.Quantize.MEDIANCUT)
     indexed = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
     durations = [int(1000 * shown)] * len(indexed)
     if plan.trajectory is not None:
         durations[0] = durations[-1] = int(1000 * _HOLD_S)
-    indexed[0].save(file, save_all=True, append_images=indexed[1:], duration=durations, loop=0, optimize=False)
+    content, rest = io.BytesIO(), indexed[1:]
+    indexed[0].save(
+        content, format="gif", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False
+    )
+    return content.getvalue()
 
 
-def _write_mp4(plan: Plan, file: Path) -> None:
+def _film_mp4(plan: Plan) -> bytes:
     import imageio.v2 as imageio
+    from imageio_ffmpeg import count_frames_and_secs
 
     frames, shown = _film(plan)
     hold = int(_HOLD_S / shown)
     held = [frames[0]] * hold + frames + [frames[-1]] * hold
-    imageio.mimwrite(file, [np.asarray(frame) for frame in held], fps=1 / shown, macro_block_size=16)
+    with tempfile.TemporaryDirectory(prefix="diffplan-") as folder:
+        file = Path(folder) / "film.mp4"
+        try:
+            imageio.mimwrite(file, [np.asarray(frame) for frame in held], fps=1 / shown, macro_block_size=16)
+            written, _ = count_frames_and_secs(file)  # ffmpeg tells nobody when it could not write the end
+        except (OSError, RuntimeError):
+            written = 0
+        if written != len(held):
+            raise InputError("no film can be made here: is the disk full?", file=folder)
+        return file.read_bytes()
 
 
 def _pictures(

@@ -10,6 +10,7 @@ from pathlib import Path
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
 from diffplan.errors import Faults, InputError
+from diffplan.files import write_text
 from diffplan.formats.entry import Entry
 from diffplan.formats.strict_yaml import read_yaml
 
@@ -94,7 +95,7 @@ class TrainConfig:
 
     def save(self, path: Path) -> None:
         """Write the settings as a file that `load` reads."""
-        path.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        write_text(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @staticmethod
     def load(path: Path) -> TrainConfig:

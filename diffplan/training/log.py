@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
 from diffplan.errors import InputError
+from diffplan.files import write_bytes, write_text
 from diffplan.reading import read_text
 
 _Line = TypeVar("_Line")
@@ -34,13 +35,12 @@ class Progress:
 
 
 def write_log(lines: list[Progress], path: Path) -> None:
-    """Write the log as CSV (atomically)."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Progress)])
-        writer.writeheader()
-        writer.writerows(asdict(line) for line in lines)
-    os.replace(partial, path)
+    """Write the log as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Progress)])
+    writer.writeheader()
+    writer.writerows(asdict(line) for line in lines)
+    write_text(path, text.getvalue())
 
 
 def read_log(path: Path, *, up_to: int) -> list[Progress]:
@@ -88,7 +88,9 @@ def draw_curve(lines: list[Progress], path: Path) -> None:
     axes.set(xlabel="step", ylabel="loss (weighted squared error of x0)", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    FigureCanvasAgg(figure).print_png(path)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    write_bytes(path, picture.getvalue())
 
 
 def validated(lines: list[Progress]) -> Progress:

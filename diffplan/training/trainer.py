@@ -28,6 +28,7 @@ from diffplan.diffusion.tokens import SceneTokens
 from diffplan.diffusion.unet import TemporalUnet
 from diffplan.diffusion.wrappers import Features, condition_channels
 from diffplan.errors import DiffplanError, InputError
+from diffplan.files import make_folder, write_text
 from diffplan.formats.entry import Entry, Json
 from diffplan.training.card import model_card, summary
 from diffplan.training.checkpoint import compare_settings, pack, unpack
@@ -242,7 +243,7 @@ def run(
         InputError: if the folder holds a run with another config or other data (see `Trainer.load` for `extend`).
         DiffplanError: if the loss is not finite; the state before that step is left in the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     checkpoint, log, config = folder / "checkpoint.safetensors", folder / "log.csv", trainer.config
     if checkpoint.exists():
         trainer.load(checkpoint, extend=extend)
@@ -321,5 +322,5 @@ def train_prior(
     draw_curve(lines, folder / "curve.png")
     prior = trainer.prior(summary(config, dataset, lines, trainer.history))
     save_prior(prior, folder / "prior.safetensors")
-    (folder / "PRIOR.md").write_text(model_card(prior, config, lines))
+    write_text(folder / "PRIOR.md", model_card(prior, config, lines))
     return prior

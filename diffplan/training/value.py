@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-import os
 import time
 import zlib
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
 from diffplan.diffusion.value import Value, ValueNet, normalised_limits, straight_time
 from diffplan.errors import DiffplanError, InputError
+from diffplan.files import make_folder, write_text
 from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.training import log
@@ -300,11 +301,11 @@ def run(trainer: ValueTrainer, folder: Path, *, checkpoint_minutes: float = 1.0,
         InputError: if the folder holds a run with another config or other data.
         DiffplanError: if the loss is not finite; the state before that step is left in the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     checkpoint, config = folder / "checkpoint.safetensors", trainer.config
     if checkpoint.exists():
         trainer.load(checkpoint)
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
+    write_text(folder / "config.json", json.dumps(asdict(config), indent=1) + "\n")
     lines = read_lines(folder / "log.csv", up_to=trainer.done)
     before = lines[-1].seconds if lines else 0.0
     began = saved = time.monotonic()
@@ -344,9 +345,8 @@ def read_lines(path: Path, *, up_to: int) -> list[Line]:
 
 
 def _write_lines(lines: list[Line], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Line))
-        writer.writerows(astuple(line) for line in lines)
-    os.replace(partial, path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(field.name for field in fields(Line))
+    writer.writerows(astuple(line) for line in lines)
+    write_text(path, text.getvalue())

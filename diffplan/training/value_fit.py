@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from diffplan.data.returns import read_returns
 from diffplan.diffusion.value import Value, save_value
+from diffplan.files import write_bytes, write_text
 from diffplan.robot import Robot
 from diffplan.training.card import processor
 from diffplan.training.value import LEVELS, Agreement, Line, ValueConfig, ValueTrainer, read_lines, run
@@ -50,7 +52,7 @@ def fit_value(
     found = [trainer.validate(level) for level in LEVELS]
     value = trainer.value(_facts(trainer, lines, found))
     save_value(value, folder / "value.safetensors")
-    (folder / "VALUE.md").write_text(model_card(value, config, found))
+    write_text(folder / "VALUE.md", model_card(value, config, found))
     return value
 
 
@@ -75,7 +77,9 @@ def draw_curve(lines: list[Line], path: Path) -> None:
         right.plot([line.step for line in judged], values, "-o", ms=3, color=colour, label=label)
     right.set(ylabel="on held-out scenes", ylim=(None, 1.0))
     right.legend(loc="center right")
-    FigureCanvasAgg(figure).print_png(path)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    write_bytes(path, picture.getvalue())
 
 
 def _facts(trainer: ValueTrainer, lines: list[Line], found: list[Agreement]) -> dict[str, str | int | float]:

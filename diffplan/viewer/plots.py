@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.files import write_bytes
 from diffplan.geometry import Float
 from diffplan.problem import Plan, Trajectory
 from diffplan.robot import Robot
@@ -50,7 +52,9 @@ def plot_joints(plan: Plan, file: str | Path) -> None:
     for axes in grid[-1]:
         axes.set_xlabel("time [s]")
     figure.suptitle(f"{robot.name} in {plan.scene.name}: {plan.status.value}, {trajectory.duration:.2f} s")
-    figure.savefig(file, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format=file.suffix[1:].lower())
+    write_bytes(file, picture.getvalue())
 
 
 def _curves(trajectory: Trajectory) -> tuple[Float, Float, Float]:

@@ -45,7 +45,7 @@ def test_a_planner_that_kills_its_process_gives_an_error_row_and_the_run_goes_on
 
 
 def test_a_planner_that_does_not_return_is_killed_and_the_run_goes_on(pool):
-    pool.grace = 2.0
+    pool.grace = 10.0
     outcome = run(_jobs("a/hangs", "a/1"), pool, report=_quiet)
     assert [row.status for row in outcome.rows] == ["killed", "solved"]
 

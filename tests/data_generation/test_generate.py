@@ -32,7 +32,7 @@ def same(a: Shard, b: Shard) -> bool:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two shards made by two workers, in a folder where another run was killed while writing."""
     folder = tmp_path_factory.mktemp("data")
-    shard_path(folder, 0).with_suffix(".partial").write_bytes(b"half a shard")
+    (folder / ".0123456789abcdef.part").write_bytes(b"half a shard")
     result = generate(small(folder), show=False)
     assert result.trajectories == sum(len(read_shard(file).waypoints) for file in shard_files(folder)) > 0
     return folder

@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three problems made by two workers, beside which another run was killed while writing the second."""
     config = small(tmp_path_factory.mktemp("suite"))
     config.parts.mkdir()
-    (config.parts / "00001.json.partial").write_bytes(b"half a pro")
+    (config.parts / ".0123456789abcdef.part").write_bytes(b"half a pro")
     make_suite(config, show=False)
     return config.out
 

@@ -1,0 +1,90 @@
+"""How commands and their worker processes end on Ctrl-C (SIGINT), SIGTERM and SIGHUP: soon, in one line, tidily."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_PATIENCE = 0.5
+"""How long worker processes may take to tidy up before they are killed [s]."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal other than Ctrl-C's asks this process to end; what handles Ctrl-C handles this too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Stopped` in the block; what was set to be ignored (nohup) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, handler)
+
+
+def exit_code(error: KeyboardInterrupt) -> int:
+    """Return a shell's exit code for a process that a signal ended."""
+    return 128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait for the end of the block; Ctrl-C never reaches a process started in it (its parent ends it)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    resource_tracker.ensure_running()  # which would lift the mask below when it starts with the first process
+    waiting: list[int] = []
+    numbers = [n for n in (signal.SIGINT, *_ENDING) if callable(signal.getsignal(n))]
+    handlers = {n: signal.signal(n, lambda number, _: waiting.append(number)) for n in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if waiting:
+        raise KeyboardInterrupt if waiting[0] == signal.SIGINT else Stopped(waiting[0])
+
+
+def leave_on_terminate() -> None:
+    """In a worker process: take SIGTERM for the end, and tidy up (temporary files)."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+
+
+def end(processes: Sequence[BaseProcess]) -> None:
+    """End worker processes: all are asked, and those that do not end soon are killed."""
+    for process in processes:
+        process.terminate()
+    until = time.monotonic() + _PATIENCE
+    for process in processes:
+        process.join(max(until - time.monotonic(), 0.0))
+        if process.is_alive():
+            process.kill()
+            process.join(10)
