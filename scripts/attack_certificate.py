@@ -52,7 +52,7 @@ class Row:
     """What was found for a kind; lengths in m. `over` is measured minus true clearance at its worst.
 
     `scenes_refused` counts the scenes that a Certifier does not take (with a convex mesh whose corners PyBullet rounds
-    too much). `over_least` and `over_bound` are like `over` for the least clearances along certified motions: the
+    too much), `undecided` those in which a true distance is not known to 1e-7 m; both are left out. `over_least` and `over_bound` are like `over` for the least clearances along certified motions: the
     measured and the proven ones.
     """
 
@@ -66,6 +66,7 @@ class Row:
     false_accepts: int = 0
     false_refusals: int = 0
     scenes_refused: int = 0
+    undecided: int = 0
     over: float = -np.inf
     over_least: float = -np.inf
     over_bound: float = -np.inf
@@ -422,6 +423,8 @@ def attack(arm: str, kind: str, configurations: int, trajectories: int, seed: in
                     attack_trajectory(row, setting, rng)
             except dp.InputError:
                 row.scenes_refused += 1
+            except ArithmeticError:
+                row.undecided += 1
             if row.configurations >= configurations and row.trajectories >= trajectories:
                 return row
     raise AssertionError("settings never end")
@@ -473,6 +476,8 @@ def _rows(jobs: list[_Job], processes: int, out: Path | None) -> dict[str, Row]:
     with ProcessPoolExecutor(processes) as pool:
         running = {pool.submit(attack, *job): job for job in jobs if job not in [job for job, _ in done]}
         for number, future in enumerate(as_completed(running), start=1):
+            if future.exception():
+                pool.shutdown(cancel_futures=True)
             row = future.result()
             rows[row.kind].add(row)
             if out:
@@ -497,13 +502,14 @@ def _print_table(rows: list[Row]) -> None:
         "false accepts",
         "refusals",
         "scenes",
+        "undecided",
     )
     heads = (*heads, "over mm", "least over mm", "bound over mm")
     widths = (24, *(max(9, len(head)) for head in heads[1:]))
     print(" ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
     for row in rows:
         cells = (row.kind, row.configurations, row.hits, row.farther, row.trajectories, row.trajectory_hits)
-        cells = (*cells, row.certified, row.false_accepts, row.false_refusals, row.scenes_refused)
+        cells = (*cells, row.certified, row.false_accepts, row.false_refusals, row.scenes_refused, row.undecided)
         over = (f"{1000 * value:.3f}" for value in (row.over, row.over_least, row.over_bound))
         print(" ".join(f"{cell:>{width}}" for cell, width in zip((*cells, *over), widths, strict=True)))
 
