@@ -52,8 +52,8 @@ class Row:
     """What was found for a kind; lengths in m. `over` is measured minus true clearance at its worst.
 
     `scenes_refused` counts the scenes that a Certifier does not take (with a convex mesh whose corners PyBullet rounds
-    too much), `undecided` those in which a true distance is not known to 1e-7 m; both are left out. `over_least` and `over_bound` are like `over` for the least clearances along certified motions: the
-    measured and the proven ones.
+    too much), `undecided` those in which a true distance is not known to 1e-7 m; both are left out. `over_least` and
+    `over_bound` are like `over` for the least clearances along certified motions: the measured and the proven ones.
     """
 
     kind: str
