@@ -25,6 +25,7 @@ from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Float
 from diffplan.link_solid import LinkSolid, surface_grid
+from diffplan.progress import working
 from diffplan.robot import Robot
 
 _FORMAT = "format: diffplan/collision@1"
@@ -222,12 +223,14 @@ def fit_robot(name: str, *, samples: int = 20000) -> FitReport:
     """
     path = robot_path(name)
     robot = load_robot(name, collision=False)
-    links = {link: _fit_link(robot, link) for link in robot.links}
-    report = FitReport(
-        file=path.parent / read_yaml(path).mapping()["collision"].text(),
-        links=links,
-        ignored=ignored_pairs(robot, samples),
-    )
+    links = {}
+    with working("fitting spheres", len(robot.links) + 1) as task:
+        for number, link in enumerate(robot.links):
+            task.update(f"fitting spheres to {link}", number, len(robot.links) + 1)
+            links[link] = _fit_link(robot, link)
+        task.update("looking which links touch", len(robot.links), len(robot.links) + 1)
+        ignored = ignored_pairs(robot, samples)
+    report = FitReport(file=path.parent / read_yaml(path).mapping()["collision"].text(), links=links, ignored=ignored)
     write_collision_file(report)
     return report
 

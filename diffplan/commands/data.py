@@ -105,9 +105,11 @@ def _problems(args: argparse.Namespace) -> int:
 
 def _info(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.data.info import data_info, save_picture
+    from diffplan.progress import working
     from diffplan.robot import Robot
 
-    info = data_info(args.folder)
+    with working("reading the shards"):
+        info = data_info(args.folder)
     print(info.text(), file=out)
     if args.picture:
         save_picture(info, Robot.load(info.robot), args.picture)
