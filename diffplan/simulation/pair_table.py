@@ -10,7 +10,7 @@ from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.scene import Scene
 from diffplan.simulation.motion_bound import Cover
-from diffplan.simulation.reach import rounded_edges
+from diffplan.simulation.reach import TOO_FAR, rounded_edges
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,14 +49,15 @@ class Pairs:
     def rounded(self, robot: Robot, scene: Scene) -> Float:
         """Return how much more than the true distance PyBullet may measure between each pair [pairs] (m).
 
-        It rounds the edges of boxes and cylinders; the margin of a hull on the other side makes up for that.
+        It rounds the edges of boxes and cylinders, and its search for the nearest points may end too early; the margin
+        of a hull on the other side makes up for some of that.
         """
         bodies = {f"link {link}": robot.model.collisions[link] for link in robot.links}
         more = {name: rounded_edges(shapes) for name, shapes in bodies.items()}
         more |= {f"obstacle {obstacle.name}": rounded_edges(obstacle) for obstacle in scene.obstacles}
         kinds = ["obstacle"] * self.with_obstacles + ["link"] * (len(self.names) - self.with_obstacles)
         each = [more[f"link {a}"] + more[f"{kind} {b}"] for kind, (a, b) in zip(kinds, self.names, strict=True)]
-        return np.maximum(0.0, np.array(each, dtype=np.float64))
+        return np.maximum(0.0, np.array(each, dtype=np.float64) + TOO_FAR)
 
     def travel(self, by_joint: Float) -> Float:
         """Return the relative travel of each pair [n, pairs] from that of each link by each joint [n, links, dof]."""

@@ -18,6 +18,11 @@ _COARSE = 1000.0
 """An obstacle with its origin so near the base [m] stands where it is: single precision is fine enough there."""
 FAR = 10.0
 """How far the certificate looks from the arm at most [m]."""
+TOO_FAR = 6e-4
+"""By so much [m] PyBullet may tell a distance too large besides, found by search (0.5 mm at most).
+
+Bullet's GJK stops where two corners of the difference of both bodies are within a centimetre (squared, 1e-4).
+"""
 _ROUNDED = {"box": 7.6e-4, "cylinder": 4.5e-4, "sphere": 0.0, "capsule": 0.0, "plane": 0.0, "mesh": -9e-4}
 
 

@@ -65,4 +65,4 @@ def test_corner_to_corner_the_clearance_is_at_most_the_true_one(stick, other):
         obstacle = make[other]()
     with Certifier(robot, Scene(obstacles=(obstacle,))) as certifier:
         measured = certifier.check(np.zeros(1)).clearance_m
-    assert GAP - 0.0016 < measured <= GAP + 1e-6
+    assert GAP - 0.0022 < measured <= GAP + 1e-6
