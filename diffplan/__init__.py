@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from diffplan.problem import Status as Status
     from diffplan.problem import Trajectory as Trajectory
     from diffplan.robot import Robot as Robot
-    from diffplan.scene import Box as Box
-    from diffplan.scene import Capsule as Capsule
-    from diffplan.scene import Cylinder as Cylinder
-    from diffplan.scene import Mesh as Mesh
-    from diffplan.scene import Plane as Plane
     from diffplan.scene import PoseGoal as PoseGoal
     from diffplan.scene import Query as Query
     from diffplan.scene import Scene as Scene
-    from diffplan.scene import Sphere as Sphere
     from diffplan.scene import Urdf as Urdf
+    from diffplan.shapes import Box as Box
+    from diffplan.shapes import Capsule as Capsule
+    from diffplan.shapes import Cylinder as Cylinder
+    from diffplan.shapes import Mesh as Mesh
+    from diffplan.shapes import Plane as Plane
+    from diffplan.shapes import Sphere as Sphere
     from diffplan.simulation.certificate import Certifier as Certifier
     from diffplan.simulation.execution import execute as execute
     from diffplan.simulation.live import robot_as_held as robot_as_held
@@ -59,13 +59,13 @@ _HOME = {
     "Pose": "geometry",
     "Robot": "robot",
     "Scene": "scene",
-    "Box": "scene",
-    "Sphere": "scene",
-    "Cylinder": "scene",
-    "Capsule": "scene",
-    "Mesh": "scene",
+    "Box": "shapes",
+    "Sphere": "shapes",
+    "Cylinder": "shapes",
+    "Capsule": "shapes",
+    "Mesh": "shapes",
     "Urdf": "scene",
-    "Plane": "scene",
+    "Plane": "shapes",
     "PoseGoal": "scene",
     "Query": "scene",
     "Problem": "problem",

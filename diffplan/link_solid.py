@@ -12,9 +12,7 @@ from scipy.spatial import KDTree
 
 from diffplan.computed import computed
 from diffplan.geometry import Float
-from diffplan.mesh_files import read_mesh
-from diffplan.meshes import load_hulls
-from diffplan.urdf import CollisionShape
+from diffplan.shapes import Shape
 
 _CONVEX_VOLUME_RATIO = 0.999
 _BEYOND = -1.0
@@ -28,7 +26,7 @@ class LinkSolid:
     hulls: tuple[trimesh.Trimesh, ...]
 
     @staticmethod
-    def from_shapes(shapes: tuple[CollisionShape, ...]) -> LinkSolid:
+    def from_shapes(shapes: tuple[Shape, ...]) -> LinkSolid:
         """Join the collision shapes of a link, each moved by its own pose.
 
         Raises:
@@ -36,8 +34,7 @@ class LinkSolid:
         """
         meshes, hulls = [], []
         for shape in shapes:
-            mesh = _mesh(shape)
-            own = [mesh.convex_hull] if shape.file is None else [h.copy() for h in load_hulls(shape.file, shape.scale)]
+            mesh, own = shape.surface(), [hull.copy() for hull in shape.hulls()]
             for part in (mesh, *own):
                 part.apply_transform(shape.pose.matrix)
             meshes.append(mesh)
@@ -87,23 +84,6 @@ def surface_grid(mesh: trimesh.Trimesh, spacing: float) -> tuple[Float, Float]:
         points.append(((1 - v) * ((1 - u) * a[chosen] + u * b[chosen]) + v * c[chosen]).reshape(-1, 3))
         normals.append(np.tile(mesh.face_normals[chosen], (u.size, 1)))
     return np.concatenate(points), np.concatenate(normals)
-
-
-def _mesh(shape: CollisionShape) -> trimesh.Trimesh:
-    if shape.kind == "box":
-        return trimesh.creation.box(extents=shape.size)
-    if shape.kind == "sphere":
-        return trimesh.creation.icosphere(subdivisions=3, radius=shape.size[0])
-    if shape.kind == "cylinder":
-        return trimesh.creation.cylinder(radius=shape.size[0], height=shape.size[1], sections=64)
-    if shape.kind == "capsule":
-        return trimesh.creation.capsule(radius=shape.size[0], height=shape.size[1])
-    assert shape.file is not None
-    content = read_mesh(shape.file)
-    mesh = trimesh.Trimesh(content.vertices, np.concatenate(content.groups), process=False)
-    mesh.apply_scale(shape.scale)
-    mesh.update_faces(mesh.nondegenerate_faces())
-    return mesh
 
 
 def _joined(meshes: list[trimesh.Trimesh]) -> trimesh.Trimesh:

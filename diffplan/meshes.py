@@ -47,6 +47,19 @@ def load_mesh(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
     return solids(read_mesh(file), scale)[0]
 
 
+def load_triangles(file: str | Path, scale: Scale = _UNIT) -> trimesh.Trimesh:
+    """Return the triangles of a mesh file as they are, closed or not; those without area are left out.
+
+    Raises:
+        InputError: if the file is missing or not readable.
+    """
+    content = read_mesh(file)
+    mesh = trimesh.Trimesh(content.vertices, np.concatenate(content.groups), process=False)
+    mesh.apply_scale(scale)
+    mesh.update_faces(mesh.nondegenerate_faces())
+    return mesh
+
+
 def solids(content: MeshContent, scale: Scale = _UNIT, *, convex: bool = False) -> list[trimesh.Trimesh]:
     """Return what `load_hulls` (convex) or `load_mesh` returns, for a file that has been read.
 

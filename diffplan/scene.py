@@ -3,149 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-import numpy as np
-
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
-from diffplan.geometry import Pose
+from diffplan.geometry import Float, Pose
+from diffplan.shapes import Box, Capsule, Cylinder, Shape, Sphere, check_place
+from diffplan.urdf import UrdfModel, load_urdf
 from diffplan.words import count, html, one_line, some
-
-SMALLEST, LARGEST = 1e-5, 300.0
-"""Sizes of obstacles for which distances hold [m], by measurement over this range; meshes have a bound of their own."""
-FARTHEST = 1e6
-"""How far from the world's origin an obstacle or a robot may stand [m]."""
-PLANE_REACH = 10.0
-"""How far from the robot's base a plane is exact for planner and certificate [m]."""
 
 if TYPE_CHECKING:
     from diffplan.robot import Robot
-
-
-def _name(obstacle: Obstacle) -> str:
-    return arguments.text(obstacle.name, f"{type(obstacle).__name__}.name")
-
-
-def _settle(obstacle: Obstacle, **values: object) -> None:
-    """Set the fields of an obstacle to their checked values, with name and pose, which all have."""
-    name = _name(obstacle)
-    values |= {"name": name, "pose": Pose.of(obstacle.pose, f"{name}.pose")}
-    for key, value in values.items():
-        object.__setattr__(obstacle, key, value)
-
-
-def _measurable(name: str, pose: Pose, **sizes: float) -> None:
-    """Refuse a size or a place for which PyBullet's distances do not hold.
-
-    Raises:
-        InputError: naming the size, or the pose.
-    """
-    for key, value in sizes.items():
-        if not SMALLEST <= value <= LARGEST:
-            problem = f"too {'large' if value > LARGEST else 'small'} for distances to hold"
-            hint = "; type: plane (dp.Plane) for what has no end" if value > LARGEST else ""
-            allowed = f"{SMALLEST:.5f} to {LARGEST:.0f} [m]{hint}"
-            raise InputError(problem, key=f"{name}.{key}", value=value, allowed=allowed)
-    _near(name, pose)
-
-
-def _near(name: str, pose: Pose) -> None:
-    """Refuse a place so far off that float64 is too coarse for it."""
-    if np.abs(pose.xyz).max() > FARTHEST:
-        allowed = f"within {FARTHEST:.0f} m of the world's origin"
-        raise InputError("too far away for distances to hold", key=f"{name}.pose", value=pose.xyz, allowed=allowed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """A box with full edge lengths `size` [m], centred at its pose."""
-
-    name: str
-    size: tuple[float, float, float]
-    pose: Pose = field(default_factory=Pose)
-
-    def __post_init__(self) -> None:
-        name = _name(self)
-        sizes = arguments.items(self.size, f"{name}.size", allowed="three full edge lengths [m]")
-        if len(sizes) != 3:
-            problem, allowed = f"{len(sizes)} values instead of 3", "three full edge lengths [m]"
-            raise InputError(problem, key=f"{name}.size", value=arguments.plain(self.size), allowed=allowed)
-        _settle(self, size=tuple(arguments.positive(v, f"{name}.size[{i}]") for i, v in enumerate(sizes)))
-        _measurable(self.name, self.pose, **{f"size[{i}]": v for i, v in enumerate(self.size)})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sphere:
-    """A sphere of `radius` [m], centred at its pose."""
-
-    name: str
-    radius: float
-    pose: Pose = field(default_factory=Pose)
-
-    def __post_init__(self) -> None:
-        name = _name(self)
-        _settle(self, radius=arguments.positive(self.radius, f"{name}.radius"))
-        _measurable(self.name, self.pose, radius=self.radius)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cylinder:
-    """A cylinder about local z, centred at its pose; `height` [m] is its full length."""
-
-    name: str
-    radius: float
-    height: float
-    pose: Pose = field(default_factory=Pose)
-
-    def __post_init__(self) -> None:
-        name = _name(self)
-        radius, height = (arguments.positive(getattr(self, k), f"{name}.{k}") for k in ("radius", "height"))
-        _settle(self, radius=radius, height=height)
-        _measurable(self.name, self.pose, radius=self.radius, height=self.height)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Capsule:
-    """A capsule about local z, centred at its pose; `height` [m] is the length of the straight part."""
-
-    name: str
-    radius: float
-    height: float
-    pose: Pose = field(default_factory=Pose)
-
-    def __post_init__(self) -> None:
-        name = _name(self)
-        radius, height = (arguments.positive(getattr(self, k), f"{name}.{k}") for k in ("radius", "height"))
-        _settle(self, radius=radius, height=height)
-        _measurable(self.name, self.pose, radius=self.radius, height=self.height)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mesh:
-    """A closed triangle mesh from `file`, scaled; solid, with its hollows kept.
-
-    With `convex=True` it stands for its convex hull (what PyBullet makes of a mesh unless told otherwise).
-    """
-
-    name: str
-    file: Path
-    scale: float = 1.0
-    pose: Pose = field(default_factory=Pose)
-    convex: bool = False
-
-    def __post_init__(self) -> None:
-        name = _name(self)
-        _settle(
-            self,
-            file=arguments.path(self.file, f"{name}.file"),
-            scale=arguments.positive(self.scale, f"{name}.scale", what="number", allowed="> 0"),
-            convex=arguments.flag(self.convex, f"{name}.convex"),
-        )
-        _near(self.name, self.pose)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,42 +30,62 @@ class Urdf:
     joints: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        name = _name(self)
+        name = arguments.text(self.name, "Urdf.name")
         joints = arguments.mapping(self.joints, f"{name}.joints", allowed="joint values by joint name")
-        _settle(
-            self,
-            file=arguments.path(self.file, f"{name}.file"),
-            scale=arguments.positive(self.scale, f"{name}.scale", what="number", allowed="> 0"),
-            joints={joint: arguments.real(value, f"{name}.joints.{joint}") for joint, value in joints.items()},
-        )
-        _near(self.name, self.pose)
+        values = {
+            "name": name,
+            "pose": Pose.of(self.pose, f"{name}.pose"),
+            "file": arguments.path(self.file, f"{name}.file"),
+            "scale": arguments.positive(self.scale, f"{name}.scale", what="number", allowed="> 0"),
+            "joints": {joint: arguments.real(value, f"{name}.joints.{joint}") for joint, value in joints.items()},
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        check_place(name, self.pose)
+
+    def standing(self) -> tuple[UrdfModel, dict[str, Float]]:
+        """Return what its file holds now, to its scale, and T_root_link [4, 4] of each link where its joints stand.
+
+        Raises:
+            InputError: if the file cannot be read, or the joints cannot stand so.
+        """
+        model = load_urdf(self.file, self.scale)
+        values = model.joint_values(self.joints, key=f"{self.name}.joints", limited=True)
+        return model, model.link_poses(values)
+
+
+Obstacle: TypeAlias = Shape | Urdf
+Primitive: TypeAlias = Box | Sphere | Cylinder | Capsule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plane:
-    """A floor or a wall without end: everything below local z = 0 of its pose is solid.
+class Body:
+    """Shapes on one frame: `pose` is T_frame_body, the shapes stand in the body's own frame.
 
-    By default the floor z = 0 of the world. Planner and certificate see a box of it that is exact within
-    `PLANE_REACH` of the robot's base.
+    `frame` is the world, or the name of a link. A link's geometry, an obstacle and each link of a URDF obstacle are
+    all bodies.
     """
 
     name: str
+    shapes: tuple[Shape, ...]
+    frame: str = "world"
     pose: Pose = field(default_factory=Pose)
 
-    def __post_init__(self) -> None:
-        _settle(self)
-        _near(self.name, self.pose)
 
-    def near(self, point: Sequence[float]) -> Box:
-        """Return the box that has the same surface within `PLANE_REACH` of a point [3] (frame of the pose)."""
-        matrix = self.pose.matrix
-        x, y, _ = ((np.asarray(point) - matrix[:3, 3]) @ matrix[:3, :3]).tolist()
-        middle = Pose(xyz=(x, y, -PLANE_REACH))
-        return Box(name=self.name, size=(2 * PLANE_REACH, 2 * PLANE_REACH, 2 * PLANE_REACH), pose=self.pose @ middle)
+def bodies(obstacle: Obstacle) -> tuple[Body, ...]:
+    """Return the bodies of an obstacle, in the world: one, or one for each link of a URDF with collision geometry.
 
-
-Obstacle: TypeAlias = Box | Sphere | Cylinder | Capsule | Mesh | Urdf | Plane
-Primitive: TypeAlias = Box | Sphere | Cylinder | Capsule
+    Raises:
+        InputError: if a URDF file cannot be read, or its joints cannot stand as the obstacle says.
+    """
+    if isinstance(obstacle, Shape):
+        return (Body(name=obstacle.name, shapes=(obstacle,)),)
+    model, poses = obstacle.standing()
+    return tuple(
+        Body(name=obstacle.name, shapes=shapes, pose=obstacle.pose @ Pose.from_matrix(poses[link]))
+        for link, shapes in model.collisions.items()
+        if shapes
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +179,7 @@ class Scene:
         object.__setattr__(self, "queries", queries)
         held = {arguments.text(joint, "hold"): arguments.real(value, f"hold.{joint}") for joint, value in hold.items()}
         object.__setattr__(self, "hold", held)
-        _near("robot_base", self.robot_base)
+        check_place("robot_base", self.robot_base)
 
     @staticmethod
     def load(path: str | Path) -> Scene:

@@ -13,21 +13,11 @@ import numpy as np
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.reading import LARGEST_XML, is_file, parse_xml, read_bytes
+from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
 FOLLOWS = 1e-3
 """How far a joint that mimics another may stand from where that puts it [rad or m]: measured values differ a little."""
 _HAIR = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class CollisionShape:
-    """One collision element: `kind` box (size), sphere (radius), cylinder/capsule (radius, length) or mesh (file)."""
-
-    kind: str
-    size: tuple[float, ...] = ()
-    file: Path | None = None
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    pose: Pose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +57,18 @@ class Joint:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UrdfModel:
-    """Links with their collision shapes, and the joints that tie them into a tree; `source` is the file as read."""
+    """Links with their collision shapes, and the joints that tie them into a tree; `source` is the file as read.
+
+    `scale` is how much larger the body is than the file says: the shapes are so already, and the values of prismatic
+    joints are in m of the larger body; `joints` are as in the file.
+    """
 
     file: Path
     source: bytes
     name: str
-    collisions: dict[str, tuple[CollisionShape, ...]]
+    collisions: dict[str, tuple[Shape, ...]]
     joints: dict[str, Joint]
+    scale: float = 1.0
 
     @property
     def root(self) -> str:
@@ -90,13 +85,13 @@ class UrdfModel:
             link = parents[link].parent
         return path
 
-    def link_poses(self, values: dict[str, float], scale: float = 1.0) -> dict[str, Float]:
+    def link_poses(self, values: dict[str, float]) -> dict[str, Float]:
         """Return T_root_link [4, 4] of every link, joints at these values (rad or m; zero if not named)."""
         poses = {self.root: np.eye(4)}
         while len(poses) < len(self.collisions):
             for joint in self.joints.values():
                 if joint.parent in poses and joint.child not in poses:
-                    poses[joint.child] = poses[joint.parent] @ joint.transform(values.get(joint.name, 0.0), scale)
+                    poses[joint.child] = poses[joint.parent] @ joint.transform(values.get(joint.name, 0.0), self.scale)
         return poses
 
     def leaders(self, joint: str) -> list[str]:
@@ -108,10 +103,10 @@ class UrdfModel:
             mimic = self.joints[mimic.leader].mimic
         return found
 
-    def filled(self, given: Mapping[str, float], scale: float = 1.0) -> dict[str, float]:
+    def filled(self, given: Mapping[str, float]) -> dict[str, float]:
         """Return the value of every movable joint: the given ones, followers by their leaders, the others at zero.
 
-        Values are in rad, or in m of the model stretched by `scale`. A follower that is given stays as given.
+        Values are in rad or m. A follower that is given stays as given.
         """
         values: dict[str, float] = {}
         movable = [name for name, joint in self.joints.items() if joint.kind != "fixed"]
@@ -122,18 +117,15 @@ class UrdfModel:
             elif mimic is None:
                 values[name] = 0.0
             else:
-                leads, follows = self._unit(mimic.leader, scale), self._unit(name, scale)
+                leads, follows = self._unit(mimic.leader), self._unit(name)
                 values[name] = follows * (mimic.multiplier * values[mimic.leader] / leads + mimic.offset)
         return values
 
-    def joint_values(
-        self, given: Mapping[str, float], scale: float = 1.0, *, key: str, limited: bool
-    ) -> dict[str, float]:
+    def joint_values(self, given: Mapping[str, float], *, key: str, limited: bool) -> dict[str, float]:
         """Return the value of every movable joint, as `filled`, of values that make sense.
 
         Args:
-            given: values by joint name, in rad or in m of the model stretched by `scale`.
-            scale: how much larger the model is than the URDF says.
+            given: values by joint name, in rad or m.
             key: where the values were given, for errors.
             limited: whether the given values must keep the joints' limits.
 
@@ -147,21 +139,21 @@ class UrdfModel:
             if name not in movable:
                 problem = f"{self.file.name} has no movable joint {name!r}{did_you_mean(name, movable)}"
                 raise InputError(problem, key=where, allowed=movable or "none: all of its joints are fixed")
-            joint, unit = self.joints[name], self._unit(name, scale)
+            joint, unit = self.joints[name], self._unit(name)
             low, high = joint.lower * unit, joint.upper * unit
             kept = not limited or low >= high or low - _HAIR <= value <= high + _HAIR
             if not (np.isfinite(value) and kept):
                 allowed = f"{low:.6g} ... {high:.6g}"
                 raise InputError("outside the joint's limits", file=self.file, key=where, value=value, allowed=allowed)
-            asked = self.filled({other: given[other] for other in given if other != name}, scale)[name]
+            asked = self.filled({other: given[other] for other in given if other != name})[name]
             if joint.mimic is not None and abs(value - asked) > FOLLOWS:
                 problem = f"it follows {joint.mimic.leader} (mimic), which puts it at {asked:.6g}"
                 allowed = f"a value for {joint.mimic.leader} alone"
                 raise InputError(problem, file=self.file, key=where, value=value, allowed=allowed)
-        return self.filled(given, scale)
+        return self.filled(given)
 
-    def _unit(self, joint: str, scale: float) -> float:
-        return scale if self.joints[joint].kind == "prismatic" else 1.0
+    def _unit(self, joint: str) -> float:
+        return self.scale if self.joints[joint].kind == "prismatic" else 1.0
 
 
 def axis_angle(axis: Float, angle: float) -> Float:
@@ -171,8 +163,12 @@ def axis_angle(axis: Float, angle: float) -> Float:
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
-def load_urdf(path: str | Path) -> UrdfModel:
+def load_urdf(path: str | Path, scale: float = 1.0) -> UrdfModel:
     """Read a URDF file; meshes are looked for from its folder (`package://`: from there and the folders above).
+
+    Args:
+        path: the file.
+        scale: how much larger the body is than the file says.
 
     Raises:
         InputError: if the file is missing, is not XML, names a mesh that is not there, or has no collision geometry.
@@ -181,11 +177,11 @@ def load_urdf(path: str | Path) -> UrdfModel:
     root = parse_xml(source := read_source(path), path)
     if root.tag != "robot":
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
-    collisions: dict[str, tuple[CollisionShape, ...]] = {}
+    collisions: dict[str, tuple[Shape, ...]] = {}
     with Faults() as faults:
         for link in root.findall("link"):
             name = faults.of(partial(_name, link, path))
-            collisions[name] = tuple(faults.of(partial(_shape, c, path)) for c in link.findall("collision"))
+            collisions[name] = faults.of(partial(_shapes, link, name, path, scale))
         found = [faults.of(partial(_joint, element, path)) for element in root.findall("joint")]
     joints = {joint.name: joint for joint in found}
     if not any(collisions.values()):
@@ -197,7 +193,7 @@ def load_urdf(path: str | Path) -> UrdfModel:
     _check_tree(root, collisions, joints, path)
     _check_mimics(joints, path)
     name = root.get("name", path.stem)
-    return UrdfModel(file=path, source=source, name=name, collisions=collisions, joints=joints)
+    return UrdfModel(file=path, source=source, name=name, collisions=collisions, joints=joints, scale=scale)
 
 
 def read_source(path: Path) -> bytes:
@@ -221,9 +217,7 @@ def find_mesh(name: str, folder: Path) -> Path | None:
     return file if is_file(file) else None
 
 
-def _check_tree(
-    root: ET.Element, links: dict[str, tuple[CollisionShape, ...]], joints: dict[str, Joint], path: Path
-) -> None:
+def _check_tree(root: ET.Element, links: dict[str, tuple[Shape, ...]], joints: dict[str, Joint], path: Path) -> None:
     """Make sure that names are unique and that the joints tie all links into one tree."""
     for kind, found in (("link", links), ("joint", joints)):
         names = [element.get("name", "") for element in root.findall(kind)]
@@ -337,28 +331,53 @@ def _joint(element: ET.Element, path: Path) -> Joint:
     )
 
 
-def _shape(element: ET.Element, path: Path) -> CollisionShape:
-    pose = _origin(element, path)
+def _shapes(link: ET.Element, name: str, path: Path, scale: float) -> tuple[Shape, ...]:
+    """Return the collision shapes of a link, in its frame."""
+    with Faults() as faults:
+        elements = link.findall("collision")
+        found = [faults.of(partial(_shape, element, f"{name}.{i}", path, scale)) for i, element in enumerate(elements)]
+    return tuple(found)
+
+
+def _shape(element: ET.Element, name: str, path: Path, scale: float) -> Shape:
     geometry = element.find("geometry")
     shape = None if geometry is None or len(geometry) == 0 else geometry[0]
     if shape is None:
         raise InputError("a <collision> without geometry", file=path)
-    if shape.tag == "box":
-        return CollisionShape(kind="box", size=_sizes(shape, "size", 3, path), pose=pose)
-    if shape.tag == "sphere":
-        return CollisionShape(kind="sphere", size=_sizes(shape, "radius", 1, path), pose=pose)
-    if shape.tag in ("cylinder", "capsule"):
-        size = (*_sizes(shape, "radius", 1, path), *_sizes(shape, "length", 1, path))
-        return CollisionShape(kind=shape.tag, size=size, pose=pose)
-    if shape.tag == "mesh":
-        name = shape.get("filename", "")
-        file = find_mesh(name, path.parent)
-        if file is None:
-            raise InputError(
-                "mesh file not found", file=path, key="mesh filename", value=name, allowed=f"a file under {path.parent}"
-            )
-        x, y, z = _numbers(shape, "scale", "1 1 1", path)
-        return CollisionShape(kind="mesh", file=file, scale=(x, y, z), pose=pose)
-    raise InputError(
-        "collision geometry not supported", file=path, value=shape.tag, allowed="box, sphere, cylinder, capsule, mesh"
-    )
+    read = {"box": _box, "sphere": _sphere, "cylinder": _round, "capsule": _round, "mesh": _mesh}
+    if shape.tag not in read:
+        raise InputError("collision geometry not supported", file=path, value=shape.tag, allowed=", ".join(read))
+    pose = _origin(element, path)
+    x, y, z = (scale * value for value in pose.xyz)
+    try:
+        return read[shape.tag](shape, name, Pose(xyz=(x, y, z), quat_xyzw=pose.quat_xyzw), path, scale)
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise InputError(error.problem, file=path, key=error.key, value=error.value, allowed=error.allowed) from error
+
+
+def _box(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
+    x, y, z = (scale * edge for edge in _sizes(element, "size", 3, path))
+    return Box(name=name, size=(x, y, z), pose=pose)
+
+
+def _sphere(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
+    (radius,) = _sizes(element, "radius", 1, path)
+    return Sphere(name=name, radius=scale * radius, pose=pose)
+
+
+def _round(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
+    (radius,), (height,) = _sizes(element, "radius", 1, path), _sizes(element, "length", 1, path)
+    kind = {"cylinder": Cylinder, "capsule": Capsule}[element.tag]
+    return kind(name=name, radius=scale * radius, height=scale * height, pose=pose)
+
+
+def _mesh(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
+    spelt = element.get("filename", "")
+    file = find_mesh(spelt, path.parent)
+    if file is None:
+        allowed = f"a file under {path.parent}"
+        raise InputError("mesh file not found", file=path, key="mesh filename", value=spelt, allowed=allowed)
+    x, y, z = (scale * factor for factor in _numbers(element, "scale", "1 1 1", path))
+    return Mesh(name=name, file=file, scale=(x, y, z), pose=pose, convex=True)

@@ -15,7 +15,8 @@ from diffplan.kernels.winding import winding_number
 from diffplan.planners import PLANNERS, make_planner
 from diffplan.problem import Problem
 from diffplan.robot import Robot
-from diffplan.scene import Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Sphere
 from diffplan.simulation.certificate import Certifier
 
 _TETRAHEDRON = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])[

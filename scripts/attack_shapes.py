@@ -17,7 +17,7 @@ from diffplan.formats.robot_file import load_robot
 from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.scene import Obstacle, Urdf
-from diffplan.urdf import CollisionShape
+from diffplan.shapes import Mesh, Shape
 
 OBSTACLES = ("box", "sphere", "cylinder", "capsule", "mesh_convex", "mesh_hollow", "urdf", "plane")
 _number = count()
@@ -235,11 +235,8 @@ def primitive_arm(folder: Path) -> Robot:
     return load_robot(folder / "robot.yaml", collision=False)
 
 
-def _parts(shape: CollisionShape) -> list[Solid]:
-    if shape.kind == "mesh":
-        from diffplan.meshes import load_hulls
-
-        assert shape.file is not None
-        return [Solid(corners=np.asarray(hull.vertices)) for hull in load_hulls(shape.file, shape.scale)]
-    makers = {"box": lambda s: cuboid(s), "sphere": lambda s: ball(*s), "cylinder": lambda s: rod(*s)}
-    return [{**makers, "capsule": lambda s: pill(*s)}[shape.kind](shape.size)]
+def _parts(shape: Shape) -> list[Solid]:
+    if isinstance(shape, Mesh):
+        return [Solid(corners=np.asarray(hull.vertices)) for hull in shape.hulls()]
+    makers = {"box": lambda *s: cuboid(s), "sphere": ball, "cylinder": rod, "capsule": pill}
+    return [makers[shape.kind](*shape.sizes)]

@@ -26,7 +26,8 @@ from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.trees import Checker, Query, connect
 from diffplan.planning import configuration, goal_configurations
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 
 EDGES, LENGTHS, OBSTACLES, MARGIN = 200, (0.25, 1.0, 2.0), (0, 7, 20), -0.006
 

@@ -22,7 +22,8 @@ from diffplan.geometry import Pose  # noqa: E402
 from diffplan.kernels.collision import CollisionModel, Obstacles  # noqa: E402
 from diffplan.refine import metric_inverse  # noqa: E402
 from diffplan.robot import Robot  # noqa: E402
-from diffplan.scene import Box, Cylinder, Obstacle, Scene, Sphere  # noqa: E402
+from diffplan.scene import Obstacle, Scene  # noqa: E402
+from diffplan.shapes import Box, Cylinder, Sphere  # noqa: E402
 
 BATCH, POINTS = 64, 64
 

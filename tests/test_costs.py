@@ -11,7 +11,8 @@ from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 
 
 @pytest.fixture(scope="module")

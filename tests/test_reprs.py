@@ -11,7 +11,8 @@ import pytest
 from diffplan.geometry import Pose
 from diffplan.problem import Alternative, Certificate, Closest, Metrics, Plan, Problem, Status, Trajectory
 from diffplan.robot import Robot
-from diffplan.scene import Box, Mesh, Query, Scene, Sphere
+from diffplan.scene import Query, Scene
+from diffplan.shapes import Box, Mesh, Sphere
 from diffplan.words import one_line, some
 
 METRICS = Metrics(path_length_rad=1.5, straight_line_rad=1.0, duration_s=0.87, max_jerk=1.0, mean_jerk=1.0)

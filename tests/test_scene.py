@@ -3,7 +3,8 @@ import pytest
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.scene import LARGEST, SMALLEST, Box, Capsule, Cylinder, Plane, Query, Scene, Sphere
+from diffplan.scene import Query, Scene
+from diffplan.shapes import LARGEST, SMALLEST, Box, Capsule, Cylinder, Plane, Sphere
 
 BALL = Sphere(name="ball", radius=0.1)
 CAN = Cylinder(name="can", radius=0.1, height=0.2)

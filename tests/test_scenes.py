@@ -5,7 +5,8 @@ import pytest
 
 from diffplan.assets import shipped_scenes
 from diffplan.robot import Robot
-from diffplan.scene import Mesh, PoseGoal, Scene, Urdf
+from diffplan.scene import PoseGoal, Scene, Urdf
+from diffplan.shapes import Mesh
 
 CLEAR = 0.010  # [m]
 

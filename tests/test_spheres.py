@@ -15,6 +15,7 @@ from diffplan.geometry import Pose
 from diffplan.kernels.winding import winding_number
 from diffplan.link_solid import LinkSolid, surface_grid
 from diffplan.robot import Robot
+from diffplan.shapes import Box
 from diffplan.simulation.pairs import sample_pairs
 from diffplan.spheres import (
     FitReport,
@@ -26,7 +27,6 @@ from diffplan.spheres import (
     uncovered,
     write_collision_file,
 )
-from diffplan.urdf import CollisionShape
 
 TOOL = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
 PANDA = Robot.load("panda")
@@ -48,8 +48,8 @@ def _written(link: str) -> tuple[float, float]:
     return fields["uncovered_mm"].number(), fields["outside_mm"].number()
 
 
-def _box(size: tuple[float, float, float], pose: Pose | None = None) -> CollisionShape:
-    return CollisionShape(kind="box", size=size, pose=pose or Pose())
+def _box(size: tuple[float, float, float], pose: Pose | None = None) -> Box:
+    return Box(name="box", size=size, pose=pose or Pose())
 
 
 def _hull_planes(solid: LinkSolid) -> tuple[np.ndarray, np.ndarray]:

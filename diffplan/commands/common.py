@@ -125,15 +125,13 @@ def _option(entry: Entry) -> object:
 
 def tell_units(scene: Scene) -> None:
     """Say on stderr which meshes are so large that their files are likely to be in millimetres."""
-    from diffplan.meshes import LARGE, load_hulls, load_mesh
-    from diffplan.scene import Mesh
+    from diffplan.meshes import LARGE
+    from diffplan.shapes import Mesh
 
     for mesh in (obstacle for obstacle in scene.obstacles if isinstance(obstacle, Mesh)):
-        scale = (mesh.scale, mesh.scale, mesh.scale)
-        parts = load_hulls(mesh.file, scale) if mesh.convex else [load_mesh(mesh.file, scale)]
-        across = max(float(part.extents.max()) for part in parts)
+        across = max(float(part.extents.max()) for part in mesh.solids())
         if across > LARGE:
-            hint = f"if its file is in millimetres, its scale is {0.001 * mesh.scale:g}"
+            hint = f"if its file is in millimetres, its scale is {0.001 * mesh.scales[0]:g}"
             print(f"{mesh.name}: a mesh {across:.3g} m across; {hint}", file=sys.stderr)
 
 

@@ -11,8 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from diffplan.formats.scene_writer import obstacle_keys
 from diffplan.geometry import Float, Pose, rotation_from_rpy
-from diffplan.scene import Box, Cylinder, Primitive, Scene, Sphere
+from diffplan.scene import Primitive, Scene
+from diffplan.shapes import Box, Cylinder, Sphere
 
 Vector: TypeAlias = tuple[float, float, float]
 
@@ -164,9 +166,4 @@ def _frame_of(z: Float) -> Float:
 def obstacle_record(obstacle: Primitive) -> dict[str, object]:
     """Return the obstacle as a scene file spells it (format `diffplan/scene@1`)."""
     pose = {"xyz": list(obstacle.pose.xyz), "quat_xyzw": list(obstacle.pose.quat_xyzw)}
-    if isinstance(obstacle, Box):
-        return {"name": obstacle.name, "type": "box", "size": list(obstacle.size), "pose": pose}
-    if isinstance(obstacle, Sphere):
-        return {"name": obstacle.name, "type": "sphere", "radius": obstacle.radius, "pose": pose}
-    kind = "cylinder" if isinstance(obstacle, Cylinder) else "capsule"
-    return {"name": obstacle.name, "type": kind, "radius": obstacle.radius, "height": obstacle.height, "pose": pose}
+    return {**obstacle_keys(obstacle, None), "pose": pose}

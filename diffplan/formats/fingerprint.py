@@ -16,8 +16,8 @@ from diffplan.mesh_files import content_key
 from diffplan.mesh_formats import READERS
 from diffplan.problem import Fingerprint
 from diffplan.robot import Robot
-from diffplan.scene import Mesh, Obstacle, Scene, Urdf
-from diffplan.urdf import CollisionShape, load_urdf
+from diffplan.scene import Obstacle, Scene, Urdf, bodies
+from diffplan.shapes import Mesh, Shape
 
 
 def fingerprint(robot: Robot, scene: Scene) -> Fingerprint:
@@ -55,12 +55,11 @@ def file_sum(file: Path) -> str:
 
 def _files(obstacle: Obstacle) -> Iterator[Path]:
     """Give the files that decide an obstacle's shape."""
-    if isinstance(obstacle, Mesh):
+    if isinstance(obstacle, Urdf):
         yield Path(obstacle.file)
-    elif isinstance(obstacle, Urdf):
-        yield Path(obstacle.file)
-        for shapes in load_urdf(obstacle.file).collisions.values():
-            yield from (shape.file for shape in shapes if shape.file is not None)
+    for body in bodies(obstacle):
+        for shape in body.shapes:
+            yield from shape.files
 
 
 def robot_sums(robot: Robot) -> dict[str, str]:
@@ -76,8 +75,11 @@ def robot_sums(robot: Robot) -> dict[str, str]:
     }
 
 
-def _shape(shape: CollisionShape) -> dict[str, object]:
-    return {**asdict(shape), "file": file_sum(shape.file) if shape.file else None}
+def _shape(shape: Shape) -> dict[str, object]:
+    scale = shape.scales if isinstance(shape, Mesh) else (1.0, 1.0, 1.0)
+    content = [file_sum(file) for file in shape.files]
+    record = {"kind": shape.kind, "size": shape.sizes, "file": content[0] if content else None, "scale": scale}
+    return {**record, "pose": asdict(shape.pose)}
 
 
 def json_sum(value: object) -> str:

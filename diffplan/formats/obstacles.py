@@ -12,7 +12,8 @@ import numpy as np
 from diffplan.errors import Faults, InputError
 from diffplan.formats.entry import Entry
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Sphere, Urdf
+from diffplan.scene import Obstacle, Urdf
+from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 from diffplan.urdf import load_urdf
 
 _FULL_TURN = 1.001 * 2 * math.pi
@@ -165,14 +166,14 @@ def _check_mesh(entry: Entry, file: Path, scale: float, convex: bool) -> None:
 def _urdf_joints(entry: Entry, file: Path, scale: float, joints: Entry | None) -> dict[str, float]:
     """Check the URDF file of an obstacle and return its joint values."""
     try:
-        model = load_urdf(file)
+        model = load_urdf(file, scale)
     except InputError as error:
         raise entry.error(f"URDF not usable: {error}") from error
     movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
     fields = joints.fields((), movable) if joints else {}
     values = {name: value.number() for name, value in fields.items()}
     try:
-        model.joint_values(values, scale, key="", limited=True)
+        model.joint_values(values, key="", limited=True)
     except InputError as error:
         raise fields[error.key or ""].error(error.problem, allowed=error.allowed) from error
     return values

@@ -15,7 +15,8 @@ from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Pose
 from diffplan.reading import is_file
 from diffplan.robot import Robot
-from diffplan.scene import FARTHEST, Goal, PoseGoal, Query, Scene
+from diffplan.scene import Goal, PoseGoal, Query, Scene
+from diffplan.shapes import FARTHEST
 
 _REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries", "hold")
 

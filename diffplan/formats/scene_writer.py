@@ -12,7 +12,8 @@ from diffplan.errors import InputError
 from diffplan.files import write_text
 from diffplan.formats.entry import Json
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Goal, Mesh, Obstacle, Plane, PoseGoal, Query, Scene, Sphere, Urdf
+from diffplan.scene import Goal, Obstacle, PoseGoal, Query, Scene, Urdf
+from diffplan.shapes import Box, Mesh
 
 
 class _Dumper(yaml.SafeDumper):
@@ -62,18 +63,16 @@ def obstacle_keys(obstacle: Obstacle, folder: Path | None) -> dict[str, Json]:
     keys: dict[str, Json] = {"name": obstacle.name, "type": type(obstacle).__name__.lower()}
     if isinstance(obstacle, Box):
         keys["size"] = [float(edge) for edge in obstacle.size]
-    elif isinstance(obstacle, Sphere):
-        keys["radius"] = float(obstacle.radius)
-    elif isinstance(obstacle, Cylinder | Capsule):
-        keys |= {"radius": float(obstacle.radius), "height": float(obstacle.height)}
-    elif not isinstance(obstacle, Plane):
+    elif isinstance(obstacle, Mesh | Urdf):
         keys["file"] = path_word(Path(obstacle.file), folder)
         if obstacle.scale != 1:
-            keys["scale"] = float(obstacle.scale)
+            keys["scale"] = list(obstacle.scale) if isinstance(obstacle.scale, tuple) else float(obstacle.scale)
         if isinstance(obstacle, Mesh) and obstacle.convex:
             keys["convex"] = True
         if isinstance(obstacle, Urdf) and obstacle.joints:
             keys["joints"] = {name: float(value) for name, value in obstacle.joints.items()}
+    else:
+        keys |= {name: float(size) for name, size in zip(("radius", "height"), obstacle.sizes, strict=False)}
     return {**keys, "pose": _pose(obstacle.pose)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,10 @@ from diffplan.fields import SPLIT, DistanceField, Reach, file_field
 from diffplan.geometry import Float, Pose
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, SPLIT_FIELD, ObstacleArrays
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Scene, Sphere, Urdf
-from diffplan.urdf import CollisionShape, load_urdf
+from diffplan.scene import Scene, bodies
+from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
 
+_KINDS: dict[type[Shape], int] = {Box: BOX, Sphere: SPHERE, Cylinder: CYLINDER, Capsule: CAPSULE}
 _LOOK = 0.25  # [m] farther than any planner looks from the arm's surface (CHOMP: 0.2)
 
 
@@ -87,7 +87,10 @@ class Obstacles:
         for scene in scenes:
             T_base_world = scene.robot_base.inverse().matrix
             for obstacle in scene.obstacles:
-                rows += _rows(obstacle, T_base_world @ obstacle.pose.matrix, reach)
+                for body in bodies(obstacle):
+                    T_base_body = T_base_world @ body.pose.matrix
+                    for shape in body.shapes:
+                        rows += _rows(obstacle.name, shape, T_base_body @ shape.pose.matrix, reach)
             first.append(len(rows))
         packed = Obstacles(rows=tuple(rows), first=tuple(first))
         _ = packed.arrays  # now, since this is not planning
@@ -112,63 +115,21 @@ def reach_of(robot: Robot) -> Reach:
     return Reach(centre=(x, y, z), radius=farthest + _LOOK)
 
 
-def _rows(obstacle: Obstacle, T: Float, reach: Reach | None) -> list[Row]:
-    name = obstacle.name
-    if isinstance(obstacle, Plane):
-        near = replace(obstacle, pose=Pose.from_matrix(T)).near((0.0, 0.0, 0.0))
-        return _rows(near, near.pose.matrix, reach)
-    if isinstance(obstacle, Box):
-        x, y, z = obstacle.size
-        return [Row(name=name, kind=BOX, T_base_solid=T, size=(x / 2, y / 2, z / 2))]
-    if isinstance(obstacle, Sphere):
-        return [Row(name=name, kind=SPHERE, T_base_solid=T, size=(obstacle.radius, 0.0, 0.0))]
-    if isinstance(obstacle, Cylinder | Capsule):
-        kind = CYLINDER if isinstance(obstacle, Cylinder) else CAPSULE
-        return [Row(name=name, kind=kind, T_base_solid=T, size=(obstacle.radius, obstacle.height / 2, 0.0))]
-    if isinstance(obstacle, Mesh):
-        scale = (obstacle.scale, obstacle.scale, obstacle.scale)
-        return _mesh_rows(name, T, obstacle.file, scale, obstacle.convex, reach)
-    return _urdf_rows(obstacle, T, reach)
-
-
-def _mesh_rows(
-    name: str, T: Float, file: Path, scale: tuple[float, float, float], convex: bool, reach: Reach | None
-) -> list[Row]:
-    """Return the row of a mesh; none if it is out of reach."""
-    field = file_field(file, scale, convex=convex, reach=None if reach is None else reach.seen_from(T))
-    if field is None:
-        return []
-    kind = SPLIT_FIELD if field.cells.size else FIELD
-    return [Row(name=name, kind=kind, T_base_solid=T, size=(0.0, 0.0, 0.0), field=field)]
-
-
-def _urdf_rows(obstacle: Urdf, T: Float, reach: Reach | None) -> list[Row]:
-    model = load_urdf(obstacle.file)
-    values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
-    rows = []
-    poses = model.link_poses(values, obstacle.scale)
-    for link, shapes in model.collisions.items():
-        T_link = T @ poses[link]
-        for shape in shapes:
-            T_shape = shape.pose.matrix.copy()
-            T_shape[:3, 3] *= obstacle.scale
-            rows += _shape_rows(obstacle, shape, T_link @ T_shape, reach)
-    return rows
-
-
-def _shape_rows(obstacle: Urdf, shape: CollisionShape, T: Float, reach: Reach | None) -> list[Row]:
-    name, s = obstacle.name, obstacle.scale
-    if shape.kind == "mesh":
-        assert shape.file is not None
-        x, y, z = shape.scale
-        return _mesh_rows(name, T, shape.file, (x * s, y * s, z * s), True, reach)
-    if shape.kind == "box":
-        x, y, z = shape.size
-        return [Row(name=name, kind=BOX, T_base_solid=T, size=(x * s / 2, y * s / 2, z * s / 2))]
-    if shape.kind == "sphere":
-        return [Row(name=name, kind=SPHERE, T_base_solid=T, size=(shape.size[0] * s, 0.0, 0.0))]
-    kind = CYLINDER if shape.kind == "cylinder" else CAPSULE
-    return [Row(name=name, kind=kind, T_base_solid=T, size=(shape.size[0] * s, shape.size[1] * s / 2, 0.0))]
+def _rows(name: str, shape: Shape, T: Float, reach: Reach | None) -> list[Row]:
+    """Return the row of a shape at T_base_shape [4, 4]; none if it is a mesh out of reach."""
+    if isinstance(shape, Plane):
+        near = replace(shape, pose=Pose.from_matrix(T)).near((0.0, 0.0, 0.0))
+        return _rows(name, near, near.pose.matrix, reach)
+    if isinstance(shape, Mesh):
+        seen = None if reach is None else reach.seen_from(T)
+        field = file_field(shape.file, shape.scales, convex=shape.convex, reach=seen)
+        if field is None:
+            return []
+        kind = SPLIT_FIELD if field.cells.size else FIELD
+        return [Row(name=name, kind=kind, T_base_solid=T, size=(0.0, 0.0, 0.0), field=field)]
+    a, b, c = (*shape.sizes, 0.0, 0.0)[:3]
+    size = (a / 2, b / 2, c / 2) if isinstance(shape, Box) else (a, b / 2, 0.0)
+    return [Row(name=name, kind=_KINDS[type(shape)], T_base_solid=T, size=size)]
 
 
 def extent(row: Row) -> tuple[Float, Float]:

@@ -15,7 +15,8 @@ from diffplan.geometry import Pose
 from diffplan.named_costs import COMMON, COSTS, PARAMETERS
 from diffplan.named_costs.terms import AXES, avoid, prefer, upright
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Obstacle, Scene, Sphere
+from diffplan.scene import Obstacle, Scene
+from diffplan.shapes import Box, Capsule, Sphere
 
 Fields: TypeAlias = "dict[str, Entry]"
 

@@ -33,7 +33,8 @@ from diffplan.planners.threads import threads
 from diffplan.problem import Problem, Trajectory
 from diffplan.refine import RefineConfig, Refined, Refiner
 from diffplan.robot import Robot
-from diffplan.scene import Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Sphere
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from diffplan.exclusive import exclusive
 from diffplan.geometry import Float
 from diffplan.problem import Certificate, Closest, Exempt, Trajectory
 from diffplan.robot import Robot
-from diffplan.scene import Mesh, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Mesh
 from diffplan.simulation import limits
 from diffplan.simulation.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
 from diffplan.simulation.bullet import bullet

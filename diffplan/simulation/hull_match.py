@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, KDTree
 
 from diffplan.geometry import Float
-from diffplan.urdf import CollisionShape
+from diffplan.shapes import Cylinder
 
 _SIDES = 32
 _ROUNDED = 2e-4  # of a part's size: PyBullet's hulls have their corners on a grid of 1/10216, and merge level faces
@@ -72,9 +72,9 @@ def beyond(corners: Float, points: Float, enough: float) -> Float:
     return away
 
 
-def prism(shape: CollisionShape) -> Float:
+def prism(shape: Cylinder) -> Float:
     """Return the corners [64, 3] (link frame) of what PyBullet makes of a URDF's cylinder: a prism of 32 sides."""
-    radius, length = shape.size
+    radius, length = shape.sizes
     turn = 2 * np.pi * np.arange(_SIDES) / _SIDES
     ring = np.stack([radius * np.sin(turn), radius * np.cos(turn), np.zeros(_SIDES)], axis=1)
     points = np.concatenate([ring + np.array([0.0, 0.0, z]) for z in (-length / 2, length / 2)])

@@ -18,10 +18,11 @@ from diffplan.errors import DiffplanError, InputError
 from diffplan.exclusive import exclusive
 from diffplan.files import write_text
 from diffplan.geometry import Float, Pose
-from diffplan.meshes import load_hulls, load_mesh
+from diffplan.meshes import load_hulls
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Scene, Sphere
-from diffplan.simulation.body_shapes import BodyShape, corners_in_link, shapes_in_link
+from diffplan.scene import Obstacle, Scene
+from diffplan.shapes import Cylinder, Mesh
+from diffplan.simulation.body_shapes import BodyShape, as_shape, corners_in_link, shapes_in_link
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.frames import joint_indices, link_frame, link_indices
 from diffplan.simulation.hull_match import differing_part
@@ -202,37 +203,18 @@ def _shapes(client: int, body: int, link: int, name: str) -> list[BodyShape]:
     return [replace(s, pose=T_world_link @ s.pose) for s in shapes_in_link(client, body, link, name)]
 
 
-def _obstacle(shape: BodyShape, name: str, client: int, body: int, link: int) -> Obstacle:
-    """Return the obstacle of a shape whose sizes PyBullet tells: box edges, sphere radius, (length, radius)."""
-    first, second, _ = shape.sizes
-    if shape.kind == bullet.GEOM_BOX:
-        return Box(name=name, size=shape.sizes, pose=shape.pose)
-    if shape.kind == bullet.GEOM_SPHERE:
-        return Sphere(name=name, radius=first, pose=shape.pose)
-    if shape.kind == bullet.GEOM_CYLINDER:
-        return Cylinder(name=name, radius=second, height=first, pose=shape.pose)
-    if shape.kind == bullet.GEOM_CAPSULE:
-        return Capsule(name=name, radius=second, height=first, pose=shape.pose)
-    if shape.kind == bullet.GEOM_PLANE:
-        return _plane(shape, name)
-    if shape.kind == bullet.GEOM_MESH:
-        hollow = len(corners_in_link(client, body, link)) == 0
-        mesh = Mesh(name=name, file=Path(shape.file).resolve(), scale=first, pose=shape.pose, convex=not hollow)
-        _check_readable(mesh, body)
-        return mesh
-    raise InputError(
-        "a collision shape of a kind that cannot be an obstacle",
-        key=name,
-        value=shape.kind,
-        allowed=f"box, sphere, cylinder, capsule, plane, mesh; or ignore=[{body}]",
-    )
-
-
-def _plane(shape: BodyShape, name: str) -> Plane:
-    """Return the half-space below a plane, its local z along the normal."""
-    normal = np.array(shape.sizes) / np.linalg.norm(shape.sizes)
-    rotation = np.array(trimesh.geometry.align_vectors([0, 0, 1], normal))
-    return Plane(name=name, pose=shape.pose @ Pose.from_matrix(rotation))
+def _obstacle(told: BodyShape, name: str, client: int, body: int, link: int) -> Obstacle:
+    """Return the obstacle of a shape whose sizes PyBullet tells."""
+    hollow = told.kind == bullet.GEOM_MESH and len(corners_in_link(client, body, link)) == 0
+    try:
+        shape = as_shape(told, name, hollow=hollow)
+        if isinstance(shape, Mesh):
+            shape.solids()
+    except InputError as error:
+        problem = f"its mesh cannot be an obstacle: {error}" if told.kind == bullet.GEOM_MESH else error.problem
+        allowed = error.allowed or "box, sphere, cylinder, capsule, plane, mesh"
+        raise InputError(problem, key=name, value=error.value, allowed=f"{allowed}; or ignore=[{body}]") from error
+    return shape
 
 
 def _needs_corners(shape: BodyShape) -> bool:
@@ -292,13 +274,3 @@ def _write_hull(corners: Float) -> Path:
     if not file.is_file():
         write_text(file, text, sync=False)
     return file
-
-
-def _check_readable(mesh: Mesh, body: int) -> None:
-    scale = (mesh.scale, mesh.scale, mesh.scale)
-    try:
-        _ = load_hulls(mesh.file, scale) if mesh.convex else load_mesh(mesh.file, scale)
-    except DiffplanError as error:
-        raise InputError(
-            f"its mesh cannot be an obstacle: {error}", key=mesh.name, allowed=f"ignore=[{body}]"
-        ) from error

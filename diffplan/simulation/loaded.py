@@ -11,12 +11,12 @@ import trimesh
 from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.kept import Kept
-from diffplan.simulation.body_shapes import corners_in_link, shapes_in_link
+from diffplan.shapes import Mesh, Shape
+from diffplan.simulation.body_shapes import KINDS, corners_in_link, shapes_in_link, told_sizes
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.frames import joint_indices, link_frame, link_indices
 from diffplan.simulation.hull_match import differing_part, missing_corners
-from diffplan.simulation.shapes import convex_parts
-from diffplan.urdf import CollisionShape, UrdfModel
+from diffplan.urdf import UrdfModel
 
 MARGIN = 0.001
 """What PyBullet adds around every convex hull of a URDF or mesh file [m]."""
@@ -24,16 +24,9 @@ _LEAST = 1e-5
 _MOST_MISSING = 0.9 * MARGIN
 _NEAR_ORIGIN = 2e-6  # of the distance from the origin, for single precision
 _compared: Kept[tuple[str, list[float]]] = Kept(1000)
-_KINDS = {
-    "box": bullet.GEOM_BOX,
-    "sphere": bullet.GEOM_SPHERE,
-    "cylinder": bullet.GEOM_CYLINDER,
-    "capsule": bullet.GEOM_CAPSULE,
-    "mesh": bullet.GEOM_MESH,
-}
 
 
-def check_loaded(client: int, body: int, model: UrdfModel, *, scale: float = 1.0) -> None:
+def check_loaded(client: int, body: int, model: UrdfModel) -> None:
     """Compare a body that PyBullet loaded from a URDF with our reading of it, its joints where they are now.
 
     Raises:
@@ -43,14 +36,14 @@ def check_loaded(client: int, body: int, model: UrdfModel, *, scale: float = 1.0
     if set(links) != set(model.collisions) or set(joints) != set(model.joints):
         raise _differs(model.file, model.name, f"other links or joints: {', '.join([*links, *joints])}")
     values = {name: bullet.getJointState(body, index, physicsClientId=client)[0] for name, index in joints.items()}
-    expected = model.link_poses(values, scale)
+    expected = model.link_poses(values)
     T_world_root = link_frame(client, body, -1).matrix
     for link, index in links.items():
         frame = link_frame(client, body, index).matrix
         away = np.abs(frame - T_world_root @ expected[link]).max()
         if away > _LEAST + _NEAR_ORIGIN * np.abs(frame[:3, 3]).max():
             raise _differs(model.file, link, f"its frame is {1000 * away:.3g} mm (or thousandths) off")
-        _check_shapes(client, body, index, model.collisions[link], scale=scale, file=model.file, name=link)
+        _check_shapes(client, body, index, model.collisions[link], file=model.file, name=link)
 
 
 def check_mesh(client: int, body: int, meshes: list[trimesh.Trimesh], *, convex: bool, file: Path, name: str) -> None:
@@ -73,32 +66,24 @@ def check_mesh(client: int, body: int, meshes: list[trimesh.Trimesh], *, convex:
         raise _differs(file, name, f"{1000 * beyond:.3g} mm of it are missing")
 
 
-def _check_shapes(
-    client: int, body: int, link: int, shapes: tuple[CollisionShape, ...], *, scale: float, file: Path, name: str
-) -> None:
+def _check_shapes(client: int, body: int, link: int, shapes: tuple[Shape, ...], *, file: Path, name: str) -> None:
     """Compare the shapes of a link, in their order."""
     found = shapes_in_link(client, body, link, name)
     if len(found) != len(shapes):
         raise _differs(file, name, f"{len(found)} collision shapes in place of {len(shapes)}")
     parts: list[Float] = []
     for shape, other in zip(shapes, found, strict=True):
-        if shape.kind == "mesh":
-            parts += [scale * part for part in convex_parts(shape)]
-        local = other.pose.matrix
-        expected = shape.pose.matrix.copy()
-        expected[:3, 3] *= scale
-        if other.kind != _KINDS[shape.kind] or not _same_sizes(shape, other.sizes, scale):
+        if isinstance(shape, Mesh):
+            parts += shape.corners()
+        sizes = np.array(told_sizes(shape))
+        alike = np.abs(np.array(other.sizes[: len(sizes)]) - sizes) <= 1e-6 + 1e-6 * sizes
+        if other.kind != KINDS[type(shape)] or not np.all(alike):
             raise _differs(file, name, f"kind {other.kind} and sizes {other.sizes} in place of a {shape.kind}")
+        local, expected = other.pose.matrix, shape.pose.matrix
         if np.abs(local - expected).max() > _LEAST * max(1.0, float(np.abs(expected[:3, 3]).max())):
             raise _differs(file, name, f"its {shape.kind} stands at {local[:3, 3].round(5).tolist()}")
     if parts:
         _check_corners(parts, corners_in_link(client, body, link), file=file, name=name)
-
-
-def _same_sizes(shape: CollisionShape, found: tuple[float, ...], scale: float) -> bool:
-    """Compare the sizes of all but meshes: box edges, (length, radius), or the radius."""
-    sizes = scale * np.array(shape.size[::-1] if shape.kind in ("cylinder", "capsule") else shape.size)
-    return bool(np.all(np.abs(np.array(found[: len(sizes)]) - sizes) <= 1e-6 + 1e-6 * sizes))
 
 
 def _check_corners(parts: list[Float], corners: Float, *, file: Path, name: str) -> None:

@@ -31,7 +31,6 @@ import numpy as np
 from diffplan.geometry import Float
 from diffplan.robot import Robot
 from diffplan.simulation.loaded import MARGIN
-from diffplan.simulation.shapes import convex_parts
 
 _SLICES = 4
 _STRETCH = 8
@@ -58,12 +57,10 @@ def cover(robot: Robot) -> Cover:
     for link in robot.links:
         rotation, shift = np.split(robot.chain.placement[link][1][:3], [3], axis=1)
         shapes = robot.model.collisions[link]
-        parts = [part @ rotation.T + shift.T for shape in shapes for part in convex_parts(shape)]
+        parts = [part @ rotation.T + shift.T for shape in shapes for part in shape.corners()]
         centre, radius = _slices(np.concatenate(parts))
         centres.append(centre)
-        radii.append(
-            radius + MARGIN + _ROUNDING + max(shape.size[0] if shape.kind == "sphere" else 0.0 for shape in shapes)
-        )
+        radii.append(radius + MARGIN + _ROUNDING + max(shape.rounding for shape in shapes))
         inner.append(np.array([part.mean(axis=0) for part in parts]))
     body = np.array([robot.chain.placement[link][0] for link in robot.links])
     return Cover(centre=np.array(centres), radius=np.array(radii), body=body, inner=tuple(inner))

@@ -8,7 +8,7 @@ import numpy as np
 
 from diffplan.geometry import Float
 from diffplan.robot import Robot
-from diffplan.scene import Scene
+from diffplan.scene import Scene, bodies
 from diffplan.simulation.motion_bound import Cover
 from diffplan.simulation.reach import TOO_FAR, rounded_edges
 
@@ -52,9 +52,10 @@ class Pairs:
         It rounds the edges of boxes and cylinders, and its search for the nearest points may end too early; the margin
         of a hull on the other side makes up for some of that.
         """
-        bodies = {f"link {link}": robot.model.collisions[link] for link in robot.links}
-        more = {name: rounded_edges(shapes) for name, shapes in bodies.items()}
-        more |= {f"obstacle {obstacle.name}": rounded_edges(obstacle) for obstacle in scene.obstacles}
+        more = {f"link {link}": rounded_edges(robot.model.collisions[link]) for link in robot.links}
+        for obstacle in scene.obstacles:
+            shapes = [shape for body in bodies(obstacle) for shape in body.shapes]
+            more[f"obstacle {obstacle.name}"] = rounded_edges(shapes)
         kinds = ["obstacle"] * self.with_obstacles + ["link"] * (len(self.names) - self.with_obstacles)
         each = [more[f"link {a}"] + more[f"{kind} {b}"] for kind, (a, b) in zip(kinds, self.names, strict=True)]
         return np.maximum(0.0, np.array(each, dtype=np.float64) + TOO_FAR)

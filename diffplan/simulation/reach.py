@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
-from diffplan.scene import LARGEST, PLANE_REACH, SMALLEST, Mesh, Obstacle, Plane, Scene, Urdf
+from diffplan.scene import Obstacle, Scene, Urdf, bodies
+from diffplan.shapes import LARGEST, PLANE_REACH, Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
 from diffplan.simulation.motion_bound import Cover
-from diffplan.simulation.shapes import convex_parts
-from diffplan.urdf import CollisionShape, load_urdf
+from diffplan.urdf import load_urdf
 
 _COARSE = 1000.0
 """An obstacle with its origin so near the base [m] stands where it is: single precision is fine enough there."""
@@ -23,7 +23,14 @@ TOO_FAR = 6e-4
 
 Bullet's GJK stops where two corners of the difference of both bodies are within a centimetre (squared, 1e-4).
 """
-_ROUNDED = {"box": 7.6e-4, "cylinder": 4.5e-4, "sphere": 0.0, "capsule": 0.0, "plane": 0.0, "mesh": -9e-4}
+_ROUNDED: dict[type[Shape], float] = {
+    Box: 7.6e-4,
+    Cylinder: 4.5e-4,
+    Sphere: 0.0,
+    Capsule: 0.0,
+    Plane: 0.0,
+    Mesh: -9e-4,
+}
 
 
 def judged(scene: Scene, robot: Robot, shapes: Cover) -> Scene:
@@ -68,36 +75,26 @@ def _judged(obstacle: Obstacle, scene: Scene, reach: float) -> Obstacle:
 
 def _farthest(obstacle: Obstacle) -> float:
     """Return a distance from an obstacle's origin that no point of its solid exceeds [m]."""
-    if isinstance(obstacle, Mesh):
-        meshes = load_hulls(obstacle.file) if obstacle.convex else [load_mesh(obstacle.file)]
-        return obstacle.scale * max(float(np.linalg.norm(mesh.vertices, axis=1).max()) for mesh in meshes)
-    if not isinstance(obstacle, Urdf):
-        return float(np.sqrt(3)) * LARGEST  # more than that of any kind with sizes up to LARGEST
-    model, found = load_urdf(obstacle.file), [0.0]
-    values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
-    poses = model.link_poses(values, obstacle.scale)
-    for link, shapes in model.collisions.items():
-        for shape in shapes:
-            corners = obstacle.scale * np.concatenate(convex_parts(shape))
-            corners = corners @ poses[link][:3, :3].T + poses[link][:3, 3]
-            more = obstacle.scale * shape.size[0] if shape.kind == "sphere" else 0.0
-            found.append(float(np.linalg.norm(corners, axis=1).max()) + more)
+    T_obstacle_world, found = obstacle.pose.inverse(), [0.0]
+    for body in bodies(obstacle):
+        matrix = (T_obstacle_world @ body.pose).matrix
+        for shape in body.shapes:
+            corners = np.concatenate(shape.corners()) @ matrix[:3, :3].T + matrix[:3, 3]
+            found.append(float(np.linalg.norm(corners, axis=1).max()) + shape.rounding)
     return max(found)
 
 
-def rounded_edges(body: Obstacle | tuple[CollisionShape, ...]) -> float:
-    """Return how much farther off than it is PyBullet may see a body, at its edges [m]; negative if never.
+def rounded_edges(shapes: Iterable[Shape]) -> float:
+    """Return how much farther off than they are PyBullet may see shapes, at their edges [m]; negative if never.
 
     Boxes and cylinders keep their size and get edges of a radius of 1 mm, so that a corner of a box loses
     (sqrt(3) - 1) mm and the edge of a cylinder (sqrt(2) - 1) mm; hulls grow by 1 mm and lose less of their corners.
     """
-    if isinstance(body, Urdf):
-        body = tuple(shape for shapes in load_urdf(body.file).collisions.values() for shape in shapes)
-    if isinstance(body, tuple):
-        return max((_ROUNDED[shape.kind] for shape in body), default=0.0)
-    if isinstance(body, Mesh):
-        return _ROUNDED["mesh"] if body.convex else 0.0
-    return _ROUNDED[type(body).__name__.lower()]
+    return max((0.0 if _hollow(shape) else _ROUNDED[type(shape)] for shape in shapes), default=0.0)
+
+
+def _hollow(shape: Shape) -> bool:
+    return isinstance(shape, Mesh) and not shape.convex
 
 
 def arm_reach(robot: Robot, shapes: Cover) -> float:
@@ -108,18 +105,17 @@ def arm_reach(robot: Robot, shapes: Cover) -> float:
 
 
 def _check_sizes(obstacle: Urdf) -> None:
-    """Refuse a body whose parts stand farther from its root than sizes may be; meshes are measured where they load."""
-    model = load_urdf(obstacle.file)
+    """Refuse a body whose parts stand farther from its root than sizes may be."""
+    model = load_urdf(obstacle.file, obstacle.scale)
     for link, shapes in model.collisions.items():
-        steps = [np.linalg.norm(joint.origin.xyz) for joint in model.chain(link)]
+        steps = sum(float(np.linalg.norm(joint.origin.xyz)) for joint in model.chain(link))
         for shape in shapes:
-            sizes = shape.size if shape.kind != "mesh" else ()
-            largest = obstacle.scale * max([*sizes, float(np.linalg.norm(shape.pose.xyz)) + float(sum(steps))])
-            if largest > LARGEST or any(obstacle.scale * size < SMALLEST for size in sizes):
+            away = obstacle.scale * steps + float(np.linalg.norm(shape.pose.xyz))
+            if away > LARGEST:
                 raise InputError(
-                    "a shape too large or too small, or too far from the root, for distances to hold",
+                    "a shape too far from the root for distances to hold",
                     file=obstacle.file,
                     key=f"{obstacle.name}.{link}",
-                    value=[obstacle.scale * float(size) for size in sizes] or largest,
-                    allowed=f"{SMALLEST:.5f} to {LARGEST:.0f} [m]",
+                    value=away,
+                    allowed=f"up to {LARGEST:.0f} [m]",
                 )

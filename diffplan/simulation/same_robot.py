@@ -14,13 +14,20 @@ import numpy as np
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float
 from diffplan.robot import Robot
-from diffplan.simulation.body_shapes import BodyShape, corners_in_link, inertia_in_link, shapes_in_link
+from diffplan.shapes import Cylinder, Mesh, Shape, Sphere
+from diffplan.simulation.body_shapes import (
+    KINDS,
+    BodyShape,
+    corners_in_link,
+    inertia_in_link,
+    shapes_in_link,
+    told_sizes,
+)
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.frames import joint_indices, link_frame, link_indices
 from diffplan.simulation.hull_match import differing_part, prism
 from diffplan.simulation.running import is_soft
-from diffplan.simulation.shapes import convex_parts
-from diffplan.urdf import CollisionShape, Joint
+from diffplan.urdf import Joint
 
 _POSITION = 2e-5
 _ANGLE = 1e-4
@@ -38,14 +45,7 @@ _JOINT_WORDS = {
     bullet.JOINT_SPHERICAL: "spherical",
     bullet.JOINT_PLANAR: "planar",
 }
-_SHAPE_WORDS = {
-    bullet.GEOM_BOX: "box",
-    bullet.GEOM_SPHERE: "sphere",
-    bullet.GEOM_CYLINDER: "cylinder",
-    bullet.GEOM_CAPSULE: "capsule",
-    bullet.GEOM_MESH: "mesh",
-    bullet.GEOM_PLANE: "plane",
-}
+_SHAPE_WORDS = {number: kind.__name__.lower() for kind, number in KINDS.items()}
 _ADVICE = (
     "the arm as {robot}'s URDF has it (diffplan plans for the model, not for the body); for another arm or tool, a "
     "robot file of its own (diffplan.Robot.load)"
@@ -178,13 +178,13 @@ def _check_shapes(arm: _Arm, link: str) -> None:
         match = next((other for other in solid if _alike(shape, other)), None)
         if match is not None:
             solid.remove(match)
-        elif shape.kind == "mesh":
-            faceted += convex_parts(shape)
-        elif shape.kind == "cylinder":
+        elif isinstance(shape, Mesh):
+            faceted += shape.corners()
+        elif isinstance(shape, Cylinder):
             faceted.append(prism(shape))  # what PyBullet makes of a URDF's cylinder
         else:
             raise arm.error(
-                f"{link} should have a {shape.kind} of {_short(shape.size)} at {_short(shape.pose.xyz)}",
+                f"{link} should have a {shape.kind} of {_short(shape.sizes)} at {_short(shape.pose.xyz)}",
                 found=_words(found),
             )
     if solid:
@@ -197,21 +197,15 @@ def _check_shapes(arm: _Arm, link: str) -> None:
         raise arm.error(f"the collision mesh of {link} is not the model's", found=difference)
 
 
-def _alike(shape: CollisionShape, other: BodyShape) -> bool:
-    """Whether a shape that PyBullet tells is this one of the model."""
-    sizes = {
-        "box": (bullet.GEOM_BOX, shape.size),
-        "sphere": (bullet.GEOM_SPHERE, shape.size[:1] * 3),
-        "cylinder": (bullet.GEOM_CYLINDER, shape.size[::-1]),
-        "capsule": (bullet.GEOM_CAPSULE, shape.size[::-1]),
-    }
-    if shape.kind not in sizes:
+def _alike(shape: Shape, other: BodyShape) -> bool:
+    """Whether a primitive that PyBullet tells is this one of the model."""
+    size = told_sizes(shape)
+    if isinstance(shape, Mesh) or KINDS[type(shape)] != other.kind:
         return False
-    kind, size = sizes[shape.kind]
-    if kind != other.kind or np.abs(np.subtract(other.sizes[: len(size)], size)).max() > _POSITION:
+    if np.abs(np.subtract(other.sizes[: len(size)], size)).max() > _POSITION:
         return False
     apart = np.abs(other.pose.matrix - shape.pose.matrix)
-    return bool(apart[:3, 3].max() < _POSITION and (shape.kind == "sphere" or apart[:3, :3].max() < _ANGLE))
+    return bool(apart[:3, 3].max() < _POSITION and (isinstance(shape, Sphere) or apart[:3, :3].max() < _ANGLE))
 
 
 def _check_outside(arm: _Arm) -> None:

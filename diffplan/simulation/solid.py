@@ -9,7 +9,7 @@ import numpy as np
 from diffplan.computed import computed
 from diffplan.geometry import Float
 from diffplan.meshes import load_mesh
-from diffplan.scene import Mesh
+from diffplan.shapes import Mesh
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +27,7 @@ class Solid:
             InputError: if the file is missing or the mesh is not closed.
         """
         pose = mesh.pose.matrix
-        corners = load_mesh(mesh.file, (mesh.scale, mesh.scale, mesh.scale)).triangles
+        corners = load_mesh(mesh.file, mesh.scales).triangles
         return Solid(name=mesh.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
 
     @computed

@@ -9,7 +9,8 @@ import numpy as np
 
 from diffplan.geometry import Float, Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Plane, Scene, Urdf
+from diffplan.scene import Scene, Urdf
+from diffplan.shapes import Box, Plane
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.palette import FLOOR, FURNITURE, GOAL, PATH, START, TOUCHING, Rgba, obstacle_colours
 from diffplan.simulation.world import load_obstacle

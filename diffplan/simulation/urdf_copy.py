@@ -17,8 +17,9 @@ from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.mesh_files import read_mesh
 from diffplan.meshes import load_hulls
+from diffplan.shapes import Mesh, Shape
 from diffplan.simulation.private_files import private_file
-from diffplan.urdf import CollisionShape, UrdfModel, find_mesh
+from diffplan.urdf import UrdfModel, find_mesh
 
 _TEXTURE = re.compile(rb"^[ \t]*(map_\w+|bump|disp|decal|refl|norm)\b.*$", re.MULTILINE)
 _LIBRARY = re.compile(rb"^[ \t]*mtllib[ \t]+(.*?)[ \t]*\r?$", re.MULTILINE)
@@ -36,7 +37,7 @@ def urdf_copy(model: UrdfModel, *, visuals: bool) -> Path:
     for link in root.findall("link"):
         collisions = link.findall("collision")
         for element, shape in zip(collisions, model.collisions[link.get("name", "")], strict=True):
-            _copy_collision(element, shape, model.file)
+            _copy_collision(element, shape, model)
         for element in link.findall("visual"):
             if not visuals or not _copy_visual(element, model):
                 link.remove(element)
@@ -63,17 +64,18 @@ def mesh_file(meshes: list[trimesh.Trimesh]) -> Path:
     return obj_file([(np.asarray(mesh.vertices), np.asarray(mesh.faces)) for mesh in meshes])
 
 
-def _copy_collision(element: ET.Element, shape: CollisionShape, file: Path) -> None:
-    """Put a private file of a collision mesh's hulls, scaled as it says, in its place."""
+def _copy_collision(element: ET.Element, shape: Shape, model: UrdfModel) -> None:
+    """Put a private file of a collision mesh's hulls, scaled as the element says, in its place."""
     if element.get("concave", "no") not in ("no", "0", "false"):
         raise InputError(
             "a URDF collision mesh with concave=... is not supported",
-            file=file,
+            file=model.file,
             allowed="convex parts, or a mesh obstacle",
         )
-    if shape.file is not None:
+    if isinstance(shape, Mesh):
+        x, y, z = (factor / model.scale for factor in shape.scales)
         for mesh in element.iter("mesh"):
-            mesh.set("filename", str(mesh_file(load_hulls(shape.file, shape.scale))))
+            mesh.set("filename", str(mesh_file(load_hulls(shape.file, (x, y, z)))))
             mesh.attrib.pop("scale", None)
 
 

@@ -18,9 +18,10 @@ from scipy.spatial import ConvexHull
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry import Float, Pose
 from diffplan.mesh_files import content_key
-from diffplan.meshes import load_hulls, load_mesh
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Obstacle, Plane, Primitive, Scene, Sphere, Urdf
+from diffplan.scene import Obstacle, Scene
+from diffplan.shapes import Box, Mesh, Plane, Shape
+from diffplan.simulation.body_shapes import making
 from diffplan.simulation.bullet import bullet, silence
 from diffplan.simulation.frames import joint_indices, link_indices
 from diffplan.simulation.hull_match import rounding
@@ -137,7 +138,7 @@ def _robot_key(robot: Robot) -> str:
     """Return a digest of all that a client with this robot depends on: its URDF, and its meshes as they are now."""
     model = robot.model
     digest = hashlib.sha256(repr((model.source, read_source(model.file), robot.base_link)).encode())
-    for file in sorted({shape.file for shapes in model.collisions.values() for shape in shapes if shape.file}):
+    for file in sorted({file for shapes in model.collisions.values() for shape in shapes for file in shape.files}):
         digest.update(repr((str(file), content_key(file))).encode())
     return digest.hexdigest()
 
@@ -182,18 +183,17 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
     """
     if isinstance(obstacle, Mesh):
         return _load_mesh_body(client, obstacle, colour)
-    if not isinstance(obstacle, Urdf):
-        kind, sizes = _dimensions(obstacle)
-        shape = bullet.createCollisionShape(kind, physicsClientId=client, **sizes)
+    if isinstance(obstacle, Shape):
+        shape = bullet.createCollisionShape(physicsClientId=client, **making(obstacle))
         visual = -1 if colour is None else _visual_shape(client, obstacle, colour)
         pose = obstacle.pose
         return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
-    model = load_urdf(obstacle.file)
-    values = model.joint_values(obstacle.joints, obstacle.scale, key=f"{obstacle.name}.joints", limited=True)
-    body = _load_urdf(client, model, obstacle.pose, visuals=colour is not None, scale=obstacle.scale)
+    model = load_urdf(obstacle.file, obstacle.scale)
+    values = model.joint_values(obstacle.joints, key=f"{obstacle.name}.joints", limited=True)
+    body = _load_urdf(client, model, obstacle.pose, visuals=colour is not None)
     for name, joint in joint_indices(client, body).items():
         bullet.resetJointState(body, joint, values.get(name, 0.0), physicsClientId=client)
-    check_loaded(client, body, model, scale=obstacle.scale)
+    check_loaded(client, body, model)
     return body
 
 
@@ -208,13 +208,7 @@ def load_hull(client: int, points: Float) -> int:
 
 def _load_mesh_body(client: int, obstacle: Mesh, colour: tuple[float, float, float, float] | None) -> int:
     """Load a mesh: convex hulls from a file that we wrote, or the triangles themselves."""
-    scale = (obstacle.scale, obstacle.scale, obstacle.scale)
-    try:
-        meshes = load_hulls(obstacle.file, scale) if obstacle.convex else [load_mesh(obstacle.file, scale)]
-    except InputError as error:
-        raise InputError(
-            error.problem, file=error.file, line=error.line, key=obstacle.name, allowed=error.allowed
-        ) from error
+    meshes = obstacle.solids()
     visual = -1
     if colour is None and not obstacle.convex:  # nothing for PyBullet to read, but the shape cannot be read back either
         vertices, indices = meshes[0].vertices.tolist(), meshes[0].faces.ravel().tolist()
@@ -238,7 +232,7 @@ def _load_mesh_body(client: int, obstacle: Mesh, colour: tuple[float, float, flo
     return body
 
 
-def _load_urdf(client: int, model: UrdfModel, pose: Pose, *, visuals: bool, scale: float = 1.0) -> int:
+def _load_urdf(client: int, model: UrdfModel, pose: Pose, *, visuals: bool) -> int:
     file = urdf_copy(model, visuals=visuals)
     flags = bullet.URDF_USE_IMPLICIT_CYLINDER  # else a cylinder is a prism inside of it
     try:
@@ -249,32 +243,16 @@ def _load_urdf(client: int, model: UrdfModel, pose: Pose, *, visuals: bool, scal
                 pose.quat_xyzw,
                 useFixedBase=True,
                 flags=flags if visuals else flags | bullet.URDF_IGNORE_VISUAL_SHAPES,
-                globalScaling=scale,
+                globalScaling=model.scale,
                 physicsClientId=client,
             )
     except bullet.error as error:
         raise InputError(f"PyBullet cannot load this URDF file: {error}", file=model.file) from error
 
 
-def _visual_shape(client: int, obstacle: Primitive | Plane, colour: tuple[float, float, float, float]) -> int:
-    kind, sizes = _dimensions(obstacle)
+def _visual_shape(client: int, shape: Shape, colour: tuple[float, float, float, float]) -> int:
     looks = {"rgbaColor": colour, "specularColor": (0.1, 0.1, 0.1), "physicsClientId": client}
-    if isinstance(obstacle, Plane):
-        kind, sizes = bullet.GEOM_BOX, {"halfExtents": [_PLATE / 2, _PLATE / 2, 0.005]}
+    if isinstance(shape, Plane):
+        shape = Box(name=shape.name, size=(_PLATE, _PLATE, 0.01))
         looks["visualFramePosition"] = (0.0, 0.0, -0.005)
-    if isinstance(obstacle, (Cylinder, Capsule)):
-        sizes = {"radius": obstacle.radius, "length": obstacle.height}
-    return bullet.createVisualShape(kind, **sizes, **looks)
-
-
-def _dimensions(obstacle: Primitive | Plane) -> tuple[int, dict[str, object]]:
-    """Return PyBullet's kind of shape and its sizes by keyword."""
-    if isinstance(obstacle, Box):
-        return bullet.GEOM_BOX, {"halfExtents": [edge / 2 for edge in obstacle.size]}
-    if isinstance(obstacle, Sphere):
-        return bullet.GEOM_SPHERE, {"radius": obstacle.radius}
-    if isinstance(obstacle, Cylinder):
-        return bullet.GEOM_CYLINDER, {"radius": obstacle.radius, "height": obstacle.height}
-    if isinstance(obstacle, Plane):
-        return bullet.GEOM_PLANE, {"planeNormal": (0.0, 0.0, 1.0)}
-    return bullet.GEOM_CAPSULE, {"radius": obstacle.radius, "height": obstacle.height}
+    return bullet.createVisualShape(**making(shape, visual=True), **looks)

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import trimesh
 from PIL import Image
 from scipy.spatial import ConvexHull
 
 from diffplan import spline
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER
-from diffplan.kernels.obstacles import Row
+from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
+from diffplan.scene import Scene, bodies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ def draw_samples(problem: Problem, *, batch: int = 24, seed: int = 0) -> list[tu
     everything = np.concatenate([trace.reshape(-1, 3) for own in traces.values() for trace in own])
     low = np.minimum(everything.min(axis=0), 0.0) - _MARGIN
     high = np.maximum(everything.max(axis=0), 0.0) + _MARGIN
-    outlines = [[_outline(_surface(row), view) for row in Obstacles.pack([problem.scene]).rows] for view in views]
+    outlines = [[_outline(points, view) for points in _solids(problem.scene)] for view in views]
     return [
         (plain[i].name, _picture(problem, {n: (rows[n][i], traces[n][i]) for n in rows}, views, outlines, low, high))
         for i in range(len(plain))
@@ -106,23 +106,15 @@ def _views(traces: Float) -> tuple[tuple[int, int], tuple[int, int]]:
     return (0, 1), (int(spread[1] > spread[0]), 2)
 
 
-def _surface(row: Row) -> Float:
-    """Return points [n, 3] of the base frame whose convex hull is the solid's."""
-    a, b, c = row.size
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    if row.field is not None:
-        points = row.field.origin + row.field.spacing * np.argwhere(row.field.values <= 0)
-    elif row.kind == BOX:
-        points = np.array([(x, y, z) for x in (-a, a) for y in (-b, b) for z in (-c, c)])
-    elif row.kind == CYLINDER:
-        points = np.array([(a * np.cos(t), a * np.sin(t), z) for t in angle for z in (-b, b)])
-    else:
-        half = b if row.kind == CAPSULE else 0.0
-        rings = [
-            (a * np.cos(e), z + a * np.sin(e)) for z in (-half, half) for e in np.linspace(-np.pi / 2, np.pi / 2, 9)
-        ]
-        points = np.array([(r * np.cos(t), r * np.sin(t), z) for r, z in rings for t in angle])
-    return points @ row.T_base_solid[:3, :3].T + row.T_base_solid[:3, 3]
+def _solids(scene: Scene) -> list[Float]:
+    """Return for each solid of a scene points [n, 3] of the robot's base frame of which it is the convex hull."""
+    T_base_world = scene.robot_base.inverse()
+    return [
+        trimesh.transform_points(shape.surface().vertices, (T_base_world @ body.pose @ shape.pose).matrix)
+        for obstacle in scene.obstacles
+        for body in bodies(obstacle)
+        for shape in body.shapes
+    ]
 
 
 def _outline(points: Float, view: tuple[int, int]) -> Float:

@@ -13,7 +13,8 @@ from diffplan.data.families import FAMILIES, HELD_OUT, MAX_OBSTACLES, MIN_OBSTAC
 from diffplan.data.layout import DOWN, Layout, obstacle_record
 from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles
-from diffplan.scene import Box, Obstacle, Scene
+from diffplan.scene import Obstacle, Scene
+from diffplan.shapes import Box
 
 
 def shape(obstacle: Obstacle) -> tuple[object, ...]:

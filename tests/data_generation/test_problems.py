@@ -12,7 +12,8 @@ from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.polyline import dense, length, resample
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 
 CLEAR = Clearances()
 

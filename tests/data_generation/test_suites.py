@@ -22,7 +22,8 @@ from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planning import outside_limits
 from diffplan.problem import Problem
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 from diffplan.simulation.certificate import Certifier
 
 LEAST = {"hard": 300, "seen": 200, "unseen": 200}

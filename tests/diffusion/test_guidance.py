@@ -15,7 +15,8 @@ from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 
 BATCH, SCHEDULE = 8, Schedule()
 

@@ -14,7 +14,8 @@ from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.kernels.lanes import BOX, CYLINDER, SPHERE
 from diffplan.kernels.obstacles import Obstacles
-from diffplan.scene import Box, Cylinder, Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Box, Cylinder, Sphere
 
 DOF, K = 3, 8
 ALIKE = {"rtol": 1e-4, "atol": 1e-5}

@@ -10,7 +10,7 @@ from diffplan.formats.imports.draft import Unsupported
 from diffplan.formats.imports.moveit import drafts
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Cylinder
+from diffplan.shapes import Box, Cylinder
 
 Pairs = Callable[..., Path]
 

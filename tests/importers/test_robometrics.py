@@ -8,7 +8,7 @@ from diffplan.formats.imports.draft import Unsupported
 from diffplan.formats.imports.robometrics import drafts
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Cylinder, Sphere
+from diffplan.shapes import Box, Cylinder, Sphere
 
 TEXT = """\
 shelf_panda:

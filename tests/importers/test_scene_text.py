@@ -10,7 +10,7 @@ from diffplan.formats.imports.moveit import drafts
 from diffplan.formats.imports.scene_text import read_scene_text
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Cylinder, Sphere
+from diffplan.shapes import Box, Cylinder, Sphere
 
 OLD = """\
 kitchen

@@ -8,7 +8,8 @@ from diffplan import sdf
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.robot import Robot
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 
 TURNED = Pose.from_rpy((0.45, 0.1, 0.35), (0.4, -0.7, 1.1))
 

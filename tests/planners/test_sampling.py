@@ -13,7 +13,8 @@ from diffplan.planners.straight import StraightPlanner
 from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
 from diffplan.problem import Problem
 from diffplan.robot import Robot
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 
 WALL = Scene(obstacles=(Box(name="wall", size=(0.6, 0.04, 0.6), pose=Pose(xyz=(0.65, 0.0, 0.3))),))
 

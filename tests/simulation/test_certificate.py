@@ -10,11 +10,11 @@ import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, Scene, Sphere, Urdf
-from diffplan.simulation import loaded, world
+from diffplan.scene import Scene, Urdf
+from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
+from diffplan.simulation import world
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.motion_bound import cover, travel
-from diffplan.simulation.shapes import convex_parts
 
 AWAY = np.array([0.9, 0.1, 0.2, -1.3, 0.1, 1.2, 0.3])
 
@@ -241,7 +241,7 @@ def test_the_distance_from_a_plane_is_that_of_the_lowest_point(panda):
         heights = []
         for link, body in zip(panda.links, shapes.body, strict=True):
             place = panda.chain.placement[link][1]
-            corners = np.concatenate([part for s in panda.model.collisions[link] for part in convex_parts(s)])
+            corners = np.concatenate([part for s in panda.model.collisions[link] for part in s.corners()])
             world = (T @ poses[body] @ place)[2]
             heights.append((corners @ world[:3] + world[3]).min() if body else np.inf)
         with Certifier(panda, Scene(robot_base=base, obstacles=(wall,))) as certifier:
@@ -506,8 +506,8 @@ def test_geometry_that_pybullet_left_out_is_noticed(panda, tmp_path, monkeypatch
     )
     crate = Urdf(name="crate", file=tmp_path / "crate.urdf", pose=Pose(xyz=(1.0, 0.0, 0.0)), scale=2.0)
     Certifier(panda, Scene(obstacles=(crate,))).close()
-    larger = trimesh.creation.box((0.1, 0.1, 0.11)).vertices
-    monkeypatch.setattr(loaded, "convex_parts", lambda shape: [larger])
+    larger, corners = trimesh.creation.box((0.2, 0.2, 0.22)).vertices, Mesh.corners
+    monkeypatch.setattr(Mesh, "corners", lambda s: [larger] if s.file.name == "cube.obj" else corners(s))
     with pytest.raises(
         InputError, match=r"crate: PyBullet does not hold what the file says: .* 10\.00 mm of it are missing"
     ):

@@ -9,7 +9,8 @@ import pytest
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.problem import Plan, Status
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.execution import execute, play
 from diffplan.simulation.world import load_robot_body

@@ -16,7 +16,8 @@ from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import Obstacles
 from diffplan.robot import Robot
-from diffplan.scene import Mesh, Scene, Urdf
+from diffplan.scene import Scene, Urdf
+from diffplan.shapes import Mesh
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.certificate import Certifier
 from diffplan.simulation.private_files import private_file

@@ -8,7 +8,8 @@ import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Capsule, Cylinder, Mesh, Plane, Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 
 TILT = Pose.from_rpy((0.4, -0.3, 0.5), (0.4, -0.7, 1.1))
 DATA = pybullet_data.getDataPath()

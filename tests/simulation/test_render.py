@@ -9,7 +9,8 @@ from PIL import Image
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.problem import Contact, Plan, Status
-from diffplan.scene import Box, Plane, Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Box, Plane, Sphere
 from diffplan.simulation import render as rendering
 from diffplan.simulation.bullet import bullet, connection
 from diffplan.simulation.failure import contact_point, failure, motion_contact

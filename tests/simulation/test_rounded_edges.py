@@ -5,7 +5,8 @@ import pytest
 
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry import Pose
-from diffplan.scene import Box, Cylinder, Plane, Scene, Sphere
+from diffplan.scene import Scene
+from diffplan.shapes import Box, Cylinder, Plane, Sphere
 from diffplan.simulation.certificate import Certifier
 
 GAP = 0.02

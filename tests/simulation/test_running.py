@@ -10,7 +10,8 @@ import pytest
 from diffplan.errors import InputError
 from diffplan.geometry import Pose
 from diffplan.problem import Certificate, Plan, Status, Trajectory
-from diffplan.scene import Box, Scene
+from diffplan.scene import Scene
+from diffplan.shapes import Box
 from diffplan.simulation.execution import play
 from diffplan.simulation.live import robot_as_held, robot_configuration
 

@@ -15,7 +15,8 @@ from diffplan.formats.imports.draft import expect_frame, is_identity, quaternion
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Cylinder, Primitive, Sphere
+from diffplan.scene import Primitive
+from diffplan.shapes import Box, Cylinder, Sphere
 
 _SCENE_KEYS = (
     "name",

@@ -15,7 +15,8 @@ from diffplan.formats.imports.draft import Draft, Imported, expect_frame, pose_o
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Cylinder, Primitive, Sphere
+from diffplan.scene import Primitive
+from diffplan.shapes import Box, Cylinder, Sphere
 
 _REQUIRED = ("start", "obstacles")
 _OPTIONAL = ("goal_ik", "goal_pose", "collision_buffer_ik", "world_frame", "solution")

@@ -26,7 +26,8 @@ from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported, is_identity
 from diffplan.geometry import Pose
 from diffplan.reading import read_text
-from diffplan.scene import Box, Cylinder, Primitive, Sphere
+from diffplan.scene import Primitive
+from diffplan.shapes import Box, Cylinder, Sphere
 
 _SHAPES = ("box", "cylinder", "sphere")
 _LONGEST_COUNT = 9  # digits

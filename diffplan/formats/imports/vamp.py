@@ -19,7 +19,8 @@ from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaterni
 from diffplan.formats.strict_json import read_json
 from diffplan.geometry import Pose
 from diffplan.robot import Robot
-from diffplan.scene import Box, Cylinder, Primitive, Sphere
+from diffplan.scene import Primitive
+from diffplan.shapes import Box, Cylinder, Sphere
 
 _SHAPES = {"box": ("half_extents",), "cylinder": ("radius", "length"), "sphere": ("radius",)}
 _ROTATIONS = ("orientation_quat_xyzw", "orientation_euler_xyz")
