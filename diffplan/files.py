@@ -96,6 +96,8 @@ def check_writable(path: str | Path) -> None:
 def unwritable(path: str | Path, error: OSError | ValueError, what: str = "cannot be written") -> NotWritten:
     """Return the error for a file that the system did not let us write."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if "\0" in str(path):
+        reason = "a null byte in its name"
     return NotWritten(f"{what}: {reason}", file=path)
 
 

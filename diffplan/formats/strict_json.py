@@ -8,7 +8,7 @@ from pathlib import Path
 
 from diffplan.errors import Faults, InputError
 from diffplan.formats.entry import Entry, Json
-from diffplan.reading import LARGEST_JSON, decode, read_zipped
+from diffplan.reading import DEEPEST, LARGEST_JSON, decode, read_zipped
 
 _MOST_VALUES = 10_000_000
 _LONGEST_WHOLE = 400  # digits; more is beyond any float
@@ -62,9 +62,24 @@ def parse_json(text: str, path: Path) -> Entry:
         except json.JSONDecodeError as error:
             raise InputError(f"not readable as JSON: {error.msg}", file=path, line=error.lineno) from error
         except RecursionError as error:
-            raise InputError("nested too deeply", file=path) from error
+            raise _too_deep(path) from error
         except ValueError as error:  # Python reads no whole numbers of thousands of digits
             found = _LONG_WHOLE.search(text)
             line = text.count("\n", 0, found.start()) + 1 if found else None
             raise InputError("a number of too many digits", file=path, line=line) from error
+    _check_depth(raw, path)
     return Entry(file=path, key="", raw=raw)
+
+
+def _check_depth(raw: Json, path: Path) -> None:
+    """Refuse what nests deeper than `DEEPEST`: how deep Python itself reads depends on its version."""
+    level = [raw] if isinstance(raw, dict | list) else []
+    for _ in range(DEEPEST):
+        children = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
+        level = [child for child in children if isinstance(child, dict | list)]
+    if level:
+        raise _too_deep(path)
+
+
+def _too_deep(path: Path) -> InputError:
+    return InputError("nested too deeply", file=path, allowed=f"{DEEPEST} levels")

@@ -78,7 +78,7 @@ def test_a_file_that_is_no_list_of_sessions_is_refused(tmp_path):
         "1": "sessions.json: not a list",
         '[{"jobs": 1}]': r"sessions.json: \[0\]: key 'machine' is missing",
         '[{"jobs": 1, "machine": 3, "begun": "", "rows_before": 0, "warm_up_s": {}}]': "machine: not a mapping",
-        "[" * 5000: "nested too deeply",
+        "[" * 5000 + "]" * 5000: "nested too deeply",
     }
     for text, problem in texts.items():
         (tmp_path / "sessions.json").write_text(text)

@@ -79,7 +79,7 @@ def test_a_missing_file_a_broken_file_and_a_file_of_another_kind_are_told_apart(
 @pytest.mark.parametrize(
     ("key", "text", "problem"),
     [
-        ("unet", "[" * 5000, "nested too deeply"),
+        ("unet", "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("unet", "{}", "unet: key 'dof' is missing"),
         ("unet", '{"dof": 2, "condition": 1, "dim": 16, "mults": [1, 2], "dims": 1}', "unet.dims: unknown key"),
         (

@@ -18,7 +18,8 @@ DAMAGED = {
     "[1]": "not a mapping",
     "7": "not a mapping",
     "{": "not readable as JSON",
-    "[" * 5000: "nested too deeply",
+    "[" * 65 + "]" * 65: "nested too deeply",
+    "[" * 5000 + "]" * 5000: "nested too deeply",
     '{"a": ' + "1" * 5000 + "}": "too many digits",
 }
 
