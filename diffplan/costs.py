@@ -92,10 +92,8 @@ def collision(
             value = _KernelCost.apply(q, model, world, activation, self_activation)
             assert isinstance(value, Tensor)
             return value
-        flat, *_ = sdf.collision_cost(
-            model, world, q.flatten(0, 1), activation=activation, self_activation=self_activation
-        )
-        return flat.view(q.shape[:2]).sum(dim=1)
+        backend = sdf.TorchCollision(model.robot, q.device)
+        return backend.cost(world, q, activation=activation, self_activation=self_activation)[0].sum(dim=1)
 
     return cost
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from diffplan.fields import SPLIT, DistanceField
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.geometry import Float
+from diffplan.kernels.collision import Evaluation, Nearest, Obstacles
 from diffplan.kernels.lanes import BOX, CAPSULE, CYLINDER, SPHERE
 from diffplan.kernels.obstacles import Row
 from diffplan.robot import Robot
@@ -99,38 +101,106 @@ def distance(row: Row, p: Tensor) -> Tensor:
     return _solid(row)((p - T[:3, 3]) @ T[:3, :3])
 
 
-def sphere_centres(robot: Robot, q: Tensor) -> Tensor:
-    """Return the centres [n, s, 3] of the collision spheres in the base frame for q [n, dof]."""
-    poses = robot.forward_kinematics(q)
-    centre = torch.as_tensor(robot.spheres.centre, dtype=q.dtype, device=q.device)
-    T = torch.stack([poses[robot.spheres.links[i]] for i in robot.spheres.link], dim=1)
-    return (T[..., :3, :3] @ centre[..., None]).squeeze(-1) + T[..., :3, 3]
+class TorchCollision:
+    """`CollisionModel` in torch, on any device: the same cost, clearances, gradients and distances.
 
-
-def collision_cost(
-    model: CollisionModel, world: Obstacles, q: Tensor, *, activation: float = 0.03, self_activation: float = 0.01
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return cost [n] [m^2] and clearances [n] to obstacles and between links of q [n, dof], first scene of `world`.
-
-    The same definition as `CollisionModel`: 0.5 max(0, activation - distance)^2 summed over spheres and obstacles
-    (base link left out), and over the sphere pairs of links that can touch.
+    Cost of a configuration: 0.5 max(0, activation - distance)^2 summed over spheres and obstacles (base link left out),
+    and over the sphere pairs of links that can touch.
     """
-    robot = model.robot
-    centres = sphere_centres(robot, q)
-    radius = torch.as_tensor(robot.spheres.radius, dtype=q.dtype, device=q.device)
-    owner = torch.as_tensor(robot.spheres.link, device=q.device)
-    bodies = [robot.chain.placement[robot.spheres.links[i]][0] for i in robot.spheres.link]
-    moving = torch.as_tensor([body > 0 for body in bodies], device=q.device)
-    cost = q.new_zeros(len(q))
-    clear, clear_self = torch.full_like(cost, activation), torch.full_like(cost, self_activation)
-    for row in world.rows[: int(world.arrays.first[1])]:
-        d = distance(row, centres[:, moving]) - radius[moving]
-        cost = cost + 0.5 * (activation - d).clamp(min=0).square().sum(dim=-1)
-        clear = torch.minimum(clear, d.amin(dim=-1))
-    for pair in robot.checked_pairs:
-        one, two = (owner == robot.spheres.links.index(link) for link in pair)
-        apart = _norm(centres[:, one, None] - centres[:, None, two])
-        d = (apart - radius[one, None] - radius[None, two]).flatten(1)
-        cost = cost + 0.5 * (self_activation - d).clamp(min=0).square().sum(dim=-1)
-        clear_self = torch.minimum(clear_self, d.amin(dim=-1))
-    return cost, clear, clear_self
+
+    def __init__(self, robot: Robot, device: torch.device | str = "cpu") -> None:
+        self.robot, self.device = robot, torch.device(device)
+        order = [i for link in robot.links for i in np.flatnonzero(_links(robot) == link)]
+        spheres = robot.spheres
+        self._link = [spheres.links[i] for i in spheres.link[order]]
+        self._centre, self._radius = (
+            torch.as_tensor(values[order], dtype=torch.float64, device=self.device)
+            for values in (spheres.centre, spheres.radius)
+        )
+        moving = [robot.chain.placement[link][0] > 0 for link in self._link]
+        self._moving = torch.as_tensor(moving, device=self.device)
+        spheres_of = {link: [k for k, own in enumerate(self._link) if own == link] for link in robot.links}
+        self._pairs = [(spheres_of[one], spheres_of[two]) for one, two in robot.checked_pairs]
+
+    def centres(self, q: Tensor) -> Tensor:
+        """Return the centres [n, s, 3] of the spheres in the base frame for q [n, dof]."""
+        poses = self.robot.forward_kinematics(q)
+        T = torch.stack([poses[link] for link in self._link], dim=1)
+        return (T[..., :3, :3] @ self._centre.to(q)[..., None]).squeeze(-1) + T[..., :3, 3]
+
+    def cost(
+        self,
+        world: Obstacles,
+        q: Tensor,
+        scene_of: np.ndarray | None = None,
+        *,
+        activation: float = 0.03,
+        self_activation: float = 0.01,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return cost and clearances to obstacles and between links, all [batch, points], of q [batch, points, dof]."""
+        scenes = np.zeros(len(q), dtype=np.int64) if scene_of is None else np.asarray(scene_of)
+        centres = self.centres(q.flatten(0, 1)).unflatten(0, q.shape[:2])
+        radius = self._radius.to(q)
+        cost, clear, clear_self = (
+            torch.zeros_like(q[..., 0]),
+            *(torch.full_like(q[..., 0], reach) for reach in (activation, self_activation)),
+        )
+        for scene in np.unique(scenes).tolist():
+            those = torch.as_tensor(scenes == scene, device=q.device)
+            own, least = cost[those], clear[those]
+            for row in _rows(world, scene):
+                d = distance(row, centres[those][:, :, self._moving]) - radius[self._moving]
+                own = own + 0.5 * (activation - d).clamp(min=0).square().sum(dim=-1)
+                least = torch.minimum(least, d.amin(dim=-1))
+            cost = cost.masked_scatter(those[:, None].expand_as(cost), own)
+            clear = clear.masked_scatter(those[:, None].expand_as(clear), least)
+        for one, two in self._pairs:
+            apart = _norm(centres[..., one, None, :] - centres[..., None, two, :])
+            d = (apart - radius[one, None] - radius[None, two]).flatten(-2)
+            cost = cost + 0.5 * (self_activation - d).clamp(min=0).square().sum(dim=-1)
+            clear_self = torch.minimum(clear_self, d.amin(dim=-1))
+        return cost, clear, clear_self
+
+    def evaluate(
+        self,
+        world: Obstacles,
+        q: np.ndarray,
+        scene_of: np.ndarray | None = None,
+        *,
+        activation: float = 0.03,
+        self_activation: float = 0.01,
+        gradient: bool = True,
+    ) -> Evaluation:
+        """Evaluate configurations q [batch, points, dof] as `CollisionModel.evaluate` does."""
+        at = torch.as_tensor(q, device=self.device).requires_grad_(gradient)
+        reach = {"activation": activation, "self_activation": self_activation}
+        cost, clear, clear_self = self.cost(world, at, scene_of, **reach)
+        grad = torch.autograd.grad(cost.sum(), at)[0] if gradient else at.new_zeros((0, 0, 0))
+        cost = cost if gradient else at.new_zeros((0, 0))
+        cost, grad, clear, clear_self = (part.detach().cpu().numpy() for part in (cost, grad, clear, clear_self))
+        return Evaluation(cost=cost, gradient=grad, clearance=clear, self_clearance=clear_self)
+
+    def nearest(self, world: Obstacles, q: Float, scene: int = 0, *, reach: float) -> Nearest:
+        """Return where the spheres are at q [n, dof] and how far from obstacles, as `CollisionModel.nearest` does."""
+        centre = self.centres(torch.as_tensor(q, device=self.device)).detach().requires_grad_()
+        least = torch.full_like(centre[..., 0], reach)
+        for row in _rows(world, scene):
+            d = distance(row, centre) - self._radius.to(centre)
+            least = torch.where(self._moving & (d < least), d, least)
+        normal = torch.autograd.grad(least.sum(), centre)[0] if least.requires_grad else torch.zeros_like(centre)
+        centre, least, normal = (part.detach().cpu().numpy() for part in (centre, least, normal))
+        return Nearest(centre=centre, distance=least, normal=normal)
+
+    def pull_back(self, q: Float, force: Float) -> Float:
+        """Return the joint gradient [n, dof] of forces [n, s, 3] on the centres of the spheres at q [n, dof]."""
+        at = torch.as_tensor(q, device=self.device).requires_grad_()
+        work = (self.centres(at) * torch.as_tensor(force, device=self.device)).sum()
+        return torch.autograd.grad(work, at)[0].cpu().numpy()
+
+
+def _links(robot: Robot) -> np.ndarray:
+    return np.array(robot.spheres.links)[robot.spheres.link]
+
+
+def _rows(world: Obstacles, scene: int) -> tuple[Row, ...]:
+    return world.rows[world.first[scene] : world.first[scene + 1]]

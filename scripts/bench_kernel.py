@@ -64,7 +64,7 @@ def main() -> None:
     """Print the table."""
     torch.set_num_threads(int(THREADS))
     robot, rng = Robot.load("panda"), np.random.default_rng(0)
-    model, q = CollisionModel(robot), curves(robot, rng)
+    model, twin, q = CollisionModel(robot), sdf.TorchCollision(robot), curves(robot, rng)
     single = q.astype(np.float32)
     print(f"{len(robot.spheres.radius)} spheres, {len(robot.checked_pairs)} self pairs, {THREADS} threads")
     print("obstacles  cost+gradient us  clearance us  torch us  torch/kernel  largest gradient difference")
@@ -75,7 +75,7 @@ def main() -> None:
 
         def through_torch(points: np.ndarray, world: Obstacles = world) -> torch.Tensor:
             t = torch.tensor(points.reshape(-1, robot.dof), requires_grad=True)
-            cost, *_ = sdf.collision_cost(model, world, t)
+            cost, *_ = twin.cost(world, t[None])
             return torch.autograd.grad(cost.sum(), t)[0]
 
         reference = best(lambda f=through_torch: f(single), 3)

@@ -16,7 +16,6 @@ from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.kernels.crew import get_kernel_threads, set_kernel_threads
 from diffplan.kernels.obstacles import reach_of
 from diffplan.kernels.triangle_distance import SolidDistance, Surface
-from diffplan.planners.chomp_kernel import nearest
 
 SIZE = 10.0
 BOXES: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] = (
@@ -195,25 +194,21 @@ def test_a_plate_thinner_than_a_cell_is_not_missed() -> None:
     assert sdf.field(torch.from_numpy(inside), field).max() < 0.003
 
 
-def test_kernel_chomp_and_the_reference_see_the_same_split_field(robot: dp.Robot, scene: dp.Scene) -> None:
-    model, world = CollisionModel(robot), Obstacles.around(robot, scene)
+def test_both_backends_see_the_same_split_field(robot: dp.Robot, scene: dp.Scene) -> None:
+    model, twin, world = CollisionModel(robot), sdf.TorchCollision(robot), Obstacles.around(robot, scene)
     q = np.random.default_rng(2).uniform(robot.lower, robot.upper, (200, robot.dof))
-    compiled = model.evaluate(world, q[None], activation=0.1, self_activation=0.01)
-    cost, clear, _ = sdf.collision_cost(model, world, torch.from_numpy(q), activation=0.1)
-    assert (clear.numpy() < 0.1).sum() > 50
-    assert np.allclose(compiled.clearance[0], clear.numpy(), atol=1e-9)
-    assert np.allclose(compiled.cost[0], cost.numpy(), atol=1e-9)
+    compiled, reference = (
+        backend.evaluate(world, q[None], activation=0.1, self_activation=0.01) for backend in (model, twin)
+    )
+    assert (reference.clearance < 0.1).sum() > 50
+    assert np.allclose(compiled.clearance, reference.clearance, atol=1e-9)
+    assert np.allclose(compiled.cost, reference.cost, atol=1e-9)
     single = model.evaluate(world, q[None].astype(np.float32), activation=0.1, gradient=False)
     assert np.allclose(single.clearance, compiled.clearance, atol=1e-4)
-    _, centre, distance, normal = nearest(q, model.double, world.double, 0.2)
-    moving = np.repeat(model.double.link_body, np.diff(model.double.link_first)) > 0
-    points = torch.from_numpy(centre[:, moving]).requires_grad_()
-    expected = sdf.distance(world.rows[0], points)
-    expected.sum().backward()
-    assert points.grad is not None
-    at = np.minimum(expected.detach().numpy() - model.double.sphere[moving, 3], 0.2)
-    assert np.allclose(distance[:, moving], at, atol=1e-9)
-    assert np.allclose(normal[:, moving][at < 0.2], points.grad.numpy()[at < 0.2], atol=1e-6)
+    ours, theirs = (backend.nearest(world, q, reach=0.2) for backend in (model, twin))
+    assert (theirs.distance < 0.2).sum() > 500
+    assert np.allclose(ours.distance, theirs.distance, atol=1e-9)
+    assert np.allclose(ours.normal, theirs.normal, atol=1e-6)
 
 
 @pytest.mark.parametrize("planner", ["diffusion", "rrtconnect", "stomp"])
@@ -231,10 +226,10 @@ def test_in_a_room_in_one_file_hardly_a_path_is_refused(robot: dp.Robot, scene: 
 def test_the_arm_stays_within_reach(robot: dp.Robot) -> None:
     reach = reach_of(robot)
     q = np.random.default_rng(3).uniform(robot.lower, robot.upper, (2000, robot.dof))
-    centres = sdf.sphere_centres(robot, torch.from_numpy(q)).numpy()
-    bodies = [robot.chain.placement[robot.spheres.links[i]][0] for i in robot.spheres.link]
-    moving = np.array(bodies) > 0
-    out = np.linalg.norm(centres[:, moving] - reach.centre, axis=2) + robot.spheres.radius[moving]
+    centres = CollisionModel(robot).nearest(Obstacles.pack([dp.Scene()]), q, reach=0.1).centre
+    arrays = CollisionModel(robot).double
+    moving = np.repeat(arrays.link_body, np.diff(arrays.link_first)) > 0
+    out = np.linalg.norm(centres[:, moving] - reach.centre, axis=2) + arrays.sphere[moving, 3]
     assert reach.radius - 0.6 < out.max() <= reach.radius - 0.25
 
 

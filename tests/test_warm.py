@@ -19,8 +19,9 @@ COMPILED = (
     "kernels.lanes.edge_free",
     "kernels.triangle_distance._measure",
     "kernels.winding._wind",
-    "planners.chomp_kernel._nearest",
-    "planners.chomp_kernel._descend",
+    "kernels.lanes.nearest",
+    "kernels.lanes.pull_back",
+    "planners.chomp_functional._push",
     "data.reaching._solve_all",
 )
 

@@ -25,8 +25,20 @@ class Evaluation:
     self_clearance: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nearest:
+    """Centres [n, s, 3] of all spheres, base frame, and their distances [n, s] from the nearest obstacle's surface (m).
+
+    `normal` [n, s, 3] is the gradient of a distance by the centre, zero where there is no obstacle within reach.
+    """
+
+    centre: Float
+    distance: Float
+    normal: Float
+
+
 class CollisionModel:
-    """A robot's spheres, packed once; every method takes the packed obstacles.
+    """A robot's spheres, packed once; every method takes the packed obstacles. `sdf.TorchCollision` is its twin.
 
     Cost of a configuration: sum over spheres and obstacles of 0.5 max(0, activation - distance)^2, and the same over
     the sphere pairs of links that can touch. The base link is left out: it cannot be planned around.
@@ -101,6 +113,23 @@ class CollisionModel:
             gradient=False,
         )
         return result.clearance.reshape(-1)[: len(q)], result.self_clearance.reshape(-1)[: len(q)]
+
+    def nearest(self, world: Obstacles, q: Float, scene: int = 0, *, reach: float) -> Nearest:
+        """Return where the spheres are at q [n, dof], and how far from the nearest obstacle, `reach` [m] at most.
+
+        Spheres of the base link, which no motion can help, count as far. In float64.
+        """
+        q = np.ascontiguousarray(q, dtype=np.float64)
+        shape = (len(q), len(self.double.sphere))
+        centre, distance, normal = np.empty((*shape, 3)), np.empty(shape), np.empty((*shape, 3))
+        lanes.nearest(q, self.double, world.double, scene, reach, centre, distance, normal)
+        return Nearest(centre=centre, distance=distance, normal=normal)
+
+    def pull_back(self, q: Float, force: Float) -> Float:
+        """Return the joint gradient [n, dof] of forces [n, s, 3] on the centres of the spheres at q [n, dof]."""
+        gradient = np.zeros(q.shape)
+        lanes.pull_back(np.ascontiguousarray(q, dtype=np.float64), self.double, force, gradient)
+        return gradient
 
     def edge_free(
         self,

@@ -519,6 +519,74 @@ def evaluate(q, robot, obstacles, scene_of, reach, self_reach, mode, cost, gradi
                 _project(s.pose, s.wrench, robot, lo, count, gradient[i])
 
 
+@njit(cache=True, fastmath=_FAST, nogil=True)
+def nearest(q, robot, obstacles, scene, reach, centre, distance, normal):
+    """Write, for q [n, dof], the centres [n, s, 3] of the spheres and their distances [n, s] from the nearest obstacle.
+
+    Distances are between surfaces and at most `reach`; `normal` [n, s, 3] is a distance's gradient by the centre, zero
+    at `reach`. Spheres of the base link, which no motion can help, count as far.
+    """
+    distance[:] = reach
+    normal[:] = _ZERO
+    s = _scratch(q, robot)
+    for lo in range(0, q.shape[0], LANES):
+        count = min(LANES, q.shape[0] - lo)
+        s.ready[:] = False
+        _forward(q, lo, count, robot, s.pose)
+        _bounds(s.pose, robot, s.bound, s.box)
+        for link in range(robot.link_body.shape[0]):
+            _spheres(s.pose, robot, link, s.centre, s.ready)
+            for i in range(robot.link_first[link], robot.link_first[link + 1]):
+                for n in range(count):
+                    for axis in range(3):
+                        centre[lo + n, i, axis] = s.centre[i, axis, n]
+            if robot.link_body[link] == 0:
+                continue
+            for o in range(obstacles.first[scene], obstacles.first[scene + 1]):
+                if _far(s.box[link], reach, obstacles.aabb[o]):
+                    continue
+                _load(s.w, s.bound[link])
+                if _distance(s.w, obstacles, o) > reach + robot.bound[link, 3]:
+                    continue
+                for i in range(robot.link_first[link], robot.link_first[link + 1]):
+                    radius = robot.sphere[i, 3]
+                    _load(s.w, s.centre[i])
+                    if _distance(s.w, obstacles, o) >= reach + radius:
+                        continue
+                    _normal(s.w, obstacles, o)
+                    for n in range(count):
+                        if s.w[_D, n] - radius < distance[lo + n, i]:
+                            distance[lo + n, i] = s.w[_D, n] - radius
+                            normal[lo + n, i, 0] = s.w[_NX, n]
+                            normal[lo + n, i, 1] = s.w[_NY, n]
+                            normal[lo + n, i, 2] = s.w[_NZ, n]
+
+
+@njit(cache=True, fastmath=_FAST, nogil=True)
+def pull_back(q, robot, force, gradient):
+    """Write J^T force: the joint gradient [n, dof] of forces [n, s, 3] on the spheres' centres at q [n, dof]."""
+    s = _scratch(q, robot)
+    for lo in range(0, q.shape[0], LANES):
+        count = min(LANES, q.shape[0] - lo)
+        s.ready[:] = False
+        s.wrench[:] = _ZERO
+        _forward(q, lo, count, robot, s.pose)
+        for link in range(robot.link_body.shape[0]):
+            _spheres(s.pose, robot, link, s.centre, s.ready)
+            wrench = s.wrench[robot.link_body[link]]
+            for i in range(robot.link_first[link], robot.link_first[link + 1]):
+                for n in range(count):
+                    x, y, z = force[lo + n, i, 0], force[lo + n, i, 1], force[lo + n, i, 2]
+                    px, py, pz = s.centre[i, 0, n], s.centre[i, 1, n], s.centre[i, 2, n]
+                    wrench[0, n] += x
+                    wrench[1, n] += y
+                    wrench[2, n] += z
+                    wrench[3, n] += py * z - pz * y
+                    wrench[4, n] += pz * x - px * z
+                    wrench[5, n] += px * y - py * x
+        _project(s.pose, s.wrench, robot, lo, count, gradient)
+
+
 @njit(cache=True, fastmath=_FAST)
 def edge_free(start, end, robot, obstacles, scene, step, margin, self_margin):
     """Whether all configurations on the straight edge (both ends, spacing <= step in any joint) keep the margins.

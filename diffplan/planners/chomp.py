@@ -17,7 +17,7 @@ from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.base import Candidate, Options, Planner
-from diffplan.planners.chomp_kernel import obstacle_functional
+from diffplan.planners.chomp_functional import obstacle_functional
 from diffplan.planners.options import configured, require_positive
 from diffplan.planners.waypoints import Believer, control_points, goals_in_turn, metric, quintic, within_limits
 from diffplan.problem import Problem
@@ -165,7 +165,7 @@ class _Descent:
                 break
             only = int(self.rng.integers(1, config.points - 1)) if config.stochastic else -1
             obstacle, push = obstacle_functional(
-                path, self.model.double, self.world.double, clearance=config.clearance, dt=dt, only=only
+                self.model, self.world, path, clearance=config.clearance, dt=dt, only=only
             )
             roughness, pull = smooth.cost(path)
             cost = config.obstacle_weight * obstacle + config.smoothness_weight * roughness

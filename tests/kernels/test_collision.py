@@ -1,14 +1,13 @@
-"""The compiled kernel against finite differences and against its torch twin."""
+"""Both backends of the collision model against finite differences, and one against the other."""
 
 import numpy as np
 import pytest
-import torch
 
-from diffplan import sdf
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.robot import Robot
 from diffplan.scene import Scene
+from diffplan.sdf import TorchCollision
 from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 
 TURNED = Pose.from_rpy((0.45, 0.1, 0.35), (0.4, -0.7, 1.1))
@@ -17,6 +16,11 @@ TURNED = Pose.from_rpy((0.45, 0.1, 0.35), (0.4, -0.7, 1.1))
 @pytest.fixture(scope="module")
 def model() -> CollisionModel:
     return CollisionModel(Robot.load("panda"))
+
+
+@pytest.fixture(scope="module", params=["cpu", "torch"])
+def backend(request: pytest.FixtureRequest, model: CollisionModel) -> CollisionModel | TorchCollision:
+    return model if request.param == "cpu" else TorchCollision(model.robot)
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +42,63 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     )
 
 
-def configurations(model: CollisionModel, count: int, seed: int = 0) -> np.ndarray:
+def configurations(model: CollisionModel | TorchCollision, count: int, seed: int = 0) -> np.ndarray:
     robot = model.robot
     return np.random.default_rng(seed).uniform(robot.lower, robot.upper, (count, robot.dof))
 
 
-def test_gradient_agrees_with_finite_differences(model: CollisionModel, scene: Scene) -> None:
+def test_gradient_agrees_with_finite_differences(backend: CollisionModel | TorchCollision, scene: Scene) -> None:
     world, step = Obstacles.pack([scene]), 1e-6
-    q = configurations(model, 400)[None]
+    q = configurations(backend, 400)[None]
     settings = {"activation": 0.06, "self_activation": 0.03}
-    exact = model.evaluate(world, q, **settings)
+    exact = backend.evaluate(world, q, **settings)
     tolerance = 1e-4 * np.abs(exact.gradient).max()
     assert np.count_nonzero(np.abs(exact.gradient).max(axis=2)) > 100
-    for joint in range(model.robot.dof):
-        shift = np.zeros(model.robot.dof)
+    for joint in range(backend.robot.dof):
+        shift = np.zeros(backend.robot.dof)
         shift[joint] = step
-        up, down = (model.evaluate(world, q + s, **settings).cost for s in (shift, -shift))
+        up, down = (backend.evaluate(world, q + s, **settings).cost for s in (shift, -shift))
         smooth = np.abs(up + down - 2 * exact.cost) / step < tolerance  # no kink (cell face, box diagonal) in between
         assert smooth.mean() > 0.98
         assert np.abs((up - down) / (2 * step) - exact.gradient[..., joint])[smooth].max() < tolerance
 
 
 def test_kernel_and_torch_agree_in_cost_gradient_and_clearance(model: CollisionModel, scene: Scene) -> None:
-    world = Obstacles.pack([scene])
-    q = configurations(model, 64, seed=1)
-    ours = model.evaluate(world, q[None], activation=0.06, self_activation=0.03)
-    t = torch.tensor(q, requires_grad=True)
-    cost, clear, clear_self = sdf.collision_cost(model, world, t, activation=0.06, self_activation=0.03)
-    (gradient,) = torch.autograd.grad(cost.sum(), t)
-    np.testing.assert_allclose(ours.cost[0], cost.detach(), atol=1e-12)
-    np.testing.assert_allclose(ours.gradient[0], gradient, atol=1e-9 * float(gradient.abs().max()))
-    np.testing.assert_allclose(ours.clearance[0], clear.detach(), atol=1e-12)
-    np.testing.assert_allclose(ours.self_clearance[0], clear_self.detach(), atol=1e-12)
+    worlds, scenes = Obstacles.pack([Scene(), scene]), np.array([1, 0, 1])
+    q, twin = configurations(model, 96, seed=1).reshape(3, 32, -1), TorchCollision(model.robot)
+    ours, theirs = (
+        backend.evaluate(worlds, q, scenes, activation=0.06, self_activation=0.03) for backend in (model, twin)
+    )
+    np.testing.assert_allclose(ours.cost, theirs.cost, atol=1e-12)
+    np.testing.assert_allclose(ours.gradient, theirs.gradient, atol=1e-9 * np.abs(theirs.gradient).max())
+    np.testing.assert_allclose(ours.clearance, theirs.clearance, atol=1e-12)
+    np.testing.assert_allclose(ours.self_clearance, theirs.self_clearance, atol=1e-12)
+
+
+def test_kernel_and_torch_agree_where_each_sphere_is_and_what_is_nearest(model: CollisionModel, scene: Scene) -> None:
+    worlds, q = Obstacles.pack([Scene(), scene]), configurations(model, 100, seed=6)
+    ours, theirs = (backend.nearest(worlds, q, 1, reach=0.3) for backend in (model, TorchCollision(model.robot)))
+    assert (theirs.distance < 0.3).sum() > 1000
+    np.testing.assert_allclose(ours.centre, theirs.centre, atol=1e-12)
+    np.testing.assert_allclose(ours.distance, theirs.distance, atol=1e-9)
+    np.testing.assert_allclose(ours.normal, theirs.normal, atol=1e-6)
+
+
+def test_nearest_is_the_clearance_and_its_normal_the_slope(
+    backend: CollisionModel | TorchCollision, scene: Scene
+) -> None:
+    """The least distance of all spheres is the clearance; a motion changes each distance as J^T normal says."""
+    world, q, step = Obstacles.pack([scene]), configurations(backend, 60, seed=7), 1e-6
+    found = backend.nearest(world, q, reach=0.2)
+    clearance = backend.evaluate(world, q[None], activation=0.2, gradient=False).clearance[0]
+    np.testing.assert_allclose(found.distance.min(axis=1), clearance, atol=1e-9)
+    direction = np.random.default_rng(8).normal(size=q.shape)
+    up, down = (backend.nearest(world, q + sign * step * direction, reach=0.2).distance for sign in (1, -1))
+    near = (found.distance < 0.199) & (np.abs(up + down - 2 * found.distance) < 1e-9)
+    assert near.sum() > 500
+    force = np.where(near[..., None], found.normal, 0.0)
+    slope = (backend.pull_back(q, force) * direction).sum(axis=1)
+    np.testing.assert_allclose(slope, np.where(near, up - down, 0.0).sum(axis=1) / (2 * step), atol=1e-4)
 
 
 def test_single_precision_agrees_with_double(model: CollisionModel, scene: Scene) -> None:
@@ -80,14 +109,14 @@ def test_single_precision_agrees_with_double(model: CollisionModel, scene: Scene
     np.testing.assert_allclose(single.gradient, double.gradient, atol=1e-4 * np.abs(double.gradient).max())
 
 
-def test_each_trajectory_sees_its_own_scene(model: CollisionModel, scene: Scene) -> None:
+def test_each_trajectory_sees_its_own_scene(backend: CollisionModel | TorchCollision, scene: Scene) -> None:
     worlds = Obstacles.pack([Scene(), scene, Scene()])
-    q = np.repeat(configurations(model, 40, seed=3)[None], 3, axis=0).astype(np.float32)
-    together = model.evaluate(worlds, q, np.array([1, 0, 1]))
-    alone = model.evaluate(Obstacles.pack([scene]), q[:1])
+    q = np.repeat(configurations(backend, 40, seed=3)[None], 3, axis=0)
+    together = backend.evaluate(worlds, q, np.array([1, 0, 1]))
+    alone = backend.evaluate(Obstacles.pack([scene]), q[:1])
     np.testing.assert_array_equal(together.clearance[0], alone.clearance[0])
     np.testing.assert_array_equal(together.clearance[0], together.clearance[2])
-    assert (together.clearance[1] == np.float32(0.03)).all()
+    assert (together.clearance[1] == 0.03).all()
 
 
 def test_edge_is_free_only_if_every_sample_on_it_is(model: CollisionModel, scene: Scene) -> None:
@@ -103,23 +132,26 @@ def test_edge_is_free_only_if_every_sample_on_it_is(model: CollisionModel, scene
     assert len(set(verdicts)) == 2
 
 
-def test_moving_everything_with_the_base_changes_nothing(model: CollisionModel, scene: Scene) -> None:
+def test_moving_everything_with_the_base_changes_nothing(
+    backend: CollisionModel | TorchCollision, scene: Scene
+) -> None:
     shift = Pose.from_rpy((0.3, -0.2, 0.5), (0.1, 0.2, 0.3))
     moved = Scene(
         robot_base=shift @ scene.robot_base,
         obstacles=tuple(type(o)(**{**o.__dict__, "pose": shift @ o.pose}) for o in scene.obstacles),
     )
-    q = configurations(model, 100, seed=5)[None]
-    ours, theirs = (model.evaluate(Obstacles.pack([s]), q) for s in (scene, moved))
+    q = configurations(backend, 100, seed=5)[None]
+    ours, theirs = (backend.evaluate(Obstacles.pack([s]), q) for s in (scene, moved))
     np.testing.assert_allclose(ours.cost, theirs.cost, atol=1e-9)
 
 
-def test_a_plane_is_as_far_as_the_lowest_sphere_above_it(model: CollisionModel) -> None:
-    robot, floor = model.robot, Plane(name="floor", pose=Pose.from_rpy((900.0, -700.0, -0.3), (0.0, 0.0, 0.4)))
-    q = configurations(model, 100)
+def test_a_plane_is_as_far_as_the_lowest_sphere_above_it(backend: CollisionModel | TorchCollision) -> None:
+    robot, floor = backend.robot, Plane(name="floor", pose=Pose.from_rpy((900.0, -700.0, -0.3), (0.0, 0.0, 0.4)))
+    q = configurations(backend, 100)
     world = Obstacles.pack([Scene(obstacles=(floor,))])
-    clearance = model.evaluate(world, q[None], activation=3.0, gradient=False).clearance[0]
-    centres = sdf.sphere_centres(robot, torch.as_tensor(q)).numpy()
-    moving = [robot.chain.placement[robot.spheres.links[link]][0] > 0 for link in robot.spheres.link]
-    lowest = (centres[:, :, 2] - robot.spheres.radius)[:, moving].min(axis=1) + 0.3
+    clearance = backend.evaluate(world, q[None], activation=3.0, gradient=False).clearance[0]
+    arrays = CollisionModel(robot).double
+    moving = np.repeat(arrays.link_body, np.diff(arrays.link_first)) > 0
+    centres = backend.nearest(world, q, reach=0.1).centre
+    lowest = (centres[:, :, 2] - arrays.sphere[:, 3])[:, moving].min(axis=1) + 0.3
     np.testing.assert_allclose(clearance, lowest, atol=1e-9)

@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 import diffplan as dp
-from diffplan import sdf, spline
+from diffplan import spline
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners import make_planner
-from diffplan.planners.chomp import ChompConfig, ChompMultiPlanner, ChompPlanner, ChompTunedPlanner
-from diffplan.planners.chomp_kernel import nearest, obstacle_functional, potential
+from diffplan.planners.chomp import (
+    ChompConfig,
+    ChompMultiPlanner,
+    ChompPlanner,
+    ChompTunedPlanner,
+)
+from diffplan.planners.chomp_functional import obstacle_functional, potential
 from diffplan.planners.waypoints import metric, quintic
 from diffplan.problem import Problem, Status
 
@@ -59,39 +63,6 @@ def _take(planner: ChompPlanner, problem: Problem, seed: int = 0, seconds: float
     return None if found is None else found.control
 
 
-def test_distances_and_normals_are_those_of_the_reference(robot: dp.Robot, model: CollisionModel) -> None:
-    world = Obstacles.pack([dp.Scene(obstacles=SOLIDS)])
-    q = np.random.default_rng(0).uniform(robot.lower, robot.upper, (60, robot.dof))
-    _, centre, distance, normal = nearest(q, model.double, world.double, 0.3)
-    moving = np.repeat(model.double.link_body, np.diff(model.double.link_first)) > 0
-    points = torch.from_numpy(centre[:, moving]).requires_grad_()
-    least = torch.stack([sdf.distance(row, points) for row in world.rows]).amin(dim=0)
-    least.sum().backward()
-    expected = least.detach().numpy() - model.double.sphere[moving, 3]
-    near = expected < 0.3
-    assert near.sum() > 300
-    assert np.allclose(distance[:, moving], np.minimum(expected, 0.3), atol=1e-9)
-    assert points.grad is not None
-    assert np.allclose(normal[:, moving][near], points.grad.numpy()[near], atol=1e-6)
-    assert np.all(distance[:, ~moving] == 0.3)
-
-
-def test_distances_to_a_mesh_are_those_of_the_reference(robot: dp.Robot, model: CollisionModel, tmp_path) -> None:
-    import trimesh
-
-    file = tmp_path / "wedge.obj"
-    trimesh.creation.icosphere(subdivisions=1, radius=0.15).export(file)
-    mesh = dp.Mesh(name="wedge", file=file, pose=dp.Pose.from_rpy((0.4, 0.1, 0.5), (0.3, 0.2, 0.1)))
-    world = Obstacles.pack([dp.Scene(obstacles=(mesh,))])
-    q = np.random.default_rng(0).uniform(robot.lower, robot.upper, (40, robot.dof))
-    _, centre, distance, _ = nearest(q, model.double, world.double, 0.2)
-    moving = np.repeat(model.double.link_body, np.diff(model.double.link_first)) > 0
-    expected = sdf.distance(world.rows[0], torch.from_numpy(centre[:, moving])).numpy()
-    expected = np.minimum(expected - model.double.sphere[moving, 3], 0.2)
-    assert (expected < 0.2).sum() > 100
-    assert np.allclose(distance[:, moving], expected, atol=1e-6)
-
-
 def test_the_potential_is_smooth_where_its_pieces_meet() -> None:
     clearance, tiny = 0.2, 1e-7
     for d in (-0.1, 0.0, 0.05, 0.1, 0.2, 0.3):
@@ -120,11 +91,11 @@ def test_the_functional_gradient_is_the_slope_of_the_cost(
         for direction in directions:
             change = 1e-5 * (bumps.T @ direction)
             up, down = (
-                obstacle_functional(path + sign * change, model.double, world.double, clearance=clearance, dt=dt)[0]
+                obstacle_functional(model, world, path + sign * change, clearance=clearance, dt=dt)[0]
                 for sign in (1, -1)
             )
             exact.append(dt * (up - down) / 2)
-            gradient = obstacle_functional(path, model.double, world.double, clearance=clearance, dt=dt)[1]
+            gradient = obstacle_functional(model, world, path, clearance=clearance, dt=dt)[1]
             slopes.append(dt * (gradient * change[1:-1]).sum())
         errors.append(np.linalg.norm(np.subtract(slopes, exact)) / np.linalg.norm(exact))
     assert errors[0] < 0.01
@@ -135,8 +106,8 @@ def test_one_waypoints_gradient_is_its_row_of_the_whole(robot: dp.Robot, model: 
     world = Obstacles.pack([dp.Scene(obstacles=SOLIDS)])
     path = quintic(robot.configuration("home"), robot.configuration("right"), 50)
     named = {"clearance": 0.2, "dt": 0.06}
-    cost, whole = obstacle_functional(path, model.double, world.double, **named)
-    part_cost, part = obstacle_functional(path, model.double, world.double, **named, only=20)
+    cost, whole = obstacle_functional(model, world, path, **named)
+    part_cost, part = obstacle_functional(model, world, path, **named, only=20)
     assert part_cost == cost
     assert np.array_equal(part[19], whole[19])
     assert np.abs(part[19]).max() > 0
