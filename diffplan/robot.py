@@ -97,6 +97,16 @@ class Robot:
         return len(self.joint_names)
 
     @computed
+    def fingerprint(self) -> str:
+        """SHA-256 over kinematics, limits and geometry (spheres, and what the mesh files hold when it is first asked).
+
+        Neither names of robot and files nor configurations count, nor where the held joints stand (`still_joints`).
+        """
+        from diffplan.formats.fingerprint import robot_content
+
+        return robot_content(self)
+
+    @computed
     def links(self) -> tuple[str, ...]:
         """Links with collision geometry that hang on the base, in URDF order."""
         return tuple(link for link, shapes in self.model.collisions.items() if shapes and link in self.chain.placement)
