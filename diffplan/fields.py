@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 
 from diffplan import field_files
 from diffplan.geometry import Float
@@ -17,6 +16,7 @@ from diffplan.kept import Kept
 from diffplan.mesh_files import read_mesh
 from diffplan.meshes import Scale, solids
 from diffplan.progress import working
+from diffplan.third_party import trimesh
 
 if TYPE_CHECKING:
     from diffplan.kernels.triangle_distance import Surface

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import trimesh
 from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import KDTree
 
 from diffplan.computed import computed
 from diffplan.geometry import Float
 from diffplan.shapes import Shape
+from diffplan.third_party import trimesh
 
 _CONVEX_VOLUME_RATIO = 0.999
 _BEYOND = -1.0

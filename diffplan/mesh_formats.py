@@ -231,7 +231,7 @@ def gltf_buffers(data: bytes) -> list[str]:
 
 def read_gltf(data: bytes, beside: Mapping[str, bytes]) -> Groups:
     """Read a glTF or GLB file; its meshes where its nodes put them."""
-    import trimesh  # slow to import, and few scenes have such meshes
+    from diffplan.third_party import trimesh  # slow to import, and few scenes have such meshes
 
     kind = "glb" if data[:4] == b"glTF" else "gltf"
     with np.errstate(divide="raise", invalid="raise", over="raise"):

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import trimesh
 from scipy.spatial import QhullError
 
 from diffplan.errors import InputError
 from diffplan.kept import Kept
 from diffplan.mesh_files import MeshContent, read_mesh
+from diffplan.third_party import trimesh
 
 Scale: TypeAlias = "tuple[float, float, float]"
 _UNIT: Scale = (1.0, 1.0, 1.0)

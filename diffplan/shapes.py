@@ -21,7 +21,7 @@ from diffplan.errors import InputError
 from diffplan.geometry import Float, Pose
 
 if TYPE_CHECKING:
-    import trimesh
+    from diffplan.third_party import trimesh
 
 SMALLEST, LARGEST = 1e-5, 300.0
 """Sizes of shapes for which distances hold [m], by measurement over this range; meshes have a bound of their own."""
@@ -154,9 +154,9 @@ class Box(Shape):
 
     def surface(self) -> trimesh.Trimesh:
         """Return its twelve triangles."""
-        from trimesh.creation import box
+        from diffplan.third_party import trimesh
 
-        return box(extents=self.size)
+        return trimesh.creation.box(extents=self.size)
 
     def _corners(self) -> list[Float]:
         return [_box_corners([edge / 2 for edge in self.size])]
@@ -182,9 +182,9 @@ class Sphere(Shape):
 
     def surface(self) -> trimesh.Trimesh:
         """Return an icosphere of 1,280 triangles."""
-        from trimesh.creation import icosphere
+        from diffplan.third_party import trimesh
 
-        return icosphere(subdivisions=3, radius=self.radius)
+        return trimesh.creation.icosphere(subdivisions=3, radius=self.radius)
 
     def _corners(self) -> list[Float]:
         return [np.zeros((1, 3))]
@@ -222,9 +222,9 @@ class Cylinder(_Round):
 
     def surface(self) -> trimesh.Trimesh:
         """Return a prism of 64 sides."""
-        from trimesh.creation import cylinder
+        from diffplan.third_party import trimesh
 
-        return cylinder(radius=self.radius, height=self.height, sections=_SIDES)
+        return trimesh.creation.cylinder(radius=self.radius, height=self.height, sections=_SIDES)
 
     def _corners(self) -> list[Float]:
         return [_box_corners((self.radius, self.radius, self.height / 2))]
@@ -238,9 +238,9 @@ class Capsule(_Round):
 
     def surface(self) -> trimesh.Trimesh:
         """Return a polyhedron inside the capsule."""
-        from trimesh.creation import capsule
+        from diffplan.third_party import trimesh
 
-        return capsule(radius=self.radius, height=self.height)
+        return trimesh.creation.capsule(radius=self.radius, height=self.height)
 
     def _corners(self) -> list[Float]:
         return [_box_corners((self.radius, self.radius, self.height / 2 + self.radius))]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float, Pose
 from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
 from diffplan.simulation.bullet import bullet, silence
+from diffplan.third_party import trimesh
 
 _EMPTY = 0.01
 KINDS: dict[type[Shape], int] = {

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import trimesh
 
 from diffplan.assets import shipped_robots
 from diffplan.errors import DiffplanError, InputError
@@ -30,6 +29,7 @@ from diffplan.simulation.palette import obstacle_colours
 from diffplan.simulation.running import as_bodies, bodies_of, check_body, check_client, is_soft
 from diffplan.simulation.same_robot import check_same_robot
 from diffplan.simulation.world import attach_robot, load_scene_bodies
+from diffplan.third_party import trimesh
 from diffplan.urdf import FOLLOWS
 
 _LOG = logging.getLogger("diffplan")

@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
@@ -16,6 +15,7 @@ from diffplan.simulation.body_shapes import KINDS, corners_in_link, shapes_in_li
 from diffplan.simulation.bullet import bullet
 from diffplan.simulation.frames import joint_indices, link_frame, link_indices
 from diffplan.simulation.hull_match import differing_part, missing_corners
+from diffplan.third_party import trimesh
 from diffplan.urdf import UrdfModel
 
 MARGIN = 0.001

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Iterable
 
+from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.simulation.bullet import bullet, is_inherited
 
@@ -72,8 +73,9 @@ def is_soft(client: int, body: int) -> bool:
 
 def _whole(value: int, key: str, allowed: str) -> int:
     """Return a whole number that PyBullet can take (NumPy's too); bool is none."""
+    plain = arguments.plain(value)
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = None if isinstance(plain, bool) else operator.index(plain)  # pyright: ignore[reportArgumentType]
     except TypeError:
         number = None
     if number is None or not -_LARGEST <= number <= _LARGEST:

@@ -11,7 +11,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
-import trimesh
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
@@ -19,6 +18,7 @@ from diffplan.mesh_files import read_mesh
 from diffplan.meshes import load_hulls
 from diffplan.shapes import Mesh, Shape
 from diffplan.simulation.private_files import private_file
+from diffplan.third_party import trimesh
 from diffplan.urdf import UrdfModel, find_mesh
 
 _TEXTURE = re.compile(rb"^[ \t]*(map_\w+|bump|disp|decal|refl|norm)\b.*$", re.MULTILINE)

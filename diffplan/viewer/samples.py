@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import trimesh
 from PIL import Image
 from scipy.spatial import ConvexHull
 
@@ -25,6 +24,7 @@ from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
 from diffplan.scene import Scene, bodies
+from diffplan.third_party import trimesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
