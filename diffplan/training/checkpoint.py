@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry, Json
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 def pack(net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -53,15 +47,13 @@ def unpack(
     return Entry(file=path, key="done", raw=header.get("done")).whole()
 
 
-def compare_settings(
-    config: DataclassInstance, header: dict[str, Json], path: Path, free: tuple[str, ...] = ()
-) -> None:
+def compare_settings(own: dict[str, Json], header: dict[str, Json], path: Path, free: tuple[str, ...] = ()) -> None:
     """Refuse a checkpoint of other settings, but for those in `free`.
 
     Raises:
         InputError: if a setting is another one, or the checkpoint has none.
     """
-    own, saved = json.loads(json.dumps(asdict(config))), header.get("config")
+    saved = header.get("config")
     if not isinstance(saved, dict):
         raise InputError("a checkpoint without its config", file=path)
     for key in sorted(own.keys() | saved.keys()):

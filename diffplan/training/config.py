@@ -11,37 +11,73 @@ from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
 from diffplan.errors import Faults, InputError
 from diffplan.files import write_text
-from diffplan.formats.entry import Entry
+from diffplan.formats.entry import Entry, Json
 from diffplan.formats.strict_yaml import read_yaml
 
 FORMAT = "diffplan/train@1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Settings of a training run of the prior.
+class RunConfig:
+    """What the settings of all training runs have.
 
     Attributes:
         seed: of weights, order of the data, noise.
+        steps, batch: length of the run, in steps of `batch` rows of data.
+        rate, warm_up, decay_share: the learning rate rises for `warm_up` steps, stays, and falls along a cosine to
+            zero over the last `decay_share` of the run. A flat middle lets a run be extended before it starts falling.
+        weight_decay, clip: AdamW's decay; largest norm of the gradient.
+        ema: decay of the averaged weights (reached gradually, so that the start is forgotten).
+        held_out: share of scenes kept for validation.
+        validate_every: steps between validations.
+    """
+
+    seed: int = 0
+    steps: int
+    batch: int
+    rate: float
+    warm_up: int
+    decay_share: float
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float
+    held_out: float
+    validate_every: int
+
+    def __post_init__(self) -> None:
+        for key in ("steps", "batch", "rate", "clip", "validate_every"):
+            if getattr(self, key) <= 0:
+                raise InputError("not a positive number", key=key, value=getattr(self, key))
+        for key in ("decay_share", "ema", "held_out"):
+            if not 0 < getattr(self, key) < 1:
+                raise InputError("not a share", key=key, value=getattr(self, key), allowed="between 0 and 1")
+
+    def plain(self) -> dict[str, Json]:
+        """Return the settings as JSON holds them."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def save(self, path: Path) -> None:
+        """Write the settings as JSON."""
+        write_text(path, json.dumps(self.plain(), indent=1) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunConfig):
+    """Settings of a training run of the prior.
+
+    Attributes (and those of `RunConfig`, with defaults for the Panda's prior):
         horizon: control points of a path.
         dim, mults, blocks: shape of the network (`UnetConfig`).
         feedback, tokens: how the network sees the scene: fed back what it does to the estimate, and this many blocks of
             cross-attention to obstacle tokens.
         noise_steps, data_std: the schedule (`Schedule`).
-        steps, batch: length of the run, in steps of `batch` paths.
-        rate, warm_up, decay_share: the learning rate rises for `warm_up` steps, stays, and falls along a cosine to
-            zero over the last `decay_share` of the run. A flat middle lets a run be extended before it starts falling.
-        weight_decay, clip: AdamW's decay; largest norm of the gradient.
-        ema: decay of the averaged weights (reached gradually, so that the start is forgotten).
         pass_shares: shares of samples whose condition is dropped, whose fed-back estimate is the straight line, the
             network's first, and the network's second estimate.
         shards: how many shards of the data folder to take, in order; 0 takes all.
-        held_out: share of scenes kept for validation.
         products: type of the matrix products, float32 or bfloat16 (twice as fast where the CPU has units for it).
-        validate_every, validation_paths: steps between validations, paths in each (always the first ones).
+        validation_paths: paths in each validation (always the first ones).
     """
 
-    seed: int = 0
     horizon: int = 16
     dim: int = 64
     mults: tuple[int, ...] = (1, 2, 4)
@@ -55,8 +91,6 @@ class TrainConfig:
     rate: float = 1e-3
     warm_up: int = 500
     decay_share: float = 0.4
-    weight_decay: float = 0.01
-    clip: float = 1.0
     ema: float = 0.999
     pass_shares: tuple[float, ...] = (0.15, 0.35, 0.25, 0.25)
     shards: int = 0
@@ -66,15 +100,12 @@ class TrainConfig:
     validation_paths: int = 768
 
     def __post_init__(self) -> None:
-        positive = ("horizon", "steps", "batch", "rate", "clip", "validate_every", "validation_paths")
-        for key in positive:
+        super().__post_init__()
+        for key in ("horizon", "validation_paths"):
             if getattr(self, key) <= 0:
                 raise InputError("not a positive number", key=key, value=getattr(self, key))
         if self.shards < 0:
             raise InputError("not a number of shards", key="shards", value=self.shards, allowed="0 (all) or more")
-        for key in ("decay_share", "ema", "held_out"):
-            if not 0 < getattr(self, key) < 1:
-                raise InputError("not a share", key=key, value=getattr(self, key), allowed="between 0 and 1")
         if len(self.pass_shares) != 4 or min(self.pass_shares) < 0 or abs(sum(self.pass_shares) - 1) > 1e-9:
             raise InputError("not four shares", key="pass_shares", value=self.pass_shares, allowed="four that sum to 1")
         if self.products not in ("float32", "bfloat16"):

@@ -5,55 +5,60 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from diffplan.errors import InputError
 from diffplan.files import write_bytes, write_text
 from diffplan.reading import read_text
 
-_Line = TypeVar("_Line")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """One line of the log: `train` is the mean loss since the line before; `seconds` counts all parts of the run.
+class Line:
+    """One line of a log: `train` is the mean loss since the line before; `seconds` counts all parts of the run.
 
-    `first`, `third` and `free` are the validation losses with the scene seen through the straight line, through the
-    network's second estimate, and without the scene; NaN where there was no validation.
+    What is measured on held-out data is NaN where there was no validation.
     """
 
     step: int
     seconds: float
     rate: float
     train: float
+
+
+_Line = TypeVar("_Line", bound=Line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Line):
+    """A line of the prior's log.
+
+    `first`, `third` and `free` are the validation losses with the scene seen through the straight line, through the
+    network's second estimate, and without the scene.
+    """
+
     first: float = math.nan
     third: float = math.nan
     free: float = math.nan
 
 
-def write_log(lines: list[Progress], path: Path) -> None:
-    """Write the log as CSV."""
+def write_log(lines: Sequence[Line], path: Path) -> None:
+    """Write a log of at least one line as CSV."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(Progress)])
+    writer = csv.DictWriter(text, [field.name for field in fields(lines[0])])
     writer.writeheader()
     writer.writerows(asdict(line) for line in lines)
     write_text(path, text.getvalue())
 
 
-def read_log(path: Path, *, up_to: int) -> list[Progress]:
+def read_log(path: Path, kind: type[_Line], *, up_to: int) -> list[_Line]:
     """Read the log's lines up to a step (a checkpoint may be older than the log); none if there is no log.
-
-    Raises:
-        InputError: if the file is no such log.
-    """
-    return [line for line in read_lines(path, Progress) if line.step <= up_to]
-
-
-def read_lines(path: Path, kind: type[_Line]) -> list[_Line]:
-    """Read the lines of a CSV file as dataclasses of numbers, `step` a whole one; none if there is no file.
 
     Raises:
         InputError: if the file is no such log.
@@ -66,12 +71,20 @@ def read_lines(path: Path, kind: type[_Line]) -> list[_Line]:
         lines = [kind(**{**row, "step": int(row["step"])}) for row in rows]
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise InputError(f"not a log of a training run: {error}", file=path, line=table.line_num or None) from error
-    return lines
+    return [line for line in lines if line.step <= up_to]
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    write_bytes(path, picture.getvalue())
 
 
 def draw_curve(lines: list[Progress], path: Path) -> None:
     """Draw the losses over steps as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -88,9 +101,7 @@ def draw_curve(lines: list[Progress], path: Path) -> None:
     axes.set(xlabel="step", ylabel="loss (weighted squared error of x0)", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    write_bytes(path, picture.getvalue())
+    save_figure(figure, path)
 
 
 def validated(lines: list[Progress]) -> Progress:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,45 +14,35 @@ from torch import Tensor
 
 from diffplan.data.dataset import held_out_scenes
 from diffplan.data.returns import Returns
-from diffplan.diffusion.prior import read_tensors, write_tensors
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import UnetConfig
 from diffplan.diffusion.value import Value, ValueNet, normalised_limits, straight_time
-from diffplan.errors import DiffplanError, InputError
-from diffplan.files import make_folder, write_text
+from diffplan.errors import InputError
+from diffplan.formats.entry import Json
 from diffplan.geometry import Float
 from diffplan.robot import Robot
-from diffplan.training import log
-from diffplan.training.checkpoint import compare_settings, pack, unpack
-from diffplan.training.trainer import batch_rows, generator_of, learning_rate
+from diffplan.training.config import RunConfig
+from diffplan.training.log import Line
+from diffplan.training.run import Fit, batch_rows, generator_of
 
-CHECKPOINT = "diffplan/value-checkpoint@1"
 LEVELS = (0, 10, 25, 50, 75)
 """The noise levels, in per cent of the steps, at which a value is judged."""
 _STEP, _VALIDATION, _WEIGHTS = range(10, 13)  # streams of random numbers; the order of the data is `batch_rows`'
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueConfig:
+class ValueConfig(RunConfig):
     """Settings of a training run of the value.
 
-    Attributes:
-        seed: of weights, order of the data, noise.
+    Attributes (and those of `RunConfig`; the data are groups, each a path and its variations):
         dim, mults, blocks: shape of the network (`UnetConfig`).
         noise_steps, data_std: the schedule (`Schedule`), the prior's.
-        steps, batch: length of the run, in steps of `batch` groups (a path and its variations).
-        rate, warm_up, decay_share: learning rate, as in `TrainConfig`.
-        weight_decay, clip: AdamW's decay; largest norm of the gradient.
-        ema: decay of the averaged weights.
         clean: share of groups that are shown without noise, the others at uniform levels.
         within: weight of the error left after each group's mean is taken off: to tell the ways to one goal apart is
             what the value is for, and most of the returns' variance is between problems.
         tracking_weight: what a rad of tracking error costs, in s.
-        held_out: share of scenes kept for validation.
-        validate_every: steps between validations.
     """
 
-    seed: int = 0
     dim: int = 32
     mults: tuple[int, ...] = (1, 2, 4)
     blocks: int = 1
@@ -68,8 +53,6 @@ class ValueConfig:
     rate: float = 2e-3
     warm_up: int = 200
     decay_share: float = 0.7
-    weight_decay: float = 0.01
-    clip: float = 1.0
     ema: float = 0.998
     clean: float = 0.4
     within: float = 1.0
@@ -78,12 +61,9 @@ class ValueConfig:
     validate_every: int = 500
 
     def __post_init__(self) -> None:
-        for key in ("steps", "batch", "rate", "clip", "validate_every"):
-            if getattr(self, key) <= 0:
-                raise InputError("not a positive number", key=key, value=getattr(self, key))
-        for key in ("decay_share", "ema", "clean", "held_out"):
-            if not 0 < getattr(self, key) < 1:
-                raise InputError("not a share", key=key, value=getattr(self, key), allowed="between 0 and 1")
+        super().__post_init__()
+        if not 0 < self.clean < 1:
+            raise InputError("not a share", key="clean", value=self.clean, allowed="between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,31 +133,32 @@ def _correlation(a: Float, b: Float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of the log: `train` is the mean loss since the line before; the rest is measured on held-out scenes.
+class ValueLine(Line):
+    """A line of the value's log.
 
     `pearson`, `spearman` and `spearman_within` are those of `Agreement` without noise, `pearson_half` that at half the
-    steps; NaN where there was no validation. `seconds` counts all parts of the run.
+    steps.
     """
 
-    step: int
-    seconds: float
-    train: float
     pearson: float = math.nan
     spearman: float = math.nan
     spearman_within: float = math.nan
     pearson_half: float = math.nan
 
 
-class ValueTrainer:
-    """The state of a run: network, its averaged copy `average`, optimiser, number of steps done.
+class ValueFit(Fit[ValueNet, ValueLine]):
+    """The state of a run of the value.
 
     Raises:
         InputError: if the returns' scenes cannot be split into training and held-out ones.
     """
 
+    checkpoint = "diffplan/value-checkpoint@1"
+    line = ValueLine
+    config: ValueConfig
+
     def __init__(self, config: ValueConfig, returns: Returns, robot: Robot) -> None:
-        self.config, self.robot = config, robot
+        self.robot = robot
         self.schedule = Schedule(steps=config.noise_steps, data_std=config.data_std)
         rated = rate(returns, robot, tracking_weight=config.tracking_weight)
         held_out = torch.from_numpy(held_out_scenes(returns.scene, config.held_out))
@@ -191,27 +172,21 @@ class ValueTrainer:
         self.mean, self.std = float(self.train.excess.mean()), float(self.train.excess.std())
         shape = UnetConfig(dof=robot.dof, dim=config.dim, mults=config.mults, blocks=config.blocks)
         limits = normalised_limits(robot)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator_of(config.seed, _WEIGHTS, 0).initial_seed())
-            self.net = ValueNet(shape, limits)
-        self.average = ValueNet(shape, limits).requires_grad_(False)
-        self.average.load_state_dict(self.net.state_dict())
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-        self.done = 0
+        super().__init__(config, lambda: ValueNet(shape, limits), _WEIGHTS, fused=False)
 
-    def step(self) -> float:
-        """Do one step and return its loss.
+    @property
+    def rows(self) -> int:
+        """How many groups it is trained on."""
+        return len(self.train)
+
+    def loss(self, step: int) -> Tensor:
+        """Return the loss of step `step` (from 0).
 
         Backwards a path takes as long: the direction is drawn for each group.
-
-        Raises:
-            FloatingPointError: if the loss is not finite; nothing was changed.
         """
         c = self.config
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(c, self.done)
-        rows = batch_rows(c, len(self.train), self.done)
-        generator = generator_of(c.seed, _STEP, self.done)
+        rows = batch_rows(c, len(self.train), step)
+        generator = generator_of(c.seed, _STEP, step)
         x = self.train.x[rows]
         back = torch.rand((len(x), 1, 1, 1), generator=generator) < 0.5
         x = torch.where(back, x.flip(2), x)
@@ -219,25 +194,19 @@ class ValueTrainer:
         t = torch.where(torch.rand(len(x), generator=generator) < c.clean, 0, t)
         error = self._predict(self.net, x, t, generator) - (self.train.excess[rows] - self.mean) / self.std
         apart = error - error.mean(dim=1, keepdim=True)
-        loss = error.square().mean() + c.within * apart.square().mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), c.clip)
-        if not math.isfinite(loss.item() + norm.item()):
-            raise FloatingPointError(f"loss {loss.item()}, gradient norm {norm.item()} in step {self.done}")
-        self.optimiser.step()
-        self.done += 1
-        decay = min(c.ema, (1 + self.done) / (10 + self.done))
-        with torch.no_grad():
-            for average, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                average.lerp_(new, 1 - decay)
-        return loss.item()
+        return error.square().mean() + c.within * apart.square().mean()
 
     def _predict(self, net: ValueNet, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """Return the network's numbers [n, m] for groups x [n, m, K, dof], made noisy to steps t [n]."""
         flat, each = x.flatten(0, 1), t.repeat_interleave(x.shape[1])
         noise = torch.randn(flat.shape, generator=generator)
         return net(self.schedule.noisy(flat, each, noise), each).view(x.shape[:2])
+
+    def judged(self) -> dict[str, float]:
+        """Return the agreement on held-out scenes (see `ValueLine`)."""
+        clean, half = self.validate(0), self.validate(50)
+        found = {name: getattr(clean, name) for name in ("pearson", "spearman", "spearman_within")}
+        return found | {"pearson_half": half.pearson}
 
     def validate(self, level: int) -> Agreement:
         """Return how well the averaged weights do on held-out scenes at a noise level [% of the steps]."""
@@ -270,83 +239,11 @@ class ValueTrainer:
             training=training,
         )
 
-    def save(self, path: Path) -> None:
-        """Write the whole state (atomically)."""
-        header = {"format": CHECKPOINT, "done": self.done, "config": asdict(self.config), "data": self._digest}
-        write_tensors(pack(self.net, self.average, self.optimiser), header, path)
-
-    def load(self, path: Path) -> None:
-        """Take up the state that `save` wrote.
-
-        Raises:
-            InputError: if the file is no checkpoint, or of a run with another config or other data.
-        """
-        tensors, header = read_tensors(path, CHECKPOINT)
-        compare_settings(self.config, header, path)
-        if header.get("data") != self._digest:
-            raise InputError("not the returns that this run began with", file=path, allowed="another folder")
-        self.done = unpack(tensors, header, path, self.net, self.average, self.optimiser)
-
     @property
-    def _digest(self) -> int:
+    def digest(self) -> Json:
+        """A sum of the paths and what they cost."""
         return zlib.crc32(self.train.cost.numpy().tobytes(), zlib.crc32(self.train.x.numpy().tobytes()))
 
-
-def run(trainer: ValueTrainer, folder: Path, *, checkpoint_minutes: float = 1.0, log_every: int = 50) -> Iterator[Line]:
-    """Train to `config.steps`, yielding a line of the log every `log_every` steps; resumes what `folder` holds.
-
-    Writes config.json, log.csv and checkpoint.safetensors. Checkpoints stand on lines of the log.
-
-    Raises:
-        InputError: if the folder holds a run with another config or other data.
-        DiffplanError: if the loss is not finite; the state before that step is left in the folder.
-    """
-    make_folder(folder)
-    checkpoint, config = folder / "checkpoint.safetensors", trainer.config
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    write_text(folder / "config.json", json.dumps(asdict(config), indent=1) + "\n")
-    lines = read_lines(folder / "log.csv", up_to=trainer.done)
-    before = lines[-1].seconds if lines else 0.0
-    began = saved = time.monotonic()
-    losses: list[float] = []
-    while trainer.done < config.steps:
-        try:
-            losses.append(trainer.step())
-        except FloatingPointError as error:
-            trainer.save(folder / "not-finite.safetensors")
-            raise DiffplanError(f"training stopped: {error}; the state before it is in {folder}") from error
-        final = trainer.done == config.steps
-        if trainer.done % log_every and not final:
-            continue
-        found: dict[str, float] = {}
-        if final or trainer.done % config.validate_every == 0:
-            clean, half = trainer.validate(0), trainer.validate(50)
-            found = {name: getattr(clean, name) for name in ("pearson", "spearman", "spearman_within")}
-            found["pearson_half"] = half.pearson
-        now = time.monotonic()
-        seconds = round(before + now - began, 1)
-        lines.append(Line(step=trainer.done, seconds=seconds, train=sum(losses) / len(losses), **found))
-        losses = []
-        if final or now - saved > 60 * checkpoint_minutes:
-            _write_lines(lines, folder / "log.csv")
-            trainer.save(checkpoint)
-            saved = now
-        yield lines[-1]
-
-
-def read_lines(path: Path, *, up_to: int) -> list[Line]:
-    """Read the log's lines up to a step (a checkpoint may be older than the log); none if there is no log.
-
-    Raises:
-        InputError: if the file is no such log.
-    """
-    return [line for line in log.read_lines(path, Line) if line.step <= up_to]
-
-
-def _write_lines(lines: list[Line], path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(field.name for field in fields(Line))
-    writer.writerows(astuple(line) for line in lines)
-    write_text(path, text.getvalue())
+    def other_data(self, path: Path) -> InputError:
+        """Return the error for a checkpoint of other returns."""
+        return InputError("not the returns that this run began with", file=path, allowed="another folder")

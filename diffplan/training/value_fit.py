@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from diffplan.data.returns import read_returns
 from diffplan.diffusion.value import Value, save_value
-from diffplan.files import write_bytes, write_text
+from diffplan.files import write_text
 from diffplan.robot import Robot
 from diffplan.training.card import processor
-from diffplan.training.value import LEVELS, Agreement, Line, ValueConfig, ValueTrainer, read_lines, run
+from diffplan.training.log import read_log, save_figure
+from diffplan.training.run import run, watched
+from diffplan.training.value import LEVELS, Agreement, ValueConfig, ValueFit, ValueLine
 
 
 def fit_value(
@@ -38,27 +38,29 @@ def fit_value(
         DiffplanError: if the loss is not finite.
     """
     torch.set_num_threads(threads)
-    trainer = ValueTrainer(config, read_returns(data), robot)
-    columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console or Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=config.steps)
-        for line in run(trainer, folder, checkpoint_minutes=checkpoint_minutes):
-            bar.update(task, completed=line.step, description=f"loss {line.train:.4f}")
-            if not math.isnan(line.pearson):
-                text = f"correlation {line.pearson:.4f}, ranks {line.spearman:.4f}, within {line.spearman_within:.4f}"
-                bar.console.print(f"step {line.step} ({line.seconds / 60:.1f} min) held out: {text}")
-    lines = read_lines(folder / "log.csv", up_to=trainer.done)
+    fit, log = ValueFit(config, read_returns(data), robot), folder / "log.csv"
+    for _ in watched(
+        run(fit, folder, checkpoint_minutes=checkpoint_minutes, log_every=50), config.steps, _told, console
+    ):
+        pass
+    lines = read_log(log, ValueLine, up_to=fit.done)
     draw_curve(lines, folder / "curve.png")
-    found = [trainer.validate(level) for level in LEVELS]
-    value = trainer.value(_facts(trainer, lines, found))
+    found = [fit.validate(level) for level in LEVELS]
+    value = fit.value(_facts(fit, lines, found))
     save_value(value, folder / "value.safetensors")
     write_text(folder / "VALUE.md", model_card(value, config, found))
     return value
 
 
-def draw_curve(lines: list[Line], path: Path) -> None:
+def _told(line: ValueLine) -> str:
+    if math.isnan(line.pearson):
+        return ""
+    text = f"correlation {line.pearson:.4f}, ranks {line.spearman:.4f}, within {line.spearman_within:.4f}"
+    return f"held out: {text}"
+
+
+def draw_curve(lines: list[ValueLine], path: Path) -> None:
     """Draw the training loss and the held-out correlations over steps as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -77,27 +79,25 @@ def draw_curve(lines: list[Line], path: Path) -> None:
         right.plot([line.step for line in judged], values, "-o", ms=3, color=colour, label=label)
     right.set(ylabel="on held-out scenes", ylim=(None, 1.0))
     right.legend(loc="center right")
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    write_bytes(path, picture.getvalue())
+    save_figure(figure, path)
 
 
-def _facts(trainer: ValueTrainer, lines: list[Line], found: list[Agreement]) -> dict[str, str | int | float]:
+def _facts(fit: ValueFit, lines: list[ValueLine], found: list[Agreement]) -> dict[str, str | int | float]:
     """Return what belongs into the header: data, settings, time, machine, agreement."""
-    tracking, cost = trainer.tracking, trainer.validation.cost
+    tracking, cost = fit.tracking, fit.validation.cost
     return {
-        "robot": trainer.robot.name,
-        "training_groups": len(trainer.train),
-        "held_out_groups": len(trainer.validation),
+        "robot": fit.robot.name,
+        "training_groups": len(fit.train),
+        "held_out_groups": len(fit.validation),
         "paths_in_a_group": cost.shape[1],
-        "traversal_time_mean_s": round(float(trainer.train.cost.mean()), 3),
+        "traversal_time_mean_s": round(float(fit.train.cost.mean()), 3),
         "tracked_paths": len(tracking),
         "tracking_error_median_rad": float(f"{np.median(tracking):.2g}"),
         "tracking_error_largest_rad": float(f"{tracking.max():.2g}"),
-        "tracking_weight_s_per_rad": trainer.config.tracking_weight,
-        "seed": trainer.config.seed,
-        "steps": trainer.done,
-        "batch": trainer.config.batch,
+        "tracking_weight_s_per_rad": fit.config.tracking_weight,
+        "seed": fit.config.seed,
+        "steps": fit.done,
+        "batch": fit.config.batch,
         "minutes": round(lines[-1].seconds / 60, 1),
         "machine": f"{processor()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
         "correlation": round(found[0].pearson, 4),

@@ -10,8 +10,8 @@ from diffplan.cli import main
 from diffplan.data import generate, returns, suites
 from diffplan.errors import InputError
 from diffplan.formats.strict_json import read_object
-from diffplan.training.log import read_log
-from diffplan.training.value import read_lines
+from diffplan.training.log import Progress, read_log
+from diffplan.training.value import ValueLine
 
 DAMAGED = {
     "": "not readable as JSON",
@@ -65,9 +65,9 @@ def test_a_note_that_is_no_file_is_refused(tmp_path: Path):
 )
 def test_a_damaged_log_of_training_is_refused(tmp_path: Path, content: bytes, problem: str):
     (tmp_path / "log.csv").write_bytes(content)
-    for read in (read_log, read_lines):
+    for kind in (Progress, ValueLine):
         with pytest.raises(InputError, match=problem):
-            read(tmp_path / "log.csv", up_to=10)
+            read_log(tmp_path / "log.csv", kind, up_to=10)
 
 
 @pytest.mark.parametrize(

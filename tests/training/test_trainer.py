@@ -1,6 +1,7 @@
 """Training: it learns, it resumes to the same weights, it stops at the first number that is none."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,9 @@ from diffplan.diffusion.schedule import Schedule
 from diffplan.errors import DiffplanError, InputError
 from diffplan.spline import straight
 from diffplan.training.config import TrainConfig
-from diffplan.training.log import read_log
-from diffplan.training.trainer import Trainer, batch_rows, learning_rate, run, train_prior
+from diffplan.training.log import Progress, read_log
+from diffplan.training.run import batch_rows, learning_rate, run
+from diffplan.training.trainer import PriorFit, train_prior
 
 DOF, K = 2, 8
 
@@ -47,12 +49,12 @@ def config(**changes) -> TrainConfig:
     return TrainConfig(**{**small, "validate_every": 10, "validation_paths": 32, "products": "float32", **changes})
 
 
-def trainer(settings: TrainConfig, say=features) -> Trainer:
+def trainer(settings: TrainConfig, say=features) -> PriorFit:
     data = Dataset(train=bump_paths(300, 20, 0), validation=bump_paths(60, 20, 1), scenes=(), robot=Toy(), origin={})
-    return Trainer(settings, data, say, 1)
+    return PriorFit(settings, data, say, 1)
 
 
-def weights(of: Trainer) -> torch.Tensor:
+def weights(of: PriorFit) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for net in (of.net, of.average) for p in net.parameters()])
 
 
@@ -79,7 +81,7 @@ def test_a_killed_run_that_is_resumed_ends_in_the_same_weights_and_log(tmp_path)
     again = trainer(config())
     list(run(again, checkpoint.parent, log_every=10))
     assert torch.equal(weights(whole), weights(again))
-    logs = [read_log(tmp_path / name / "log.csv", up_to=40) for name in ("whole", "killed")]
+    logs = [read_log(tmp_path / name / "log.csv", Progress, up_to=40) for name in ("whole", "killed")]
     shown = [[(v.step, v.rate, v.train, v.first, v.third, v.free) for v in log] for log in logs]
     assert shown[0] == shown[1]
     assert len(logs[0]) == 4
@@ -218,10 +220,12 @@ def test_a_prior_of_another_shape_is_refused_as_a_start(tmp_path):
 def test_a_resumed_run_does_not_begin_again(tmp_path):
     file, settings = tmp_path / "prior.safetensors", config(steps=6)
     save_prior(trainer(config(seed=3)).prior({}), file, dtype=torch.float32)
-    (*_,) = run(trainer(settings), tmp_path / "whole", log_every=3, start=file)
-    broken = run(trainer(settings), tmp_path / "broken", log_every=3, checkpoint_minutes=0.0, start=file)
+    whole, broken, again = trainer(settings), trainer(settings), trainer(settings)
+    (*_,) = run(whole, tmp_path / "whole", log_every=3, start=partial(whole.start_from, file))
+    start = partial(broken.start_from, file)
+    broken = run(broken, tmp_path / "broken", log_every=3, checkpoint_minutes=0.0, start=start)
     assert next(broken).step == 3
-    (*_,) = run(trainer(settings), tmp_path / "broken", log_every=3, start=file)
+    (*_,) = run(again, tmp_path / "broken", log_every=3, start=partial(again.start_from, file))
     whole, resumed = trainer(settings), trainer(settings)
     whole.load(tmp_path / "whole" / "checkpoint.safetensors")
     resumed.load(tmp_path / "broken" / "checkpoint.safetensors")

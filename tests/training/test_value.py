@@ -9,7 +9,9 @@ from diffplan.data.returns import Returns
 from diffplan.diffusion.value import load_value
 from diffplan.errors import InputError
 from diffplan.robot import Robot
-from diffplan.training.value import ValueConfig, ValueTrainer, agreement, rate, read_lines, run
+from diffplan.training.log import read_log
+from diffplan.training.run import run
+from diffplan.training.value import ValueConfig, ValueFit, ValueLine, agreement, rate
 from diffplan.training.value_fit import fit_value
 
 PANDA = Robot.load("panda")
@@ -43,7 +45,7 @@ def test_the_cost_of_a_path_is_its_time_and_its_weighted_tracking_error():
 
 
 def test_it_learns_which_of_a_group_is_better():
-    trainer = ValueTrainer(config(steps=120, batch=24, rate=5e-3), returns(150), PANDA)
+    trainer = ValueFit(config(steps=120, batch=24, rate=5e-3), returns(150), PANDA)
     before = trainer.validate(0)
     while trainer.done < 120:
         trainer.step()
@@ -53,28 +55,28 @@ def test_it_learns_which_of_a_group_is_better():
 
 
 def test_a_killed_run_that_is_resumed_ends_in_the_same_weights(tmp_path):
-    def weights(trainer: ValueTrainer) -> torch.Tensor:
+    def weights(trainer: ValueFit) -> torch.Tensor:
         return torch.cat([p.detach().flatten() for net in (trainer.net, trainer.average) for p in net.parameters()])
 
-    whole = ValueTrainer(config(), returns(), PANDA)
+    whole = ValueFit(config(), returns(), PANDA)
     lines = list(run(whole, tmp_path / "whole", log_every=5))
-    killed = run(ValueTrainer(config(), returns(), PANDA), tmp_path / "killed", log_every=5, checkpoint_minutes=0.0)
+    killed = run(ValueFit(config(), returns(), PANDA), tmp_path / "killed", log_every=5, checkpoint_minutes=0.0)
     next(killed), next(killed)
     killed.close()
-    again = ValueTrainer(config(), returns(), PANDA)
+    again = ValueFit(config(), returns(), PANDA)
     rest = list(run(again, tmp_path / "killed", log_every=5))
     assert [line.step for line in rest] == [15, 20]
     assert torch.equal(weights(again), weights(whole))
-    log = read_lines(tmp_path / "killed" / "log.csv", up_to=20)
+    log = read_log(tmp_path / "killed" / "log.csv", ValueLine, up_to=20)
     assert [line.train for line in log] == [line.train for line in lines]
 
 
 def test_a_run_is_not_gone_on_with_other_settings_or_data(tmp_path):
-    list(run(ValueTrainer(config(steps=5), returns(), PANDA), tmp_path))
+    list(run(ValueFit(config(steps=5), returns(), PANDA), tmp_path))
     with pytest.raises(InputError, match="not the setting"):
-        list(run(ValueTrainer(config(steps=6), returns(), PANDA), tmp_path))
+        list(run(ValueFit(config(steps=6), returns(), PANDA), tmp_path))
     with pytest.raises(InputError, match="not the returns"):
-        list(run(ValueTrainer(config(steps=5), returns(seed=1), PANDA), tmp_path))
+        list(run(ValueFit(config(steps=5), returns(seed=1), PANDA), tmp_path))
 
 
 def test_a_run_leaves_weights_curve_and_card(tmp_path, monkeypatch):
