@@ -208,6 +208,19 @@ print([name for name in ("torch", "numba", "pybullet", "numpy", "matplotlib", "o
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_planning_loads_nothing_that_only_reports_need(scene, tmp_path):
+    code = f"""
+import sys
+import diffplan
+from diffplan.cli import main
+assert not {{"pandas", "jinja2", "matplotlib", "torch"}} & {{*sys.modules}}
+main(["plan", {scene()!r}, "--planner", "straight", "--out", {str(tmp_path / "plan.json")!r}])
+print([name for name in ("pandas", "jinja2", "diffplan.benchmark") if name in sys.modules])  # toppra loads matplotlib
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_ctrl_c_exits_130_with_one_line(scene, tmp_path):
     argv = ["bench", scene(), "--planners", "rrtconnect", "--seeds", "1000", "--out", str(tmp_path / "run")]
     code = "import sys, diffplan.cli; sys.exit(diffplan.cli.main(sys.argv[1:]))"

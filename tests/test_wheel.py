@@ -42,8 +42,12 @@ def test_robots_scenes_and_weights_travel_in_the_wheel(installed):
         assert missing == []
 
 
-def test_the_mark_of_a_typed_package_travels_in_the_wheel(installed):
-    assert (installed / "diffplan" / "py.typed").is_file()
+def test_every_file_of_the_package_travels_in_the_wheel(installed):
+    tracked = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "diffplan"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert {"diffplan/py.typed", "diffplan/benchmark/templates/page.html.jinja"} <= {*tracked}
+    assert [name for name in tracked if not (installed / name).is_file()] == []
 
 
 @pytest.mark.parametrize("planner", ["diffusion"])

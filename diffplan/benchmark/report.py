@@ -7,24 +7,37 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from diffplan.benchmark.comparison import paired
+from diffplan.benchmark import report_tables as tables
+from diffplan.benchmark.comparison import Paired, paired
 from diffplan.benchmark.gallery import exhibits
 from diffplan.benchmark.machine import Machine
 from diffplan.benchmark.ompl_log import ompl_log
-from diffplan.benchmark.report_page import NOTES, Comparison, comparison_page
-from diffplan.benchmark.report_tables import overview
+from diffplan.benchmark.page import page
+from diffplan.benchmark.plots import quality_plots, success_plot
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.runner import Outcome
 from diffplan.benchmark.sessions import Session, longest_warm_up, read_sessions
 from diffplan.benchmark.suites import Case
-from diffplan.benchmark.summary import ALL, Summary, summarise
+from diffplan.benchmark.summary import ALL, Summary, frame, summarise
 from diffplan.benchmark.worker import Settings
 from diffplan.files import write_text
+
+NOTES = (
+    "certified: the motion passed the independent PyBullet check on the real meshes, between samples too, and was "
+    "planned within the time limit; a planner's own belief never counts",
+    "planning time: search, refinement and timing of the motion, until the first certified plan; the certificate, "
+    "loading, compiling and one warm-up plan of each planner and process are outside",
+    "a failure counts with the time limit in all times, because whoever waited for it waited that long",
+    "95 % interval: Wilson's; other problems of this kind would give a share in there, 19 times of 20",
+    "same robot, limits, timing of the motion, time limit, problems, seeds and certificate for every planner",
+)
+_FAILED_RUNS = 25
 
 
 def write_all(
@@ -52,7 +65,7 @@ def write_all(
     rows = in_order(outcome.rows, [case.id for case in cases], planners)
     summaries = summarise(rows, limit)
     sessions = read_sessions(folder) or (_only_session(outcome, machine, workers, total_time),)
-    name = Path(settings.suite).name.split(".")[0]
+    name, compared = Path(settings.suite).name.split(".")[0], paired(rows, limit)
     whole_time = sum(session.time_s or 0.0 for session in sessions)
     document = {
         "format": "diffplan/summary@1",
@@ -70,25 +83,54 @@ def write_all(
         "commits": list(dict.fromkeys(session.machine.commit for session in sessions)),
         "notes": NOTES,
         "results": [asdict(summary) for summary in summaries],
-        "paired": [asdict(pair) for pair in paired(rows, limit)],
+        "paired": [asdict(pair) for pair in compared],
     }
     write_text(folder / "summary.json", json.dumps(document, indent=2) + "\n")
     if settings.options:
         write_text(folder / "options.yaml", yaml.safe_dump(settings.options))
-    comparison = Comparison(
+    robot = settings.robot or next((case.robot.name for case in cases), "")
+    runs, overall = frame(rows, limit), [s for s in summaries if s.set == ALL]
+    sets = dict.fromkeys(s.set for s in summaries if s.set != ALL)
+    failed = tables.failed_runs(runs, _FAILED_RUNS)
+    text = page(
+        "comparison.html.jinja",
+        curves=len(overall),
         name=name,
-        rows=rows,
-        summaries=summaries,
-        time_limit_s=limit,
+        limit=f"{limit:g}",
+        runs=runs,
         sessions=sessions,
+        notes=(*NOTES, *_conditions(rows, settings)),
+        overview=tables.overview(overall, limit),
+        success=success_plot(runs, limit),
+        by_set=tables.by_set(summaries, limit),
+        sets={of: tables.overview([s for s in summaries if s.set == of], limit) for of in sets},
+        qualities=quality_plots(runs),
+        quality=tables.quality(overall),
+        times=tables.times(overall, limit, longest_warm_up(sessions)),
+        pairs=_pairs(compared),
+        refused=tables.refused(overall),
+        failures=tables.failures(runs),
+        failed_runs=failed,
+        more_failed=int((~runs.in_time).sum()) - len(failed),
         exhibits=exhibits(rows, cases, settings),
-        robot=settings.robot or next((case.robot.name for case in cases), ""),
-        conditions=_conditions(rows, settings),
+        published=_published(robot),
     )
-    write_text(folder / "report.html", comparison_page(comparison))
+    write_text(folder / "report.html", text)
     log = ompl_log(name, rows, sessions[-1].machine, time_limit=limit, total_time=whole_time)
     write_text(folder / "ompl.log", log)
     return summaries
+
+
+def _published(robot: str) -> pd.DataFrame:
+    """Return what others publish of this robot, each with its source."""
+    figures = pd.read_csv(Path(__file__).with_name("published.csv"))
+    return figures[figures.robot == robot].drop(columns="robot")
+
+
+def _pairs(compared: Sequence[Paired]) -> list[pd.DataFrame]:
+    """Return the tables of the pairs with the first planner, and of the others; none if there are no pairs."""
+    first = [pair for pair in compared if pair.before == compared[0].before]
+    return [tables.pairs(first), tables.pairs(compared[len(first) :])] if first else []
 
 
 def in_order(rows: Sequence[Row], problems: Sequence[str], planners: Sequence[str]) -> list[Row]:
@@ -133,13 +175,11 @@ def print_summaries(summaries: Sequence[Summary], limit: float, console: Console
     """Print the most important figures, of each planner over all problems and set by set."""
     parts = {name: [s for s in summaries if s.set == name] for name in dict.fromkeys(s.set for s in summaries)}
     chosen = {name: own for name, own in parts.items() if name != ALL} if len(parts) > 2 else {}
-    shown = overview("", [], limit).headings
     table = Table(title="certified plans, planning times, paths", box=box.SIMPLE_HEAD, collapse_padding=True)
-    for number, text in enumerate(("set", *shown)):
+    for number, text in enumerate(("set", *tables.overview(parts[ALL], limit).columns)):
         table.add_column(text, justify="left" if number < 2 else "right")
     for name, own in {**chosen, ALL: parts[ALL]}.items():
-        lines = overview(name, own, limit).rows
-        for i, cells in enumerate(lines):
-            last = i == len(lines) - 1
+        for i, cells in enumerate(tables.overview(own, limit).to_numpy()):
+            last = i == len(own) - 1
             table.add_row(name if i == 0 else "", *cells, style="bold" if name == ALL else None, end_section=last)
     console.print(table)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from statistics import fmean
 
-import numpy as np
+import pandas as pd
 
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import COLUMNS, Row
 
 ALL = "all"
 
@@ -97,49 +96,57 @@ def counted_time(row: Row, time_limit: float) -> float:
     return time if in_time(row, time_limit) else max(time, time_limit)
 
 
-def summarise(rows: list[Row], time_limit: float) -> list[Summary]:
+def outcome(row: Row) -> str:
+    """Return how a run that is no success ended: its status, or that its certified plan came late."""
+    return "late" if row.certified else row.status
+
+
+def frame(rows: Sequence[Row], time_limit: float) -> pd.DataFrame:
+    """Return the rows as a table: a column for each of their fields (numbers as floats, NaN for None), and these.
+
+    `in_time`, `counted_time_s` and `outcome` are what the functions of these names say. `path_ratio` is path over
+    straight line, `path_to_best` path over the best known path: the shortest certified one, late or not, on that
+    problem of any planner and seed. `min_clearance_mm` is the clearance in millimetres.
+    """
+    runs = pd.DataFrame([vars(row) for row in rows], columns=pd.Index(COLUMNS))
+    optional = [name for name in COLUMNS if Row.__dataclass_fields__[name].type.endswith("| None")]
+    runs[optional] = runs[optional].astype(float)
+    runs["in_time"] = [in_time(row, time_limit) for row in rows]
+    runs["counted_time_s"] = [counted_time(row, time_limit) for row in rows]
+    runs["outcome"] = [outcome(row) for row in rows]
+    runs["path_ratio"] = runs.path_length_rad / runs.straight_line_rad.where(runs.straight_line_rad > 0)
+    best = runs[runs.certified].groupby("problem").path_length_rad.min()
+    best = runs.problem.map(best[best > 0])
+    runs["path_to_best"] = runs.path_length_rad / best
+    runs["min_clearance_mm"] = 1000 * runs.min_clearance_m
+    return runs
+
+
+def summarise(rows: Sequence[Row], time_limit: float) -> list[Summary]:
     """Return a summary for each planner and set, and for each planner over all sets (last of each planner)."""
-    summaries, best = [], best_paths(rows)
-    for planner in dict.fromkeys(row.planner for row in rows):
-        own = [row for row in rows if row.planner == planner]
-        for name in dict.fromkeys(row.set for row in own):
-            summaries.append(_one(planner, name, [row for row in own if row.set == name], time_limit, best))
-        summaries.append(_one(planner, ALL, own, time_limit, best))
+    runs, summaries = frame(rows, time_limit), []
+    for planner, own in runs.groupby("planner", sort=False):
+        for name, part in (*own.groupby("set", sort=False), (ALL, own)):
+            summaries.append(_one(str(planner), str(name), part))
     return summaries
 
 
-def best_paths(rows: Iterable[Row]) -> dict[str, float]:
-    """Return for each problem the length [rad] of the shortest certified path, late or not, of any planner and seed."""
-    best: dict[str, float] = {}
-    for row in rows:
-        if row.certified and row.path_length_rad is not None:
-            best[row.problem] = min(row.path_length_rad, best.get(row.problem, row.path_length_rad))
-    return best
-
-
-def _one(planner: str, name: str, rows: list[Row], time_limit: float, best: dict[str, float]) -> Summary:
-    good = [row for row in rows if in_time(row, time_limit)]
-    low, high = wilson_interval(len(good), len(rows))
-    times = np.array([counted_time(row, time_limit) for row in rows])
-    p25, median, p75, p95, p98 = (float(np.percentile(times, p)) for p in (25, 50, 75, 95, 98))
-    path, straight = _mean([row.path_length_rad for row in good]), _mean([row.straight_line_rad for row in good])
-    clearances = [row.min_clearance_m for row in good if row.min_clearance_m is not None]
-    dense = [row.dense_contact for row in rows if row.dense_contact is not None]
-    claims = [row.first_rejected for row in rows if row.first_rejected is not None]
-    offered, rejected = sum(row.offered or 0 for row in rows), sum(row.rejected or 0 for row in rows)
-    touched = [row.executed_contact for row in rows if row.executed_contact is not None]
-    errors = [row.tracking_error_rad for row in rows if row.tracking_error_rad is not None]
-    solved_by = [row.solved_by for row in good]
+def _one(planner: str, name: str, runs: pd.DataFrame) -> Summary:
+    good = runs[runs.in_time]
+    low, high = wilson_interval(len(good), len(runs))
+    times, total, mean = runs.counted_time_s, runs.sum(numeric_only=True), good.mean(numeric_only=True)
+    p25, median, p75, p95, p98 = (float(p) for p in times.quantile([0.25, 0.5, 0.75, 0.95, 0.98]))
+    dense, touched = runs.dense_contact.count(), runs.executed_contact.count()
     return Summary(
         planner=planner,
         set=name,
-        n=len(rows),
+        n=len(runs),
         certified=len(good),
-        certified_share=len(good) / len(rows),
+        certified_share=len(good) / len(runs),
         wilson_low=low,
         wilson_high=high,
-        late=sum(row.certified for row in rows) - len(good),
-        errors=sum(row.status in ("error", "killed") for row in rows),
+        late=int(runs.certified.sum()) - len(good),
+        errors=int(runs.status.isin(("error", "killed")).sum()),
         plan_time_min_s=float(times.min()),
         plan_time_p25_s=p25,
         plan_time_median_s=median,
@@ -147,35 +154,34 @@ def _one(planner: str, name: str, rows: list[Row], time_limit: float, best: dict
         plan_time_p95_s=p95,
         plan_time_p98_s=p98,
         plan_time_max_s=float(times.max()),
-        certify_time_mean_s=_mean([row.certify_time_s for row in rows]),
-        path_mean_rad=path,
-        straight_mean_rad=straight,
-        path_ratio=_ratio(path, straight),
-        path_to_best=_mean([_ratio(row.path_length_rad, best.get(row.problem)) for row in good]),
-        duration_mean_s=_mean([row.duration_s for row in good]),
-        max_jerk=_mean([row.max_jerk for row in good]),
-        mean_jerk=_mean([row.mean_jerk for row in good]),
-        min_clearance_m=min(clearances, default=None),
-        mean_clearance_m=_mean([row.mean_clearance_m for row in good]),
-        dense_checked=len(dense),
-        dense_contacts=sum(dense) if dense else None,
-        offered=offered,
-        rejected=rejected,
-        rejected_share=_ratio(rejected, offered),
-        claimed=len(claims),
-        first_rejected_share=_ratio(sum(claims), len(claims)),
-        executed=len(touched),
-        executed_contacts=sum(touched) if touched else None,
-        tracking_error_rad=_mean(errors),
-        tracking_error_max_rad=max(errors, default=None),
-        solved_by={part: solved_by.count(part) for part in dict.fromkeys(solved_by)},
+        certify_time_mean_s=_known(runs.certify_time_s.mean()),
+        path_mean_rad=_known(mean.path_length_rad),
+        straight_mean_rad=_known(mean.straight_line_rad),
+        path_ratio=_ratio(mean.path_length_rad, mean.straight_line_rad),
+        path_to_best=_known(mean.path_to_best),
+        duration_mean_s=_known(mean.duration_s),
+        max_jerk=_known(mean.max_jerk),
+        mean_jerk=_known(mean.mean_jerk),
+        min_clearance_m=_known(good.min_clearance_m.min()),
+        mean_clearance_m=_known(mean.mean_clearance_m),
+        dense_checked=int(dense),
+        dense_contacts=int(total.dense_contact) if dense else None,
+        offered=int(total.offered),
+        rejected=int(total.rejected),
+        rejected_share=_ratio(total.rejected, total.offered),
+        claimed=int(runs.first_rejected.count()),
+        first_rejected_share=_known(runs.first_rejected.mean()),
+        executed=int(touched),
+        executed_contacts=int(total.executed_contact) if touched else None,
+        tracking_error_rad=_known(runs.tracking_error_rad.mean()),
+        tracking_error_max_rad=_known(runs.tracking_error_rad.max()),
+        solved_by={str(part): len(own) for part, own in good.groupby("solved_by", sort=False)},
     )
 
 
-def _ratio(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
+def _ratio(part: float, whole: float) -> float | None:
+    return _known(part / whole) if whole else None
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    present = [value for value in values if value is not None]
-    return fmean(present) if present else None
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -168,8 +168,8 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     drawn = [case for name in pictured(rows, _PICTURED) for case in cases if case.id == name]
     pictures = [_pictures(case) for case in drawn]
     write_ablation(figures, rows, settings, machine, pictures, workers=args.jobs, warm_up_s=outcome.warm_up_s)
-    for table in tables(figures):
-        print_table(out, table.headings, table.rows, title=table.title)
+    for table in tables(figures).values():
+        print_table(out, [str(name) for name in table.cells], table.cells.to_numpy().tolist(), title=table.title)
         print(table.note, end="\n\n", file=out)
     for name in ("results.csv", "ablation.json", "ablation.html"):
         print(args.out / name, file=out)

@@ -1,13 +1,18 @@
 import gc
 import json
+import re
 import sqlite3
 import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
+import pandas as pd
 import pytest
+from markupsafe import escape
 from ompl import _benchmark_statistics as statistics
 
+from diffplan.benchmark import report
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.report import in_order, write_all
 from diffplan.benchmark.results import Row
@@ -147,9 +152,14 @@ def test_published_figures_are_shown_for_their_robot_only(folder):
     )
     outcome = Outcome(rows=ROWS, kept=0, warm_up_s={})
     write_all(outcome, settings, this_machine(), cases=(), planners=["straight"], workers=1, total_time=1.0)
-    text = (folder / "report.html").read_text()
+    text = " ".join((folder / "report.html").read_text().split())
     assert "699 of 700" in text
     assert "nothing in this table was measured here" in text
+    figures = pd.read_csv(Path(report.__file__).with_name("published.csv"), keep_default_na=False)
+    assert len(figures) >= 3
+    for row in figures.itertuples():
+        assert re.search(r"\b20\d\d\b", row.source)  # who published it, and in which year
+        assert escape(row.source) in text
 
 
 def test_ompls_own_reader_understands_the_log(folder):

@@ -107,28 +107,41 @@ def _open(browser, file, width, scheme="light"):
     return page
 
 
-PLOTS = "[...document.querySelectorAll('svg[role=img]')].map(e => e.getBoundingClientRect())"
-DRAWN = (
-    "[...document.querySelectorAll('svg[role=img]')].map(e => [e.getBBox().width, e.querySelectorAll('path').length])"
-)
+# Of each drawing that is shown: its place, how many paths it has, and how far its texts stick out of it at most.
+DRAWN = """[...document.querySelectorAll('svg[role=img]')].filter(e => e.checkVisibility()).map(e => {
+  const box = e.getBoundingClientRect(), texts = [...e.querySelectorAll('text')].map(t => t.getBoundingClientRect());
+  return {width: box.width, height: box.height, paths: e.querySelectorAll('path').length,
+    out: Math.max(...texts.map(t => Math.max(box.left - t.left, t.right - box.right, box.top - t.top,
+      t.bottom - box.bottom))), text: Math.min(...texts.map(t => t.height))};
+})"""
 PICTURES = "[...document.images].map(e => [e.naturalWidth, e.alt.length])"
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+
+
+def _check_drawings(page, count):
+    drawn = page.evaluate(DRAWN)
+    assert len(drawn) == count
+    for drawing in drawn:
+        assert drawing["width"] > 250
+        assert drawing["height"] > 50
+        assert drawing["paths"] > 5
+        assert drawing["out"] < 2
+        assert drawing["text"] > 10
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_the_report_shows_all_its_tables_plots_and_pictures(browser, report, width):
     page = _open(browser, report, width)
-    names = page.eval_on_selector_all("table", "tables => tables.map(e => e.caption.textContent)")
+    names = page.eval_on_selector_all("table", "tables => tables.map(e => e.ariaLabel)")
     assert names[:2] == ["Certified plans", "Every planner on every set"]
     assert {"small", "Certified plans in figures", "Planning time in full", "Published figures, not measured here"} <= {
         *names
     }
     assert all(page.evaluate("[...document.querySelectorAll('th')].map(e => e.scope !== '')"))
-    plots, drawn = page.evaluate(PLOTS), page.evaluate(DRAWN)
-    assert len(plots) == 7
-    assert min(plot["width"] for plot in plots) > 250
-    assert min(plot["height"] for plot in plots) > 50
-    assert all(width > 250 and paths > 5 for width, paths in drawn)
+    _check_drawings(page, 7)
+    targets = page.eval_on_selector_all("nav a", "links => links.map(e => document.querySelector(e.hash)?.textContent)")
+    assert targets == page.locator("nav a").all_inner_texts()
+    assert len(targets) == page.locator("h2").count() == 10
     pictures = page.evaluate(PICTURES)
     assert len(pictures) == 3  # straight fails behind the wall and far away, RRT-Connect far away
     assert all(size > 0 and words > 10 for size, words in pictures)
@@ -138,7 +151,7 @@ def test_the_report_shows_all_its_tables_plots_and_pictures(browser, report, wid
 
 def test_on_a_phone_wide_tables_scroll_inside_their_boxes(browser, report):
     page = _open(browser, report, PHONE)
-    table = page.locator(".wide").first
+    table = page.locator(".scroll").first
     assert table.evaluate("e => e.scrollWidth - e.clientWidth") > 50
     table.evaluate("e => e.scrollLeft = 1000")
     header = table.locator("tbody th").first
@@ -164,8 +177,8 @@ def test_the_report_can_be_printed(browser, report):
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 without its margins at 96 dots an inch
     assert page.evaluate(OVERFLOW) <= 0
     assert (
-        page.evaluate("[...document.querySelectorAll('.wide')].map(e => e.scrollWidth - e.clientWidth)")
-        == [0] * page.locator(".wide").count()
+        page.evaluate("[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)")
+        == [0] * page.locator(".scroll").count()
     )
     assert all(page.evaluate("[...document.querySelectorAll('.plots table')].map(e => e.checkVisibility())"))
     page.close()
@@ -175,8 +188,7 @@ def test_the_report_can_be_printed(browser, report):
 def test_the_page_of_an_ablation_is_drawn_too(browser, ablation_page, width):
     page = _open(browser, ablation_page, width)
     assert page.locator("table").count() == 5
-    assert len(page.evaluate(PLOTS)) == 2
-    assert all(width > 250 and paths > 5 for width, paths in page.evaluate(DRAWN))
+    _check_drawings(page, 2)
     assert [size for size, _ in page.evaluate(PICTURES)] == [600] * 5
     assert page.evaluate(OVERFLOW) <= 0
     page.close()
