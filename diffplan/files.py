@@ -6,10 +6,12 @@ are full), and then renamed. Where that fails, the old file stays as it was and 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from diffplan.errors import InputError
@@ -75,6 +77,27 @@ def remove_unfinished(folder: Path) -> None:
     for part in folder.glob(f".*{PART}"):
         with suppress(OSError):
             part.unlink()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder and lock it until the block is over or the process dies: two writers would lose each other's files.
+
+    Raises:
+        InputError: if another process, or another block of this one, holds the lock.
+        NotWritten: if the folder cannot be made.
+    """
+    make_folder(folder)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            problem = "another command is writing into this folder; wait for its end or choose another --out"
+            raise InputError(problem, file=folder) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_writable(path: str | Path) -> None:

@@ -21,10 +21,9 @@ from fuzz_mutations import Syntax
 
 import diffplan as dp
 from diffplan.benchmark.machine import this_machine
-from diffplan.benchmark.pool import Pool
 from diffplan.benchmark.preflight import preflight
 from diffplan.benchmark.results import Row, RowWriter
-from diffplan.benchmark.runner import run
+from diffplan.benchmark.runner import Workers, run
 from diffplan.benchmark.sessions import begin_session, read_sessions
 from diffplan.benchmark.suite_import import import_suite
 from diffplan.benchmark.suites import load_cases
@@ -39,6 +38,7 @@ from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.diffusion.value import Value, ValueNet, load_value, save_value
 from diffplan.errors import InputError
+from diffplan.formats.notes import claim
 from diffplan.formats.plan_file import is_plan_file, load_plan
 from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
@@ -493,7 +493,7 @@ def _bench() -> list[Reader]:
         return Settings(suite="bookshelf", folder=folder, **free)
 
     def go_on(folder: Path) -> None:
-        run([], Pool(settings=settings(folder), size=1), report=lambda *_: None)
+        run([], settings(folder), Workers(), report=lambda *_: None)
         read_sessions(folder)
 
     rows = [
@@ -502,7 +502,7 @@ def _bench() -> list[Reader]:
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run([], Pool(settings=settings(folder), size=1), report=lambda *_: None)
+        run([], settings(folder), Workers(), report=lambda *_: None)
         with RowWriter(folder / "results.csv", rows):
             pass
         begin_session(folder, this_machine(), jobs=1, rows_before=0)
@@ -517,6 +517,14 @@ def _bench() -> list[Reader]:
 def _training() -> list[Reader]:
     robot, scenes, rng = panda(), 40, np.random.default_rng(0)
     ends = rng.uniform(robot.lower, robot.upper, (scenes, 2, robot.dof))
+
+    def claims(path: Path) -> None:
+        made = suites.SuiteConfig(out=path / "s.json", kind="hard", count=1, seed=1)
+        generated, measured = generate.GenerateConfig(out=path), returns.ReturnsConfig(data=Path("data"), out=path)
+        claim(made.parts / "made.json", suites.how_made(made), "")
+        claim(path / "dataset.json", generate.how_made(generated), "")
+        claim(path / "returns.json", returns.how_measured(measured, 1), "")
+
     share = np.linspace(0, 1, 64)[:, None]
     ball = {"name": "ball", "type": "sphere", "radius": 0.1, "pose": {"xyz": [1, 0, 0], "quat_xyzw": [0, 0, 0, 1]}}
     shard = Shard(
@@ -537,12 +545,9 @@ def _training() -> list[Reader]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_shard(shard, folder)
-        returns._write(measured, folder / "returns-00000.h5")
-        generate._claim(generate.GenerateConfig(out=folder))
-        returns._claim(returns.ReturnsConfig(data=Path("data"), out=folder), 1)
-        made = suites.SuiteConfig(out=folder / "s.json", kind="hard", count=1, seed=1)
-        made.parts.mkdir()
-        suites._claim(made)
+        (folder / "returns-00000.h5").write_bytes(returns.returns_bytes(measured))
+        (folder / "s.json.parts").mkdir()
+        claims(folder)
         log.write_log([log.Progress(step=s, seconds=1.0, rate=0.1, train=0.5) for s in (1, 2)], folder / "log.csv")
         value._write_lines([value.Line(step=s, seconds=1.0, train=0.5) for s in (1, 2)], folder / "value.csv")
         files = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
@@ -551,11 +556,6 @@ def _training() -> list[Reader]:
         data_info(path.parent).text()
         with suppress(InputError):
             load_dataset(path.parent, robot, horizon=16, held_out=0.1)
-
-    def claims(path: Path) -> None:
-        suites._claim(suites.SuiteConfig(out=path / "s.json", kind="hard", count=1, seed=1))
-        generate._claim(generate.GenerateConfig(out=path))
-        returns._claim(returns.ReturnsConfig(data=Path("data"), out=path), 1)
 
     def one(name: str, file: str, syntax: Syntax, read: Callable[[Path], object], weight: float = 1.0) -> Reader:
         return Reader(

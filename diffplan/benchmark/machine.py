@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from diffplan.jobs import THREAD_VARIABLES, Place, usable_cores
+
 _PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "toppra", "scipy", "trimesh")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,13 @@ class Machine:
     command: str
 
 
-def this_machine() -> Machine:
-    """Describe this machine and process."""
+def this_machine(place: Place | None = None) -> Machine:
+    """Describe this machine and process; the machine is a cluster if jobs run at such a `place`."""
+    cluster = place if place is not None and place.nodes else None
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu(),
-        cores=usable_cores(),
+        cpu=cluster.text if cluster else _cpu(),
+        cores=cluster.cpus if cluster else usable_cores(),
         load_at_start=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
         threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         python=platform.python_version(),
@@ -43,11 +45,6 @@ def this_machine() -> Machine:
         commit=_commit(),
         command=shlex.join(["diffplan", *sys.argv[1:]]),
     )
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
 from diffplan.benchmark.machine import Machine
-from diffplan.benchmark.pool import Pool
 from diffplan.benchmark.results import Row, RowWriter, read_rows
 from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.suites import Case, suite_file
-from diffplan.benchmark.worker import Job, Settings, plan_path
+from diffplan.benchmark.worker import Job, Run, Settings, plan_path, start
 from diffplan.errors import InputError
-from diffplan.files import make_folder, remove_unfinished, write_text
-from diffplan.formats.strict_json import read_object
+from diffplan.files import alone_in, make_folder, remove_unfinished, write_text
+from diffplan.formats.notes import claim
+from diffplan.jobs import Lost, Work, run_jobs
 
 _LONGEST_NAME = 230  # bytes; file systems take 255, and a file that is written has a longer name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """How many processes plan, where (`diffplan.jobs`), and what they begin with.
+
+    They have one thread each if there are several or `one_thread` says so. A planner is trusted to keep its time limit;
+    the worker of one that does not answer after twice the limit and `grace` [s] (certifying comes on top) is killed.
+    """
+
+    number: int = 1
+    executor: str = "local"
+    one_thread: bool = False
+    start: Callable[[Settings], Work[Job, float | Run]] = start
+    grace: float = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +59,12 @@ def all_jobs(cases: tuple[Case, ...], chosen: list[int], planners: list[str], se
 
 
 def run(
-    jobs: list[Job], pool: Pool, *, report: Callable[[Row | None, int], None], machine: Machine | None = None
+    jobs: list[Job],
+    settings: Settings,
+    workers: Workers,
+    *,
+    report: Callable[[Row | None, int], None],
+    machine: Machine | None = None,
 ) -> Outcome:
     """Run the jobs that the folder has no row for yet; `report` gets each new row (first None) and how many are done.
 
@@ -55,39 +74,72 @@ def run(
         InputError: if the folder holds a run with other settings, or another command is running there, or two runs
             would share a plan file.
     """
-    folder = pool.settings.folder
-    if pool.settings.variants_of is None:
-        _expect_files_apart(jobs, folder)
-    make_folder(folder)
-    with _alone_in(folder):
-        return _run_missing(jobs, pool, report, machine)
+    if settings.variants_of is None:
+        _expect_files_apart(jobs, settings.folder)
+    with alone_in(settings.folder):
+        return _run_missing(jobs, settings, workers, report, machine)
 
 
 def _run_missing(
-    jobs: list[Job], pool: Pool, report: Callable[[Row | None, int], None], machine: Machine | None
+    jobs: list[Job],
+    settings: Settings,
+    workers: Workers,
+    report: Callable[[Row | None, int], None],
+    machine: Machine | None,
 ) -> Outcome:
-    folder = pool.settings.folder
-    _claim(pool.settings)
+    folder, warm_up_s = settings.folder, dict[str, float]()
+    claim(folder / "settings.json", _asked(settings), "the folder holds a run with other settings")
     for plans in folder.glob("plans/*/"):
         remove_unfinished(plans)
     remove_unfinished(folder)
-    rows = _finished(pool.settings)
+    rows = _finished(settings)
     before = {row.key for row in rows}
     todo = [job for job in jobs if job.key not in before]
     kept = len(jobs) - len(todo)
     report(None, kept)
     begin, session = perf_counter(), None
     if machine is not None and todo:
-        session = begin_session(folder, machine, jobs=pool.size, rows_before=len(rows))
-    with RowWriter(folder / "results.csv", rows) as writer:
-        for done, row in enumerate(pool.rows(todo), start=kept + 1):
+        session = begin_session(folder, machine, jobs=workers.number, rows_before=len(rows))
+    with (
+        RowWriter(folder / "results.csv", rows) as writer,
+        closing(_rows(todo, settings, workers, warm_up_s)) as found,
+    ):
+        for done, row in enumerate(found, start=kept + 1):
             writer.append(row)
             rows.append(row)
             report(row, done)
     if session is not None:
-        ended = replace(session, rows_after=len(rows), time_s=perf_counter() - begin, warm_up_s=pool.warm_up_s)
+        ended = replace(session, rows_after=len(rows), time_s=perf_counter() - begin, warm_up_s=warm_up_s)
         end_session(folder, ended)
-    return Outcome(rows=rows, kept=kept, warm_up_s=pool.warm_up_s)
+    return Outcome(rows=rows, kept=kept, warm_up_s=warm_up_s)
+
+
+def _rows(
+    jobs: list[Job], settings: Settings, workers: Workers, warm_up_s: dict[str, float]
+) -> Generator[Row, None, None]:
+    """Yield a row for each job in the order of finishing; its plan is written then. Notes each planner's warm-up."""
+    messages = run_jobs(
+        partial(workers.start, settings),
+        jobs,
+        workers=workers.number,
+        executor=workers.executor,
+        one_thread=workers.one_thread or workers.number > 1,
+        patience=2 * settings.timeout + workers.grace,
+    )
+    with closing(messages):
+        for index, message in messages:
+            job = jobs[index]
+            if isinstance(message, Lost):
+                died = f"the planner's process died ({message.problem})"
+                yield job.row("killed", message.problem) if message.late else job.row("error", died)
+            elif isinstance(message, Run):
+                if message.plan is not None:
+                    path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
+                    make_folder(path.parent)
+                    write_text(path, message.plan)
+                yield message.row
+            else:
+                warm_up_s[job.planner] = max(message, warm_up_s.get(job.planner, 0.0))
 
 
 def _expect_files_apart(jobs: list[Job], folder: Path) -> None:
@@ -106,21 +158,6 @@ def _expect_files_apart(jobs: list[Job], folder: Path) -> None:
             raise InputError(problem, key="id", allowed="ids that differ by more than / and __")
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Lock the folder until this is over or the process dies: each of two commands would lose the other's rows."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            problem = "another command is writing into this folder; wait for its end or choose another --out"
-            raise InputError(problem, file=folder) from error
-        yield
-    finally:
-        os.close(handle)
-
-
 def _finished(settings: Settings) -> list[Row]:
     """Return the rows of an earlier run whose plan file is there (runs that keep no plan need none)."""
     folder = settings.folder
@@ -137,17 +174,9 @@ def _finished(settings: Settings) -> list[Row]:
     ]
 
 
-def _claim(settings: Settings) -> None:
-    """Write what is asked beside the results, or check that the folder was begun with the same."""
+def _asked(settings: Settings) -> dict[str, object]:
+    """Return what the rows of a run depend on, as `settings.json` keeps it."""
     suite = suite_file(settings.suite) or Path(settings.suite)
     asked = {key: value for key, value in asdict(settings).items() if key not in ("suite", "folder")}
-    asked["suite_sha256"] = hashlib.sha256(suite.read_bytes()).hexdigest() if suite.is_file() else settings.suite
-    file = settings.folder / "settings.json"
-    if not file.exists():
-        write_text(file, json.dumps(asked, indent=2) + "\n")
-        return
-    before = read_object(file)
-    for key, value in asked.items():
-        if before.get(key) != value:
-            problem = f"the folder holds a run with another {key}; choose another --out"
-            raise InputError(problem, file=file, key=key, value=value, allowed=repr(before.get(key)))
+    asked["suite_sha256"] = sha256(suite.read_bytes()).hexdigest() if suite.is_file() else settings.suite
+    return asked

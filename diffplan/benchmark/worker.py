@@ -1,12 +1,11 @@
-"""The worker process of a benchmark: loads the suite once, warms each planner up, then plans what it is sent."""
+"""The worker of a benchmark: loads the suite once, warms each planner up, then plans what it is sent."""
 
 from __future__ import annotations
 
 import os
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 
@@ -15,10 +14,11 @@ import numpy as np
 from diffplan.benchmark.motion import dense_contact, measure_motion
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case, load_cases
-from diffplan.files import NotWritten, make_folder
+from diffplan.files import NotWritten
+from diffplan.formats.plan_file import plan_text
+from diffplan.jobs import Work
 from diffplan.planners.base import Options
 from diffplan.problem import Plan
-from diffplan.stopping import leave_on_terminate
 
 _WARM_UP_SEED = 2**31 - 1
 
@@ -61,30 +61,35 @@ class Job:
         return Row(planner=self.planner, problem=self.problem, set=name, seed=self.seed, status=status, message=message)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a job gave: its row, and the content of its plan file, if there is one."""
+
+    row: Row
+    plan: str | None = None
+
+
 def plan_path(folder: Path, *, planner: str, problem: str, seed: int) -> Path:
     """Return where the plan of a run lies."""
     return folder / "plans" / planner / f"{problem.replace('/', '__')}.{seed}.json"
 
 
-def work(connection: Connection, settings: Settings) -> None:
-    """Answer each `Job` with the seconds of its planner's warm-up (before its first job only), then with a `Row`.
+def start(settings: Settings) -> Work[Job, float | Run]:
+    """Return what tells of each `Job` the seconds of its planner's warm-up (of the first job only), then the `Run`.
 
-    A plan file that cannot be written is no planner's fault: the answer is the error then, and the parent stops.
+    A file that cannot be written is no planner's fault: it is raised.
     """
-    leave_on_terminate()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries in C print there
     cases = load_cases(settings.suite, settings.robot, broken=[])
     warm: set[str] = set()
-    with suppress(EOFError, ConnectionError):  # the parent is gone
-        while True:
-            job: Job = connection.recv()
-            try:
-                if job.planner not in warm:
-                    warm.add(job.planner)
-                    connection.send(_warm_up(cases[job.case], job.planner, settings))
-                connection.send(_run(cases[job.case], job, settings))
-            except NotWritten as error:
-                connection.send(error)
+
+    def work(job: Job) -> Iterator[float | Run]:
+        if job.planner not in warm:
+            warm.add(job.planner)
+            yield _warm_up(cases[job.case], job.planner, settings)
+        yield _run(cases[job.case], job, settings)
+
+    return work
 
 
 def _plan(case: Case, planner: str, seed: int, settings: Settings) -> Plan:
@@ -109,16 +114,15 @@ def _warm_up(case: Case, planner: str, settings: Settings) -> float:
     return perf_counter() - begin
 
 
-def _run(case: Case, job: Job, settings: Settings) -> Row:
-    """Plan one job and write its plan file; a planner that raises gives an `error` row."""
-    begin = perf_counter()
+def _run(case: Case, job: Job, settings: Settings) -> Run:
+    """Plan one job; a planner that raises gives an `error` row."""
+    begin, text = perf_counter(), None
     try:
         plan = _plan(case, job.planner, job.seed, settings)
         elapsed = perf_counter() - begin
         if settings.variants_of is None:
             path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
-            make_folder(path.parent)
-            plan.save(path)
+            text = plan_text(plan, path.parent)
         row = replace(row_of(plan, job), total_time_s=elapsed)
         if settings.variants_of is None and row.certified:
             motion = measure_motion(plan)
@@ -135,8 +139,8 @@ def _run(case: Case, job: Job, settings: Settings) -> Row:
     except Exception as error:  # the boundary to any planner: the benchmark goes on and says what happened
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
-        return job.row("error", f"{type(error).__name__}: {error} ({where})")
-    return row
+        return Run(row=job.row("error", f"{type(error).__name__}: {error} ({where})"))
+    return Run(row=row, plan=text)
 
 
 def row_of(plan: Plan, job: Job) -> Row:

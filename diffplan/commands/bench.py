@@ -14,8 +14,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
 from diffplan.commands.common import (
+    add_executor_argument,
     add_planner_arguments,
     check_planner,
+    place_of,
     positive,
     positive_number,
     print_table,
@@ -55,10 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=positive,
-        default=1,
         metavar="N",
-        help="problems at a time, each with one thread (default 1: each plan has the whole machine to itself)",
+        help="problems at a time, each with one thread (default 1, which has the whole machine to itself; "
+        "with --executor ray one for each CPU)",
     )
+    add_executor_argument(parser)
     parser.add_argument(
         "--dense-check",
         type=positive_number,
@@ -90,13 +93,12 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     from rich.console import Console
 
     from diffplan.benchmark.machine import this_machine
-    from diffplan.benchmark.pool import Pool
     from diffplan.benchmark.report import print_summaries, write_all
-    from diffplan.benchmark.runner import all_jobs, run
+    from diffplan.benchmark.runner import Workers, all_jobs, run
     from diffplan.benchmark.suites import load_cases, select
     from diffplan.benchmark.worker import Settings
 
-    begin, machine = perf_counter(), this_machine()
+    begin = perf_counter()
     broken: list[InputError] = []
     cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
@@ -112,15 +114,17 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     )
     jobs = all_jobs(cases, chosen, args.planners, args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
-    with _reporting(console, len(jobs), args.out) as report:
-        outcome = run(jobs, Pool(settings=settings, size=args.jobs), report=report, machine=machine)
+    with place_of(args, args.jobs) as place, _reporting(console, len(jobs), args.out) as report:
+        machine, at_a_time = this_machine(place), args.jobs or (place.cpus if place.nodes else 1)
+        workers = Workers(number=at_a_time, executor=args.executor)
+        outcome = run(jobs, settings, workers, report=report, machine=machine)
     summaries = write_all(
         outcome,
         settings,
         machine,
         cases=cases,
         planners=args.planners,
-        workers=args.jobs,
+        workers=workers.number,
         total_time=perf_counter() - begin,
     )
     print_summaries(summaries, settings.timeout, console)
@@ -136,13 +140,12 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.benchmark.ablation_page import pictured, write_ablation
     from diffplan.benchmark.ablation_tables import tables
     from diffplan.benchmark.machine import this_machine
-    from diffplan.benchmark.pool import Pool
-    from diffplan.benchmark.runner import all_jobs, run
+    from diffplan.benchmark.runner import Workers, all_jobs, run
     from diffplan.benchmark.suites import load_cases, select
     from diffplan.benchmark.variants import PLANNER, labelled_options, variants
     from diffplan.benchmark.worker import Settings
 
-    machine, chosen = this_machine(), variants()
+    chosen = variants()
     shared = read_options(args.options, [PLANNER]).get(PLANNER, {}) if args.options else {}
     options = labelled_options(chosen, args.batches, shared)
     broken: list[InputError] = []
@@ -160,14 +163,16 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     )
     jobs = all_jobs(cases, select(cases, sets=args.sets, limit=args.limit, only=args.only), list(options), args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
-    with _reporting(console, len(jobs), args.out) as report:
-        outcome = run(jobs, Pool(settings=settings, size=args.jobs, one_thread=True), report=report)
+    with place_of(args, args.jobs) as place, _reporting(console, len(jobs), args.out) as report:
+        machine, at_a_time = this_machine(place), args.jobs or (place.cpus if place.nodes else 1)
+        workers = Workers(number=at_a_time, executor=args.executor, one_thread=True)
+        outcome = run(jobs, settings, workers, report=report)
     asked = {job.key for job in jobs}
     rows = [row for row in outcome.rows if row.key in asked]
     figures = ablation(rows, chosen, args.batches, args.timeout)
     drawn = [case for name in pictured(rows, _PICTURED) for case in cases if case.id == name]
     pictures = [_pictures(case) for case in drawn]
-    write_ablation(figures, rows, settings, machine, pictures, workers=args.jobs, warm_up_s=outcome.warm_up_s)
+    write_ablation(figures, rows, settings, machine, pictures, workers=workers.number, warm_up_s=outcome.warm_up_s)
     for table in tables(figures).values():
         print_table(out, [str(name) for name in table.cells], table.cells.to_numpy().tolist(), title=table.title)
         print(table.note, end="\n\n", file=out)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from diffplan.formats.entry import Entry
+    from diffplan.jobs import Place
     from diffplan.scene import Scene
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -44,6 +46,25 @@ def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-fallback", action="store_true", help="no sampling planner may help `diffusion`")
     about = "planner options (YAML: planner: {option: value})"
     parser.add_argument("--options", type=Path, metavar="FILE", help=about)
+
+
+def add_executor_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare where jobs run."""
+    from diffplan.jobs import EXECUTORS
+
+    about = "processes of this machine (default), or the Ray cluster at RAY_ADDRESS (docs/clusters.md)"
+    parser.add_argument("--executor", choices=EXECUTORS, default="local", metavar="local|ray", help=about)
+
+
+@contextmanager
+def place_of(args: argparse.Namespace, workers: int | None) -> Iterator[Place]:
+    """Connect to where jobs run, and say where that is if it is not this machine's processes."""
+    from diffplan.jobs import connected
+
+    with connected(args.executor, workers) as place:
+        if place.nodes:
+            print(f"on {place.text}", file=sys.stderr)
+        yield place
 
 
 def check_planner(name: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from diffplan.commands.common import positive
+from diffplan.commands.common import add_executor_argument, place_of, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     generate.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
     generate.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     generate.add_argument("--scenes", type=positive, default=10_000, metavar="N", help="scenes in all (default 10000)")
-    generate.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
     about = "measure how long the paths of a data set take at best, and variations of them, to train the value on"
     returns = actions.add_parser("returns", help=about, description=about, allow_abbrev=False)
     returns.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
@@ -27,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     returns.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
     returns.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     returns.add_argument("--paths", type=positive, default=12_000, metavar="N", help="paths to vary (default 12000)")
-    returns.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
     about = "draw a suite of problems that the training data do not hold; a stopped run goes on with the same command"
     problems = actions.add_parser("problems", help=about, description=about, allow_abbrev=False)
     problems.add_argument("--kind", required=True, metavar="KIND", help="hard, seen or unseen (docs/suites.md)")
@@ -37,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     problems.add_argument("--families", type=_names, default=(), metavar="A,B,...", help=about)
     problems.add_argument("--out", type=Path, required=True, metavar="FILE.json.gz", help="the suite")
     problems.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
-    problems.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    for action in (generate, returns, problems):
+        action.add_argument("--workers", type=positive, metavar="N", help="processes (default: one for each CPU)")
+        add_executor_argument(action)
     info = actions.add_parser("info", help="counts, quartiles and a picture", allow_abbrev=False)
     info.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
     info.add_argument("--picture", type=Path, metavar="FILE.png", help="draw histograms and some scenes")
@@ -51,15 +51,15 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     """Generate, measure, draw or describe."""
     if args.action == "info":
         return _info(args, out)
-    return {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
+    with place_of(args, args.workers):
+        return {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from diffplan.benchmark.machine import usable_cores
     from diffplan.data.generate import GenerateConfig, generate
 
     config = GenerateConfig(
-        out=args.out, robot=args.robot, seed=args.seed, scenes=args.scenes, workers=args.workers or usable_cores()
+        out=args.out, robot=args.robot, seed=args.seed, scenes=args.scenes, workers=args.workers, executor=args.executor
     )
     done = generate(config)
     print(
@@ -70,7 +70,6 @@ def _generate(args: argparse.Namespace) -> int:
 
 
 def _returns(args: argparse.Namespace) -> int:
-    from diffplan.benchmark.machine import usable_cores
     from diffplan.data.returns import ReturnsConfig, measure_returns
 
     config = ReturnsConfig(
@@ -79,14 +78,14 @@ def _returns(args: argparse.Namespace) -> int:
         robot=args.robot,
         seed=args.seed,
         paths=args.paths,
-        workers=args.workers or usable_cores(),
+        workers=args.workers,
+        executor=args.executor,
     )
     print(f"{args.out}: {measure_returns(config)} new returns", file=sys.stderr)
     return 0
 
 
 def _problems(args: argparse.Namespace) -> int:
-    from diffplan.benchmark.machine import usable_cores
     from diffplan.data.suites import SuiteConfig, make_suite
 
     config = SuiteConfig(
@@ -96,7 +95,8 @@ def _problems(args: argparse.Namespace) -> int:
         seed=args.seed,
         families=args.families,
         robot=args.robot,
-        workers=args.workers or usable_cores(),
+        workers=args.workers,
+        executor=args.executor,
     )
     make_suite(config)
     print(f"wrote {args.out}", file=sys.stderr)

@@ -6,7 +6,6 @@ Shard i depends on the config's seed, i and the versions only: every loop is lim
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diffplan.data.shards import Shard, shard_path, write_shard
-from diffplan.data.workers import Make, make_all
+from diffplan.data.pieces import Make, make_all
+from diffplan.data.shards import Shard, shard_bytes, shard_path
 from diffplan.errors import InputError
-from diffplan.files import make_folder, remove_unfinished, write_text
-from diffplan.formats.strict_json import read_object
+from diffplan.files import alone_in, remove_unfinished
+from diffplan.formats.notes import claim
 
 if TYPE_CHECKING:
     from diffplan.data.layout import DrawnScene
@@ -61,7 +60,8 @@ class GenerateConfig:
     """What to generate.
 
     `scenes` in all, rounded up to whole shards of `scenes_per_shard`, each with up to `problems_per_scene`
-    trajectories; `keep_straight` is the share kept of problems that the straight line solves.
+    trajectories; `keep_straight` is the share kept of problems that the straight line solves. `workers` (default: one
+    for each CPU) of the `executor` make them, on which the data do not depend (see `diffplan.jobs`).
     """
 
     out: Path
@@ -71,13 +71,14 @@ class GenerateConfig:
     scenes_per_shard: int = 50
     problems_per_scene: int = 5
     keep_straight: float = 0.35
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int | None = None
+    executor: str = "local"
     path: PathConfig = field(default_factory=PathConfig)
 
     def __post_init__(self) -> None:
         for name in ("scenes", "scenes_per_shard", "problems_per_scene", "workers"):
-            if getattr(self, name) < 1:
-                raise InputError("not a positive number", key=name, value=getattr(self, name), allowed=">= 1")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise InputError("not a positive number", key=name, value=value, allowed=">= 1")
         if not 0 <= self.keep_straight <= 1:
             raise InputError("not a share", key="keep_straight", value=self.keep_straight, allowed="0 to 1")
         if self.seed < 0:
@@ -102,16 +103,21 @@ def generate(config: GenerateConfig, *, show: bool = True) -> Generated:
     """Make the missing shards of a data set; shards that are there are kept, so a broken-off run goes on.
 
     Raises:
-        InputError: if the folder holds data of another config or other versions.
-        DiffplanError: if a worker dies.
+        InputError: if the folder holds data of another config or other versions, or another command writes there.
+        DiffplanError: if workers die.
     """
-    make_folder(config.out)
-    _claim(config)
-    missing = [i for i in range(config.shards) if not shard_path(config.out, i).exists()]
-    remove_unfinished(config.out)
     began = time.perf_counter()
-    maker = partial(_maker, config)
-    made = make_all(maker, missing, pieces=config.shards, workers=config.workers, unit="trajectories", show=show)
+    with alone_in(config.out):
+        claim(config.out / "dataset.json", how_made(config), "this folder holds data made in another way")
+        remove_unfinished(config.out)
+        made = make_all(
+            partial(_maker, config),
+            [shard_path(config.out, i) for i in range(config.shards)],
+            workers=config.workers,
+            executor=config.executor,
+            unit="trajectories",
+            show=show,
+        )
     return Generated(shards=config.shards, trajectories=made, seconds=time.perf_counter() - began)
 
 
@@ -125,25 +131,10 @@ def versions(robot: str) -> dict[str, str]:
     return {name: version(name) for name in names} | {"generator": "2", "robot": sha256(text).hexdigest()[:16]}
 
 
-def _claim(config: GenerateConfig) -> None:
-    """Write `dataset.json`, or check that the one in the folder says the same."""
+def how_made(config: GenerateConfig) -> dict[str, object]:
+    """Return what the bytes of a shard depend on, as `dataset.json` keeps it."""
     wanted = asdict(config) | {"versions": versions(config.robot)}
-    for key in ("out", "workers", "scenes"):
-        del wanted[key]
-    path = config.out / "dataset.json"
-    if not path.exists():
-        write_text(path, json.dumps(wanted, indent=1) + "\n")
-        return
-    found = read_object(path)
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise InputError(
-                "this folder holds data made in another way",
-                file=path,
-                key=key,
-                value=found.get(key),
-                allowed=f"{value!r}, or an empty folder",
-            )
+    return {key: value for key, value in wanted.items() if key not in ("out", "workers", "executor", "scenes")}
 
 
 def _maker(config: GenerateConfig) -> Make:
@@ -162,8 +153,8 @@ class ShardMaker:
         self.model = CollisionModel(Robot.load(config.robot))
         self.versions = versions(config.robot)
 
-    def make(self, index: int) -> Iterator[int]:
-        """Make and write shard `index`; yields the number of trajectories after each scene."""
+    def make(self, index: int) -> Iterator[int | bytes]:
+        """Make shard `index`; yields how many trajectories it has after each scene, in the end its file's content."""
         from diffplan.data.families import FAMILIES, draw_scene
         from diffplan.data.layout import obstacle_record
 
@@ -179,7 +170,6 @@ class ShardMaker:
             rng = np.random.default_rng([self.config.seed, number])
             drawn = draw_scene(families[number % len(families)], rng)
             solved = self._scene_paths(drawn, rng)
-            yield len(solved)
             if not solved:
                 continue
             for problem, path, clearance in solved:
@@ -189,21 +179,23 @@ class ShardMaker:
                 clearances.append(clearance)
             names.append(drawn.family)
             records.append(json.dumps([obstacle_record(o) for o in drawn.obstacles]))
+            yield len(waypoints)
         robot = self.model.robot
-        shard = Shard(
-            seed=self.config.seed,
-            index=index,
-            robot=robot.name,
-            joint_names=robot.joint_names,
-            versions=self.versions,
-            waypoints=np.array(waypoints, dtype=np.float32).reshape(-1, WAYPOINTS, robot.dof),
-            scene=np.array(scene_of, dtype=np.int32),
-            kind=np.array(kinds, dtype=np.int8),
-            clearance=np.array(clearances, dtype=np.float32),
-            family=tuple(names),
-            obstacles=tuple(records),
+        yield shard_bytes(
+            Shard(
+                seed=self.config.seed,
+                index=index,
+                robot=robot.name,
+                joint_names=robot.joint_names,
+                versions=self.versions,
+                waypoints=np.array(waypoints, dtype=np.float32).reshape(-1, WAYPOINTS, robot.dof),
+                scene=np.array(scene_of, dtype=np.int32),
+                kind=np.array(kinds, dtype=np.int8),
+                clearance=np.array(clearances, dtype=np.float32),
+                family=tuple(names),
+                obstacles=tuple(records),
+            )
         )
-        write_shard(shard, self.config.out)
 
     def _scene_paths(self, drawn: DrawnScene, rng: np.random.Generator) -> list[tuple[DrawnProblem, Float, float]]:
         """Return up to `problems_per_scene` problems with their paths [64, dof] and clearances [m]."""

@@ -26,29 +26,24 @@ _SEAL = b"diffplan sha256 "
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-@contextmanager
-def sealed(path: Path) -> Iterator[h5py.File]:
-    """Give a new file to write into; at the end it is sealed and written, whole or not at all.
-
-    Raises:
-        NotWritten: if it cannot be written.
-    """
+def sealed(fill: Callable[[h5py.File], None]) -> bytes:
+    """Return the content of a new file that `fill` writes into, sealed; the same writing gives the same bytes."""
     content = io.BytesIO()
     with h5py.File(content, "w", userblock_size=_BLOCK) as file:
-        yield file
-    _write_sealed(path, content)
+        fill(file)
+    return _sealed(content)
 
 
 def seal(path: Path) -> None:
     """Write the sum of a file into its user block."""
-    _write_sealed(path, io.BytesIO(path.read_bytes()))
+    write_bytes(path, _sealed(io.BytesIO(path.read_bytes())))
 
 
-def _write_sealed(path: Path, content: io.BytesIO) -> None:
+def _sealed(content: io.BytesIO) -> bytes:
     found = _sum(content)
     content.seek(0)
     content.write((_SEAL + found).ljust(_BLOCK, b"\0"))
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
 
 
 def _sum(stream: BinaryIO) -> bytes:

@@ -8,10 +8,8 @@ whole or absent.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +18,11 @@ import numpy as np
 
 from diffplan import spline
 from diffplan.data.hdf5 import opened, sealed
+from diffplan.data.pieces import Make, make_all
 from diffplan.data.shards import read_shard, shard_files
-from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError
-from diffplan.files import make_folder, remove_unfinished, write_text
-from diffplan.formats.strict_json import read_object
+from diffplan.files import alone_in, remove_unfinished
+from diffplan.formats.notes import claim
 from diffplan.geometry import Float
 from diffplan.refine import metric_inverse
 from diffplan.retime import retime
@@ -41,7 +39,8 @@ class ReturnsConfig:
 
     Every `track_every`-th path and its variations are followed in PyBullet. `bend` [rad] are the least and the largest
     amplitude of the smooth noise that bends a path, `rough` [rad] the largest of noise from control point to control
-    point.
+    point. `workers` (default: one for each CPU) of the `executor` measure, on which the returns do not depend (see
+    `diffplan.jobs`).
     """
 
     data: Path
@@ -54,12 +53,13 @@ class ReturnsConfig:
     track_every: int = 10
     bend: tuple[float, float] = (0.01, 1.0)
     rough: float = 0.03
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int | None = None
+    executor: str = "local"
 
     def __post_init__(self) -> None:
         for key in ("paths", "variations", "track_every", "workers"):
-            if getattr(self, key) < 1:
-                raise InputError("not a positive number", key=key, value=getattr(self, key), allowed=">= 1")
+            if (value := getattr(self, key)) is not None and value < 1:
+                raise InputError("not a positive number", key=key, value=value, allowed=">= 1")
         if self.horizon < spline.DEGREE + 1:
             raise InputError("too few control points", key="horizon", value=self.horizon, allowed=">= 4")
         if self.seed < 0:
@@ -85,16 +85,24 @@ def measure_returns(config: ReturnsConfig, *, show: bool = True) -> int:
     """Measure what is missing in `config.out`, so that a run that was stopped goes on; returns how many paths.
 
     Raises:
-        InputError: if there are no shards of paths, or the folder holds returns of other settings.
-        DiffplanError: if a worker dies.
+        InputError: if there are no shards of paths, the folder holds returns of other settings, or another command
+            writes there.
+        DiffplanError: if workers die.
     """
     files = shard_files(config.data)
-    make_folder(config.out)
-    _claim(config, len(files))
-    remove_unfinished(config.out)
-    missing = [i for i in range(len(files)) if not _path(config.out, i).exists()]
-    maker = partial(_maker, config, files)
-    return make_all(maker, missing, pieces=len(files), workers=config.workers, unit="paths", show=show)
+    with alone_in(config.out):
+        claim(
+            config.out / "returns.json", how_measured(config, len(files)), "this folder holds returns of other settings"
+        )
+        remove_unfinished(config.out)
+        return make_all(
+            partial(_maker, config, files),
+            [config.out / f"returns-{i:05d}.h5" for i in range(len(files))],
+            workers=config.workers,
+            executor=config.executor,
+            unit="paths",
+            show=show,
+        )
 
 
 def read_returns(folder: Path) -> Returns:
@@ -137,8 +145,8 @@ def vary(control: Float, robot: Robot, rng: np.random.Generator, config: Returns
 def _maker(config: ReturnsConfig, files: list[Path]) -> Make:
     robot = Robot.load(config.robot)
 
-    def make(index: int) -> Iterator[int]:
-        """Measure the returns of shard `index` and write them; yields the number of paths after each group."""
+    def make(index: int) -> Iterator[int | bytes]:
+        """Measure shard `index`; yields the number of paths after each group, in the end its file's content."""
         shard = read_shard(files[index])
         if shard.robot != robot.name or shard.joint_names != robot.joint_names:
             raise InputError("paths of another robot", file=files[index], value=shard.robot, allowed=robot.name)
@@ -158,52 +166,36 @@ def _maker(config: ReturnsConfig, files: list[Path]) -> Make:
                 tracking = [float(follow(trajectory).max()) if tracked else np.nan for trajectory in timed]
                 scene = f"{shard.seed}/{shard.index}/{shard.scene[row]}"
                 groups.append((paths, [trajectory.duration for trajectory in timed], tracking, scene))
-                yield len(paths)
+                yield len(groups) * len(paths)
         shape = (len(groups), config.variations + 1)
-        _write(
+        yield returns_bytes(
             Returns(
                 control=np.array([group[0] for group in groups], np.float32).reshape(*shape, config.horizon, robot.dof),
                 duration=np.array([group[1] for group in groups], np.float32).reshape(shape),
                 tracking=np.array([group[2] for group in groups], np.float32).reshape(shape),
                 scene=tuple(group[3] for group in groups),
-            ),
-            _path(config.out, index),
+            )
         )
 
     return make
 
 
-def _path(folder: Path, index: int) -> Path:
-    return folder / f"returns-{index:05d}.h5"
+def how_measured(config: ReturnsConfig, shards: int) -> dict[str, object]:
+    """Return what the bytes of a file of returns depend on, as `returns.json` keeps it."""
+    wanted = {**asdict(config), "data": config.data.name, "shards": shards}
+    return {key: value for key, value in wanted.items() if key not in ("out", "workers", "executor")}
 
 
-def _claim(config: ReturnsConfig, shards: int) -> None:
-    """Write `returns.json`, or check that the one in the folder says the same."""
-    wanted = json.loads(json.dumps({**asdict(config), "data": config.data.name, "shards": shards}, default=str))
-    for key in ("out", "workers"):
-        del wanted[key]
-    path = config.out / "returns.json"
-    if not path.exists():
-        write_text(path, json.dumps(wanted, indent=1) + "\n")
-        return
-    found = read_object(path)
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise InputError(
-                "this folder holds returns of other settings",
-                file=path,
-                key=key,
-                value=value,
-                allowed=f"{found.get(key)!r}, or an empty folder",
-            )
+def returns_bytes(returns: Returns) -> bytes:
+    """Return the content of a file of returns; equal ones give equal bytes."""
 
-
-def _write(returns: Returns, path: Path) -> None:
-    with sealed(path) as file:
+    def fill(file: h5py.File) -> None:
         file.attrs["format"] = FORMAT
         for name in _ARRAYS:
             file.create_dataset(name, data=getattr(returns, name))
         file.create_dataset("scene", data=list(returns.scene), dtype=h5py.string_dtype(), shape=(len(returns.scene),))
+
+    return sealed(fill)
 
 
 def _read(path: Path) -> Returns:

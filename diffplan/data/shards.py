@@ -15,6 +15,7 @@ import numpy as np
 from diffplan.data.hdf5 import opened, sealed
 from diffplan.data.problems import KINDS
 from diffplan.errors import InputError
+from diffplan.files import write_bytes
 from diffplan.formats.entry import Entry
 from diffplan.formats.strict_json import parse_json
 
@@ -64,8 +65,15 @@ def shard_files(folder: Path) -> list[Path]:
 def write_shard(shard: Shard, folder: Path) -> Path:
     """Write a shard whole or not at all; returns its file."""
     path = shard_path(folder, shard.index)
+    write_bytes(path, shard_bytes(shard))
+    return path
+
+
+def shard_bytes(shard: Shard) -> bytes:
+    """Return the content of a shard's file; equal shards give equal bytes."""
     text = h5py.string_dtype(encoding="utf-8")
-    with sealed(path) as file:
+
+    def fill(file: h5py.File) -> None:
         file.attrs["format"] = FORMAT
         file.attrs["seed"], file.attrs["shard"] = shard.seed, shard.index
         file.attrs["robot"], file.attrs["joint_names"] = shard.robot, list(shard.joint_names)
@@ -76,7 +84,8 @@ def write_shard(shard: Shard, folder: Path) -> Path:
         file.create_dataset(
             "obstacles", data=list(shard.obstacles), dtype=text, shape=(len(shard.obstacles),), compression="gzip"
         )
-    return path
+
+    return sealed(fill)
 
 
 def read_shard(path: Path) -> Shard:

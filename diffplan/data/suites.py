@@ -20,10 +20,11 @@ import numpy as np
 from diffplan.data.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
 from diffplan.data.generate import versions
 from diffplan.data.layout import DrawnScene, obstacle_record
+from diffplan.data.pieces import Make, make_all
 from diffplan.data.problems import KINDS, Clearances, DrawnProblem, draw_endpoints, draw_problem
-from diffplan.data.workers import Make, make_all
 from diffplan.errors import InputError, did_you_mean
-from diffplan.files import make_folder, write_bytes
+from diffplan.files import alone_in, remove_unfinished, write_bytes
+from diffplan.formats.notes import claim
 from diffplan.formats.strict_json import read_object
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.problem import Problem
@@ -67,7 +68,8 @@ RECIPES: dict[str, Recipe] = {
 class SuiteConfig:
     """What suite to make: a kind in `RECIPES`, how many problems, the seed, and the file (`.json` or `.json.gz`).
 
-    `families` are some of the kind's, to take turns instead of all of them.
+    `families` are some of the kind's, to take turns instead of all of them. `workers` (default: one for each CPU) of
+    the `executor` look for problems, on which the suite does not depend (see `diffplan.jobs`).
     """
 
     out: Path
@@ -76,7 +78,8 @@ class SuiteConfig:
     seed: int
     families: tuple[str, ...] = ()
     robot: str = "panda"
-    workers: int = 1
+    workers: int | None = None
+    executor: str = "local"
 
     def __post_init__(self) -> None:
         if self.kind not in RECIPES:
@@ -87,8 +90,8 @@ class SuiteConfig:
                 problem = f"no such family of kind {self.kind!r}{did_you_mean(family, known)}"
                 raise InputError(problem, key="families", value=family, allowed=known)
         for key in ("count", "workers"):
-            if getattr(self, key) < 1:
-                raise InputError("not a positive number", key=key, value=getattr(self, key), allowed=">= 1")
+            if (value := getattr(self, key)) is not None and value < 1:
+                raise InputError("not a positive number", key=key, value=value, allowed=">= 1")
         if self.seed < 1:
             allowed = ">= 1 (the training data have seed 0)"
             raise InputError("not a seed for suites", key="seed", value=self.seed, allowed=allowed)
@@ -114,25 +117,27 @@ def make_suite(config: SuiteConfig, *, show: bool = True) -> None:
     """Write a suite; problems found by a run that broke off are kept, so the same command goes on.
 
     Raises:
-        InputError: if the suite is there already, or the problems kept beside it were made in another way.
-        DiffplanError: if a worker dies.
+        InputError: if the suite is there already, the problems kept beside it were made in another way, or another
+            command makes them.
+        DiffplanError: if workers die.
     """
     if config.out.exists():
         raise InputError("this suite is there already", file=config.out, allowed="a new file")
-    make_folder(config.parts)
-    _claim(config)
-    missing = [i for i in range(config.count) if not config.part(i).exists()]
-    make_all(
-        partial(_writer, config),
-        missing,
-        pieces=config.count,
-        workers=config.workers,
-        name="problems",
-        unit="scenes drawn",
-        show=show,
-    )
-    _assemble(config)
-    shutil.rmtree(config.parts)
+    with alone_in(config.parts):
+        all_families = list(RECIPES[config.kind].families)  # in a folder of an earlier version, which had no choice
+        claim(config.parts / "made.json", how_made(config), "made in another way", earlier={"families": all_families})
+        remove_unfinished(config.parts)
+        make_all(
+            partial(_maker, config),
+            [config.part(i) for i in range(config.count)],
+            workers=config.workers,
+            executor=config.executor,
+            name="problems",
+            unit="scenes drawn",
+            show=show,
+        )
+        _assemble(config)
+        shutil.rmtree(config.parts)
 
 
 class SuiteMaker:
@@ -214,38 +219,28 @@ def solvable(model: CollisionModel, world: Obstacles, problem: Problem, *, seed:
     return solve(problem, planner="rrtconnect", timeout=PROOF_TIME).solved
 
 
-def _writer(config: SuiteConfig) -> Make:
-    """Return what makes and writes down problem i, and counts the scenes drawn for it."""
+def _maker(config: SuiteConfig) -> Make:
+    """Return what makes problem i: counts the scenes drawn for it, and then tells it as JSON."""
     maker = SuiteMaker(config)
 
-    def make(index: int) -> Iterator[int]:
-        for problem in maker.attempts(index):
-            yield 1
+    def make(index: int) -> Iterator[int | bytes]:
+        for drawn, problem in enumerate(maker.attempts(index), start=1):
+            yield drawn
             if problem is not None:
-                write_bytes(config.part(index), json.dumps(problem).encode())
+                yield json.dumps(problem).encode()
 
     return make
 
 
-def _claim(config: SuiteConfig) -> None:
-    """Write down how the problems in the folder are made, or check that those in it are made the same way."""
-    wanted = {
+def how_made(config: SuiteConfig) -> dict[str, object]:
+    """Return what a problem of the suite depends on, as `made.json` keeps it."""
+    return {
         "kind": config.kind,
         "families": list(config.turns),
         "seed": config.seed,
         "robot": config.robot,
         "versions": versions(config.robot),
     }
-    path = config.parts / "made.json"
-    if not path.exists():
-        write_bytes(path, json.dumps(wanted).encode())
-        return
-    all_families = list(RECIPES[config.kind].families)  # in a folder of an earlier version, which had no choice
-    found = {"families": all_families, **read_object(path)}
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            allowed = f"{value!r}, or no such folder"
-            raise InputError("made in another way", file=path, key=key, value=found.get(key), allowed=allowed)
 
 
 def _assemble(config: SuiteConfig) -> None:

@@ -128,11 +128,15 @@ def save_plan(plan: Plan, path: str | Path) -> None:
         InputError: if the file cannot be written.
     """
     path = Path(path)
+    write_text(path, plan_text(plan, path.parent))
+
+
+def plan_text(plan: Plan, folder: Path) -> str:
+    """Return the content of a plan file in this folder; as `plan_document`."""
     lines = [
-        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
-        for key, value in plan_document(plan, path.parent).items()
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in plan_document(plan, folder).items()
     ]
-    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def is_plan_file(path: str | Path) -> bool:

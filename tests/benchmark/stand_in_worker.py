@@ -1,23 +1,18 @@
-"""A worker without planners, for tests of the pool: what happens is in the problem's id."""
+"""A worker without planners, for tests of benchmarks: what happens is in the problem's id."""
 
 import os
 import time
 
-from diffplan.benchmark.worker import plan_path
+from diffplan.benchmark.worker import Run
 
 
-def work(connection, settings):
-    while True:
-        try:
-            job = connection.recv()
-        except EOFError:
-            return
-        connection.send(0.25)
+def start(settings):
+    def work(job):
+        yield 0.25
         if "dies" in job.problem:
             os._exit(3)
         if "hangs" in job.problem:
             time.sleep(60)
-        path = plan_path(settings.folder, planner=job.planner, problem=job.problem, seed=job.seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("{}")
-        connection.send(job.row("solved", f"by process {os.getpid()}"))
+        yield Run(row=job.row("solved", f"by process {os.getpid()}"), plan="{}")
+
+    return work

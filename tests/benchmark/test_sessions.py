@@ -7,43 +7,42 @@ from pathlib import Path
 import pytest
 
 from diffplan.benchmark.machine import this_machine
-from diffplan.benchmark.pool import Pool
 from diffplan.benchmark.report import write_all
-from diffplan.benchmark.runner import run
+from diffplan.benchmark.runner import Workers, run
 from diffplan.benchmark.sessions import read_sessions
 from diffplan.benchmark.worker import Job, Settings
 from diffplan.errors import InputError
 
 
 @pytest.fixture
-def pool(tmp_path, monkeypatch):
+def asked(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    from stand_in_worker import work
+    from stand_in_worker import start
 
     settings = Settings(
         suite="none", robot=None, timeout=0.2, fallback=True, options={}, dense_check=None, folder=tmp_path / "run"
     )
-    return Pool(settings=settings, size=1, target=work, grace=60.0)
+    return settings, Workers(start=start, grace=60.0)
 
 
 def _jobs(*problems):
     return [Job(planner=p, case=i, problem=name, seed=0) for i, name in enumerate(problems) for p in ("p", "q")]
 
 
-def _run(pool, commit, *problems):
+def _run(asked, commit, *problems):
     machine = replace(this_machine(), commit=commit)
-    return run(_jobs(*problems), pool, report=lambda row, done: None, machine=machine), machine
+    return run(_jobs(*problems), *asked, report=lambda row, done: None, machine=machine), machine
 
 
-def test_a_run_that_goes_on_from_another_commit_tells_both(pool):
-    _run(pool, "abc", "a/1")
-    _run(pool, "abc", "a/1", "a/2")
-    outcome, machine = _run(pool, "def+changes", "a/1", "a/2", "a/3")
-    sessions = read_sessions(pool.settings.folder)
+def test_a_run_that_goes_on_from_another_commit_tells_both(asked):
+    _run(asked, "abc", "a/1")
+    _run(asked, "abc", "a/1", "a/2")
+    outcome, machine = _run(asked, "def+changes", "a/1", "a/2", "a/3")
+    sessions = read_sessions(asked[0].folder)
     assert [session.machine.commit for session in sessions] == ["abc", "abc", "def+changes"]
     assert [(session.rows_before, session.rows_after) for session in sessions] == [(0, 2), (2, 4), (4, 6)]
-    write_all(outcome, pool.settings, machine, cases=(), planners=("p", "q"), workers=1, total_time=1.0)
-    summary = json.loads((pool.settings.folder / "summary.json").read_text())
+    write_all(outcome, asked[0], machine, cases=(), planners=("p", "q"), workers=1, total_time=1.0)
+    summary = json.loads((asked[0].folder / "summary.json").read_text())
     assert summary["commits"] == ["abc", "def+changes"]
     assert summary["machine"]["commit"] == "def+changes"
     (pair,) = summary["paired"]
@@ -51,17 +50,17 @@ def test_a_run_that_goes_on_from_another_commit_tells_both(pool):
     assert set(pair["path"]) == {"n", "percent", "p"}
 
 
-def test_a_command_that_finds_everything_done_leaves_no_note(pool):
-    _run(pool, "abc", "a/1")
-    _run(pool, "def", "a/1")
-    assert [session.machine.commit for session in read_sessions(pool.settings.folder)] == ["abc"]
+def test_a_command_that_finds_everything_done_leaves_no_note(asked):
+    _run(asked, "abc", "a/1")
+    _run(asked, "def", "a/1")
+    assert [session.machine.commit for session in read_sessions(asked[0].folder)] == ["abc"]
 
 
-def test_a_command_that_was_stopped_has_no_end(pool):
+def test_a_command_that_was_stopped_has_no_end(asked):
     with pytest.raises(KeyboardInterrupt):
-        run(_jobs("a/1", "a/2"), pool, report=_interrupt, machine=this_machine())
-    _run(pool, "abc", "a/1", "a/2")
-    first, second = read_sessions(pool.settings.folder)
+        run(_jobs("a/1", "a/2"), *asked, report=_interrupt, machine=this_machine())
+    _run(asked, "abc", "a/1", "a/2")
+    first, second = read_sessions(asked[0].folder)
     assert (first.rows_after, first.time_s) == (None, None)
     assert (second.rows_before, second.rows_after) == (2, 4)
 

@@ -89,6 +89,6 @@ def test_a_planner_that_raises_gives_a_row_that_says_where(tmp_path):
     settings = Settings(
         suite="none", robot=None, timeout=1.0, fallback=True, options={}, dense_check=None, folder=tmp_path
     )
-    row = _run(_Raising(), JOB, settings)
+    row = _run(_Raising(), JOB, settings).row
     assert row.status == "error"
     assert row.message.startswith("RuntimeError: the planner's own fault (test_worker.py:")

@@ -105,9 +105,11 @@ def test_a_folder_in_the_place_of_a_shard_is_refused(tmp_path):
 
 
 def test_returns_whose_arrays_do_not_fit_together_are_refused(tmp_path):
-    with sealed(tmp_path / "returns-00000.h5") as file:
+    def fill(file):
         file.attrs["format"] = FORMAT
         file["control"], file["duration"] = np.zeros((2, 3, 16, 7), np.float32), np.zeros((2, 4), np.float32)
         file["tracking"], file["scene"] = np.zeros((2, 3), np.float32), ["a", "b"]
+
+    (tmp_path / "returns-00000.h5").write_bytes(sealed(fill))
     with pytest.raises(InputError, match="arrays that do not fit together; allowed: 2 groups of 3 paths"):
         read_returns(tmp_path)

@@ -9,6 +9,7 @@ from diffplan.benchmark.suite_fetch import MBM, cache_file, is_intact
 from diffplan.cli import main
 from diffplan.data import generate, returns, suites
 from diffplan.errors import InputError
+from diffplan.formats.notes import claim
 from diffplan.formats.strict_json import read_object
 from diffplan.training.log import Progress, read_log
 from diffplan.training.value import ValueLine
@@ -26,19 +27,18 @@ DAMAGED = {
 
 @pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_note_of_how_data_were_made_is_refused(tmp_path: Path, text: str):
-    made = suites.SuiteConfig(out=tmp_path / "s.json", kind="hard", count=1, seed=1)
-    made.parts.mkdir()
-    claims = {
-        tmp_path / "dataset.json": lambda: generate._claim(generate.GenerateConfig(out=tmp_path)),
-        tmp_path / "returns.json": lambda: returns._claim(returns.ReturnsConfig(data=tmp_path, out=tmp_path), 1),
-        made.parts / "made.json": lambda: suites._claim(made),
-    }
-    for file, claim in claims.items():
-        claim()
-        claim()
+    notes = [
+        generate.how_made(generate.GenerateConfig(out=tmp_path)),
+        returns.how_measured(returns.ReturnsConfig(data=tmp_path, out=tmp_path), 1),
+        suites.how_made(suites.SuiteConfig(out=tmp_path / "s.json", kind="hard", count=1, seed=1)),
+    ]
+    for number, note in enumerate(notes):
+        file = tmp_path / f"{number}.json"
+        claim(file, note, "made in another way")
+        claim(file, note, "made in another way")
         file.write_text(text)
         with pytest.raises(InputError, match=DAMAGED[text]):
-            claim()
+            claim(file, note, "made in another way")
 
 
 def test_a_damaged_suite_in_the_cache_is_not_intact(tmp_path: Path):
