@@ -42,7 +42,8 @@ def inverse_kinematics(
         robot_base: pose of the robot's base link in the world frame.
         seeds: how many starts are tried, drawn uniformly within the limits.
         rng: source of the starts.
-        near: a configuration [dof]; it is one of the starts, and solutions come sorted by distance from it.
+        near: a configuration [dof]; it is one of the starts, solutions come sorted by distance from it, and continuous
+            joints at the turn nearest to it (else to the middle of their window).
 
     Returns:
         Solutions within 1e-5 m and 1e-4 rad of the pose, no two closer than 0.05 rad; empty [0, dof] if none was found.
@@ -61,23 +62,25 @@ def inverse_kinematics(
             f"{robot.name} has no link {link!r}{did_you_mean(link, robot.chain.placement)}",
             allowed=list(robot.chain.placement),
         )
-    T_base_goal = np.linalg.inv(robot_base.matrix) @ goal.pose.matrix
-    q = rng.uniform(robot.lower, robot.upper, (seeds, robot.dof))
     if near is not None:
         near = arguments.array(near, "near", robot.dof)
         if near.ndim != 1:
             raise InputError(
                 "not a configuration", key="near", value=near.tolist(), allowed=f"{robot.dof} joint values"
             )
+        robot = robot.turned(near)
+    T_base_goal = np.linalg.inv(robot_base.matrix) @ goal.pose.matrix
+    q = rng.uniform(robot.lower, robot.upper, (seeds, robot.dof))
+    if near is not None:
         q[0] = np.clip(near, robot.lower, robot.upper)
     q = _descend(robot, link, T_base_goal, q)
     error, _ = _error_and_jacobian(robot, link, T_base_goal, q)
     met = np.linalg.norm(error[:, :3], axis=1) <= POSITION_TOLERANCE
     met &= np.linalg.norm(error[:, 3:], axis=1) <= ROTATION_TOLERANCE
-    solutions = q[met]
+    solutions = robot.nearest_turn(q[met], (robot.lower + robot.upper) / 2 if near is None else near)
     if near is not None:
         solutions = solutions[np.argsort(np.linalg.norm(solutions - near, axis=1), kind="stable")]
-    return _distinct(solutions)
+    return _distinct(robot, solutions)
 
 
 def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float) -> Float:
@@ -122,13 +125,14 @@ def _error_and_jacobian(robot: Robot, link: str, T_base_goal: Float, q: Float) -
         axis=1,
     )
     jacobian = np.zeros((len(q), 6, robot.dof))
-    for k in range(body):
-        axis = poses[:, k + 1, :3, :3] @ robot.chain.axis[k]
-        if robot.chain.prismatic[k]:
-            jacobian[:, :3, k] = axis
+    chain = robot.chain
+    for k in np.flatnonzero(chain.carried[body]):
+        axis = chain.factor[k] * (poses[:, k + 1, :3, :3] @ chain.axis[k])
+        if chain.prismatic[k]:
+            jacobian[:, :3, chain.source[k]] += axis
         else:
-            jacobian[:, :3, k] = np.cross(axis, T_base_link[:, :3, 3] - poses[:, k + 1, :3, 3])
-            jacobian[:, 3:, k] = axis
+            jacobian[:, :3, chain.source[k]] += np.cross(axis, T_base_link[:, :3, 3] - poses[:, k + 1, :3, 3])
+            jacobian[:, 3:, chain.source[k]] += axis
     return error, jacobian
 
 
@@ -148,9 +152,9 @@ def _rotation_vector(rotation: Float) -> Float:
     return skew / 2 * (angle / np.maximum(sine, 1e-9))[:, None] if len(rotation) else skew
 
 
-def _distinct(solutions: Float) -> Float:
+def _distinct(robot: Robot, solutions: Float) -> Float:
     kept: list[Float] = []
     for q in solutions:
-        if all(np.abs(q - other).max() > _DISTINCT for other in kept):
+        if all(np.abs(robot.nearest_turn(q, other) - other).max() > _DISTINCT for other in kept):
             kept.append(q)
     return np.array(kept).reshape(-1, solutions.shape[1])

@@ -16,6 +16,7 @@ from diffplan.third_party import trimesh
 
 _CONVEX_VOLUME_RATIO = 0.999
 _BEYOND = -1.0
+_BULGE_SPACING = 0.003
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +41,18 @@ class LinkSolid:
             meshes.append(mesh)
             hulls += own
         return LinkSolid(mesh=_joined(meshes), hulls=tuple(hulls))
+
+    @computed
+    def bulge(self) -> float:
+        """How far the hulls reach beyond the mesh [m], over samples."""
+        if self.is_convex:
+            return 0.0
+        hulls = np.concatenate([surface_grid(hull, _BULGE_SPACING)[0] for hull in self.hulls])
+        return float(KDTree(surface_grid(self.mesh, _BULGE_SPACING)[0]).query(hulls)[0].max())
+
+    def of_hulls(self) -> LinkSolid:
+        """Return the solid that PyBullet collides with: the hulls in place of the mesh."""
+        return LinkSolid(mesh=_joined(list(self.hulls)), hulls=self.hulls)
 
     @computed
     def is_convex(self) -> bool:

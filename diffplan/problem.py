@@ -65,6 +65,7 @@ class Problem:
 
     `costs` are the user's wishes; planners that optimise weigh them against the path length. `previous` is a motion
     that may nearly do (its ends may differ from this problem's), `alternatives` how many further ways are wanted.
+    Continuous joints go the short way: goals are taken at the turn nearest to the start, and the robot turned to it.
     `world` are the obstacles packed for the planners, if that has been done: it takes time, and reads files.
     """
 
@@ -86,8 +87,9 @@ class Problem:
         if start.ndim != 1 or goals.ndim != 2 or len(goals) == 0:
             shape, allowed = f"{start.shape}, {goals.shape}", f"start [{robot.dof}], goals [k, {robot.dof}], k >= 1"
             raise InputError("wrong shape", key="start, goals", value=shape, allowed=allowed)
+        object.__setattr__(self, "robot", robot.turned(start))
         object.__setattr__(self, "start", start)
-        object.__setattr__(self, "goals", goals)
+        object.__setattr__(self, "goals", robot.nearest_turn(goals, start))
         for joint, value in robot_in(robot, scene).still_joints.items():
             if value != robot.still_joints[joint]:
                 raise InputError(

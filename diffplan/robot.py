@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ from diffplan.words import count, one_line, some
 if TYPE_CHECKING:
     import torch
 
+FULL_TURN = 2 * np.pi
+WINDOW = FULL_TURN
+"""How far either way a continuous joint is planned [rad]: as far as many arms' own limits are."""
 _HAIR = 1e-9  # [rad or m] of rounding at limits, that of retiming: more would let a start pass that no motion may have
 
 
@@ -34,25 +38,47 @@ class CollisionSpheres:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chain:
-    """The moving bodies of a serial arm: body 0 is the base, body k stands behind planning joint k.
+    """The moving bodies of a robot, a tree: body 0 stands still with the base, moving joint m carries body m + 1.
 
-    `origin` [dof, 4, 4] is T_body(k-1)_joint(k) at zero, `axis` [dof, 3] the unit axis in the joint frame,
-    `prismatic` [dof]; `placement` gives for every link its body and T_body_link [4, 4], held joints folded in.
+    A moving joint is a planning joint, or one that follows one (URDF `mimic`): it stands at
+    factor[m] * q[source[m]] + offset[m] (rad or m). Parents come before children; of an arm without followers joint
+    and body m are those of planning joint m. `parent` [moving] is the body that carries joint m, `origin`
+    [moving, 4, 4] is T_body(parent)_joint(m) at zero, `axis` [moving, 3] the unit axis in the joint frame, `prismatic`
+    [moving]; `carried` [bodies, moving] tells which joints move which body. `placement` gives for every link of the
+    URDF its body and T_body_link [4, 4], all other joints folded in.
     """
 
+    parent: np.ndarray
+    source: np.ndarray
+    factor: Float
+    offset: Float
     origin: Float
     axis: Float
     prismatic: np.ndarray
+    carried: np.ndarray
     placement: dict[str, tuple[int, Float]]
+
+    @property
+    def moving(self) -> int:
+        """Number of moving joints."""
+        return len(self.parent)
+
+    def values(self, q: Float) -> Float:
+        """Return where the moving joints stand [..., moving] at planning joint values q [..., dof] (rad or m)."""
+        return q[..., self.source] * self.factor + self.offset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Robot:
     """An arm with fixed base. Arrays have one entry a planning joint: rad, rad/s, rad/s^2, rad/s^3 (m for prismatic).
 
-    `held_joints` are the joints kept still (fingers); `touching` are the link pairs that always touch (adjacent ones
-    among them), `never_touching` those for which sampling with the real meshes found no contact. `file` is the robot
-    file that it was read from, if it was.
+    The planning joints lie on one path of the URDF's tree, behind the base link. Whatever else belongs to the robot
+    stands still, where `held_joints` (fingers, a head) and zero put it, or follows a planning joint (URDF `mimic`), and
+    is kept clear of as well. A continuous joint has no limits; `lower` and `upper` are the window that it is planned
+    in: one turn either way of zero, or of as many turns as the start has (`turned`).
+
+    `touching` are the link pairs that always touch (adjacent ones among them), `never_touching` those for which
+    sampling with the real meshes found no contact. `file` is the robot file that it was read from, if it was.
     """
 
     name: str
@@ -108,13 +134,43 @@ class Robot:
 
     @computed
     def links(self) -> tuple[str, ...]:
-        """Links with collision geometry that hang on the base, in URDF order."""
-        return tuple(link for link, shapes in self.model.collisions.items() if shapes and link in self.chain.placement)
+        """Links with collision geometry, in URDF order."""
+        return tuple(link for link, shapes in self.model.collisions.items() if shapes)
 
     @computed
     def chain(self) -> Chain:
-        """The serial chain of the planning joints, held joints folded in."""
+        """The moving bodies: planning joints and their followers, all other joints folded in."""
         return _chain(self)
+
+    @computed
+    def continuous(self) -> np.ndarray:
+        """Which planning joints turn without limits [dof]."""
+        return np.array([self.model.joints[name].kind == "continuous" for name in self.joint_names])
+
+    @computed
+    def prismatic(self) -> np.ndarray:
+        """Which planning joints slide [dof]."""
+        return np.array([self.model.joints[name].kind == "prismatic" for name in self.joint_names])
+
+    @computed
+    def limits(self) -> tuple[Float, Float]:
+        """The position limits [dof] (rad or m): none, that is infinite ones, where a joint is continuous."""
+        return np.where(self.continuous, -np.inf, self.lower), np.where(self.continuous, np.inf, self.upper)
+
+    def turned(self, q: Float) -> Robot:
+        """Return a robot whose windows of continuous joints lie around q [dof]: within half a turn of their middle."""
+        turns = self._turns(q - (self.lower + self.upper) / 2)
+        if not turns.any():
+            return self
+        return replace(self, lower=self.lower + turns, upper=self.upper + turns)
+
+    def nearest_turn(self, q: Float, to: Float) -> Float:
+        """Return q [..., dof] with continuous joints turned by whole turns to be as near as may be `to` [..., dof]."""
+        return q - self._turns(q - to)
+
+    def _turns(self, way: Float) -> Float:
+        """Return the whole turns [..., dof] in joint differences [..., dof] (rad); 0 for joints with limits."""
+        return np.where(self.continuous, FULL_TURN * np.round(way / FULL_TURN), 0.0)
 
     @computed
     def checked_pairs(self) -> tuple[tuple[str, str], ...]:
@@ -169,18 +225,43 @@ class Robot:
 
     @computed
     def still_joints(self) -> dict[str, float]:
-        """Where every movable joint stands that is not planned for (rad or m): held, following a held one, or at 0."""
+        """Where every movable joint stands that does not move (rad or m): held, following a held one, or at 0."""
         values = self.model.filled(self.held_joints)
-        return {joint: value for joint, value in values.items() if joint not in self.joint_names}
+        return {joint: value for joint, value in values.items() if joint not in self.moving_joints}
+
+    @computed
+    def farthest_values(self) -> Float:
+        """How far from zero each moving joint of the chain may stand [moving] (rad or m)."""
+        ends = self.chain.values(np.array([self.lower, self.upper]))
+        return np.abs(ends).max(axis=0)
+
+    @computed
+    def moving_joints(self) -> tuple[str, ...]:
+        """The planning joints, and then those that follow one (URDF `mimic`)."""
+        joints = self.model.joints
+        planned = set(self.joint_names)
+        follow = [name for name in joints if name not in planned and planned & set(self.model.leaders(name))]
+        return (*self.joint_names, *follow)
+
+    @computed
+    def followers(self) -> dict[str, tuple[int, float, float]]:
+        """The joints that follow a planning joint: its index, factor and offset, value = factor * q[index] + offset."""
+        return {name: _rule(self, name) for name in self.moving_joints[self.dof :]}
+
+    def moving_values(self, q: Float) -> Float:
+        """Return where `moving_joints` stand [..., moving] at q [..., dof] (rad or m)."""
+        follow = [factor * q[..., source] + offset for source, factor, offset in self.followers.values()]
+        return np.concatenate([q, np.stack(follow, axis=-1)], axis=-1) if follow else q
 
     def joints_outside(self, q: Float) -> list[str]:
         """Return the planning joints that stand outside their limits at q [dof]."""
-        low, high = self.lower - _HAIR, self.upper + _HAIR
+        low, high = self.limits[0] - _HAIR, self.limits[1] + _HAIR
         return [name for name, value, a, b in zip(self.joint_names, q, low, high, strict=True) if not a <= value <= b]
 
     def outside_within(self, q: Float, tolerance: float) -> bool:
         """Whether no planning joint stands farther than `tolerance` (rad or m) outside its limits at q [dof]."""
-        return bool((np.maximum(self.lower - q, q - self.upper) <= tolerance + _HAIR).all())
+        low, high = self.limits
+        return bool((np.maximum(low - q, q - high) <= tolerance + _HAIR).all())
 
     def configuration(self, name: str) -> Float:
         """Return a named configuration [dof].
@@ -212,12 +293,13 @@ class Robot:
         return self.lower + (arguments.array(x, "x", self.dof) + 1) * (self.upper - self.lower) / 2
 
     def body_poses(self, q: Float) -> Float:
-        """Return T_base_body [n, dof + 1, 4, 4] for configurations q [n, dof] (NumPy, float64)."""
+        """Return T_base_body [n, bodies, 4, 4] for configurations q [n, dof] (NumPy, float64)."""
         q = np.atleast_2d(arguments.array(q, "q", self.dof))
-        poses = np.empty((len(q), self.dof + 1, 4, 4))
+        chain, values = self.chain, self.chain.values(q)
+        poses = np.empty((len(q), chain.moving + 1, 4, 4))
         poses[:, 0] = np.eye(4)
-        for k in range(self.dof):
-            poses[:, k + 1] = poses[:, k] @ self.chain.origin[k] @ _motions(self.chain, k, q[:, k])
+        for m, parent in enumerate(chain.parent):
+            poses[:, m + 1] = poses[:, parent] @ chain.origin[m] @ _motions(chain, m, values[:, m])
         return poses
 
     def link_pose(self, q: Float, link: str) -> Float:
@@ -240,15 +322,16 @@ class Robot:
 
         from diffplan.reference_kinematics import reference_chain
 
-        values = {name: q[:, i] for i, name in enumerate(self.joint_names)}
+        rules = {name: _rule(self, name) for name in self.moving_joints}
+        values = {name: factor * q[:, source] + offset for name, (source, factor, offset) in rules.items()}
         values |= {name: torch.full_like(q[:, 0], value) for name, value in self.still_joints.items()}
         poses = reference_chain(self.model, q.dtype, q.device).forward_kinematics(values)
         T_base_world = poses[self.base_link].get_matrix().inverse()
         return {link: T_base_world @ pose.get_matrix() for link, pose in poses.items()}
 
     def jacobian(self, q: torch.Tensor, link: str) -> torch.Tensor:
-        """Return the geometric Jacobian [n, 6, k] of a link's origin (linear rows first) by the k planning joints
-        between base and link, by pytorch-kinematics.
+        """Return the geometric Jacobian [n, 6, k] of a link's origin (linear rows first) by the k planning joints that
+        move it, in their order, by pytorch-kinematics.
         """
         import torch
 
@@ -256,20 +339,36 @@ class Robot:
 
         chain = reference_serial_chain(self.model, q.dtype, q.device, self.base_link, link)
         names = chain.get_joint_parameter_names()
-        columns = [i for i, name in enumerate(names) if name in self.joint_names]
+        rules = {name: _rule(self, name) for name in names if name in self.moving_joints}
         full = q.new_zeros((len(q), len(names)))
         for i, name in enumerate(names):
-            full[:, i] = q[:, self.joint_names.index(name)] if name in self.joint_names else self.still_joints[name]
-        jacobian = chain.jacobian(full)
-        assert isinstance(jacobian, torch.Tensor)  # a pair only where the pose is asked for too
-        return jacobian[:, :, columns]
+            source, factor, offset = rules.get(name, (0, 0.0, self.still_joints.get(name, 0.0)))
+            full[:, i] = factor * q[:, source] + offset
+        by_joint = chain.jacobian(full)
+        assert isinstance(by_joint, torch.Tensor)  # a pair only where the pose is asked for too
+        jacobian = q.new_zeros((len(q), 6, self.dof))
+        for name, (source, factor, _) in rules.items():
+            jacobian[:, :, source] += factor * by_joint[:, :, names.index(name)]
+        return jacobian[:, :, sorted({source for source, _, _ in rules.values()})]
 
 
-def _motions(chain: Chain, k: int, values: Float) -> Float:
-    """Return the motion [n, 4, 4] of joint k."""
+def _rule(robot: Robot, name: str) -> tuple[int, float, float]:
+    """Return by which planning joint a moving joint moves, and how: value = factor * q[source] + offset."""
+    factor, offset = 1.0, 0.0
+    while name not in robot.joint_names:
+        mimic = robot.model.joints[name].mimic
+        assert mimic is not None  # it follows a planning joint
+        offset += factor * mimic.offset
+        factor *= mimic.multiplier
+        name = mimic.leader
+    return robot.joint_names.index(name), factor, offset
+
+
+def _motions(chain: Chain, m: int, values: Float) -> Float:
+    """Return the motion [n, 4, 4] of moving joint m at its values [n]."""
     motions = np.tile(np.eye(4), (len(values), 1, 1))
-    axis = chain.axis[k]
-    if chain.prismatic[k]:
+    axis = chain.axis[m]
+    if chain.prismatic[m]:
         motions[:, :3, 3] = values[:, None] * axis
         return motions
     x, y, z = axis
@@ -279,35 +378,63 @@ def _motions(chain: Chain, k: int, values: Float) -> Float:
 
 
 def _chain(robot: Robot) -> Chain:
-    """Fold the URDF tree into bodies moved by the planning joints, in their order from the base."""
-    for name, joint in robot.model.joints.items():
-        planned = [leader for leader in (name, *robot.model.leaders(name)) if leader in robot.joint_names]
-        if joint.mimic is not None and planned:
-            problem = f"{name} mimics {joint.mimic.leader}: joints that follow others cannot be planned for"
-            raise InputError(problem, key=planned[0])
-    children: dict[str, list[Joint]] = {}
-    for joint in robot.model.joints.values():
-        children.setdefault(joint.parent, []).append(joint)
-    origin, axis, prismatic = [], [], []
+    """Fold the URDF tree, seen from the base link, into bodies moved by the planning joints and their followers."""
+    model, moving = robot.model, robot.moving_joints
+    for name in robot.joint_names:
+        mimic = model.joints[name].mimic
+        if mimic is not None:
+            problem = f"{name} mimics {mimic.leader}: joints that follow others cannot be planned for"
+            raise InputError(problem, key=name)
+    for name in moving[robot.dof :]:
+        if name in robot.held_joints:
+            leader = robot.joint_names[_rule(robot, name)[0]]
+            raise InputError(f"{name} follows {leader} (mimic), which is planned for: it cannot be held", key=name)
+    above = {joint.child: joint for joint in model.joints.values()}
+    below: dict[str, list[Joint]] = {}
+    for joint in model.joints.values():
+        below.setdefault(joint.parent, []).append(joint)
+    found: list[tuple[Joint, int, Float]] = []  # moving joints with their parent body and origin
     placement: dict[str, tuple[int, Float]] = {robot.base_link: (0, np.eye(4))}
     stack = [robot.base_link]
     while stack:
         link = stack.pop(0)
         body, T_body_link = placement[link]
-        for joint in children.get(link, []):
-            if joint.name in robot.joint_names:
-                if robot.joint_names.index(joint.name) != body or len(origin) != body:
-                    raise InputError("planning joints must form one serial chain, in order", key=joint.name)
-                origin.append(T_body_link @ joint.origin.matrix)
-                axis.append(joint.axis)
-                prismatic.append(joint.kind == "prismatic")
-                placement[joint.child] = (body + 1, np.eye(4))
+        for joint in below.get(link, []):
+            if joint.child in placement:
+                continue
+            if joint.name in moving:
+                found.append((joint, body, T_body_link @ joint.origin.matrix))
+                placement[joint.child] = (len(found), np.eye(4))
             else:
                 value = robot.still_joints.get(joint.name, 0.0)
                 placement[joint.child] = (body, T_body_link @ joint.transform(value))
             stack.append(joint.child)
-    if len(origin) != robot.dof:
-        raise InputError(
-            "not all planning joints hang on the base link", key=robot.base_link, value=list(robot.joint_names)
-        )
-    return Chain(origin=np.array(origin), axis=np.array(axis), prismatic=np.array(prismatic), placement=placement)
+        joint = above.get(link)
+        if joint is not None and joint.parent not in placement:
+            if joint.name in moving:
+                names = list(robot.joint_names) if joint.name in robot.joint_names else joint.name
+                problem = "not all planning joints, and the joints that follow them, hang on the base link"
+                raise InputError(problem, key=robot.base_link, value=names)
+            T_parent_link = joint.transform(robot.still_joints.get(joint.name, 0.0))
+            placement[joint.parent] = (body, T_body_link @ np.linalg.inv(T_parent_link))
+            stack.append(joint.parent)
+    carried = np.zeros((len(found) + 1, len(found)), dtype=bool)
+    for m, (_, parent, _) in enumerate(found):
+        carried[m + 1] = carried[parent]
+        carried[m + 1, m] = True
+    order = [joint.name for joint, _, _ in found]
+    for before, after in pairwise(robot.joint_names):
+        if not carried[order.index(after) + 1, order.index(before)]:
+            raise InputError("planning joints must form one serial chain, in order", key=after)
+    rules = [_rule(robot, name) for name in order]
+    return Chain(
+        parent=np.array([parent for _, parent, _ in found], dtype=np.int64),
+        source=np.array([source for source, _, _ in rules], dtype=np.int64),
+        factor=np.array([factor for _, factor, _ in rules], dtype=np.float64),
+        offset=np.array([offset for _, _, offset in rules], dtype=np.float64),
+        origin=np.array([origin for _, _, origin in found]),
+        axis=np.array([joint.axis for joint, _, _ in found]),
+        prismatic=np.array([joint.kind == "prismatic" for joint, _, _ in found]),
+        carried=carried,
+        placement=placement,
+    )

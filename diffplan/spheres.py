@@ -3,7 +3,8 @@
 Two errors matter, both in metres. *Uncovered*: the largest distance from a point of the link's surface to the union
 of its spheres (0 where the surface lies inside a sphere). *Outside*: the farthest that a sphere sticks out of the link.
 A link's surface is its collision mesh and the convex hulls that a physics engine collides with instead; where the two
-differ, *uncovered* covers both and *outside* is measured from the mesh.
+differ, *uncovered* covers both and *outside* is measured from the mesh, or, where hulls bulge too far for that, from
+the hulls.
 
 The fit is a greedy set cover over interior points, each with the largest radius that *outside* allows, improved by
 moving centres (a minimax Lloyd iteration) and dropping every sphere that the others can make up for.
@@ -236,16 +237,22 @@ def fit_robot(name: str, *, samples: int = 20000) -> FitReport:
 
 
 def _fit_link(robot: Robot, link: str) -> SphereFit:
-    """Fit within the first tolerance that can be met: finer at the tool, coarser at the base, which stands still."""
+    """Fit within the first tolerance that can be met: finer at the tool, coarser at the base, which stands still.
+
+    Hulls that bulge farther from the mesh than spheres within it may reach stand for the mesh.
+    """
     solid = LinkSolid.from_shapes(robot.model.collisions[link])
-    if _at_tool(robot, link):
-        return fit_spheres(solid, TOOL)
-    if robot.chain.placement[link][0] == 0:
-        return fit_spheres(solid, COARSE)
-    try:
-        return fit_spheres(solid, ARM)
-    except InputError:
-        return fit_spheres(solid, COARSE)
+    still = robot.chain.placement[link][0] == 0
+    tolerances = (TOOL,) if _at_tool(robot, link) else (COARSE,) if still else (ARM, COARSE)
+    if solid.bulge > tolerances[-1].outside + tolerances[-1].uncovered:
+        solid = solid.of_hulls()
+    problem = ""
+    for tolerance in tolerances:
+        try:
+            return fit_spheres(solid, tolerance)
+        except InputError as error:
+            problem = error.problem
+    raise InputError(f"{link}: {problem}", value=tolerances[-1].uncovered)
 
 
 def _at_tool(robot: Robot, link: str) -> bool:

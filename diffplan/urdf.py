@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry import Float, Pose
+from diffplan.packages import PACKAGE_SCHEMES, find_in_package, tried
 from diffplan.reading import LARGEST_XML, is_file, parse_xml, read_bytes
 from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
@@ -43,6 +44,11 @@ class Joint:
     upper: float
     mimic: Mimic | None = None
 
+    @property
+    def limited(self) -> bool:
+        """Whether it has position limits: a <limit> with lower < upper, which a continuous joint never has."""
+        return bool(np.isfinite([self.lower, self.upper]).all() and self.lower < self.upper)
+
     def transform(self, value: float, scale: float = 1.0) -> Float:
         """Return T_parent_child [4, 4] at this joint value (rad or m); `scale` stretches the origin, not the value."""
         origin, motion = self.origin.matrix, np.eye(4)
@@ -60,7 +66,7 @@ class UrdfModel:
     """Links with their collision shapes, and the joints that tie them into a tree; `source` is the file as read.
 
     `scale` is how much larger the body is than the file says: the shapes are so already, and the values of prismatic
-    joints are in m of the larger body; `joints` are as in the file.
+    joints are in m of the larger body; `joints` are as in the file. `packages` are folders by ROS package names.
     """
 
     file: Path
@@ -69,6 +75,7 @@ class UrdfModel:
     collisions: dict[str, tuple[Shape, ...]]
     joints: dict[str, Joint]
     scale: float = 1.0
+    packages: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def root(self) -> str:
@@ -141,7 +148,7 @@ class UrdfModel:
                 raise InputError(problem, key=where, allowed=movable or "none: all of its joints are fixed")
             joint, unit = self.joints[name], self._unit(name)
             low, high = joint.lower * unit, joint.upper * unit
-            kept = not limited or low >= high or low - _HAIR <= value <= high + _HAIR
+            kept = not (limited and joint.limited) or low - _HAIR <= value <= high + _HAIR
             if not (np.isfinite(value) and kept):
                 allowed = f"{low:.6g} ... {high:.6g}"
                 raise InputError("outside the joint's limits", file=self.file, key=where, value=value, allowed=allowed)
@@ -163,25 +170,29 @@ def axis_angle(axis: Float, angle: float) -> Float:
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
-def load_urdf(path: str | Path, scale: float = 1.0) -> UrdfModel:
-    """Read a URDF file; meshes are looked for from its folder (`package://`: from there and the folders above).
+def load_urdf(path: str | Path, scale: float = 1.0, packages: Mapping[str, Path] | None = None) -> UrdfModel:
+    """Read a URDF file; meshes are looked for from its folder (`package://` as `diffplan.packages` says).
 
     Args:
         path: the file.
         scale: how much larger the body is than the file says.
+        packages: folders of ROS packages by name.
 
     Raises:
-        InputError: if the file is missing, is not XML, names a mesh that is not there, or has no collision geometry.
+        InputError: if the file is missing, is not XML or not yet expanded by xacro, names a mesh that is not there, or
+            has no collision geometry.
     """
     path = Path(path)
     root = parse_xml(source := read_source(path), path)
     if root.tag != "robot":
         raise InputError("not a URDF file", file=path, value=root.tag, allowed="a <robot> element")
+    _check_expanded(root, path)
+    packages = dict(packages or {})
     collisions: dict[str, tuple[Shape, ...]] = {}
     with Faults() as faults:
         for link in root.findall("link"):
             name = faults.of(partial(_name, link, path))
-            collisions[name] = faults.of(partial(_shapes, link, name, path, scale))
+            collisions[name] = faults.of(partial(_shapes, link, name, path, scale, packages))
         found = [faults.of(partial(_joint, element, path)) for element in root.findall("joint")]
     joints = {joint.name: joint for joint in found}
     if not any(collisions.values()):
@@ -193,7 +204,9 @@ def load_urdf(path: str | Path, scale: float = 1.0) -> UrdfModel:
     _check_tree(root, collisions, joints, path)
     _check_mimics(joints, path)
     name = root.get("name", path.stem)
-    return UrdfModel(file=path, source=source, name=name, collisions=collisions, joints=joints, scale=scale)
+    return UrdfModel(
+        file=path, source=source, name=name, collisions=collisions, joints=joints, scale=scale, packages=packages
+    )
 
 
 def read_source(path: Path) -> bytes:
@@ -205,16 +218,25 @@ def read_source(path: Path) -> bytes:
     return read_bytes(path, LARGEST_XML)
 
 
-def find_mesh(name: str, folder: Path) -> Path | None:
-    """Return the file that a URDF in `folder` means by a mesh's name, or None.
-
-    `package://NAME/REST` is looked for in the folder and then in those above it; never in the current folder.
-    """
-    if name.startswith(("package://", "model://")):
-        rest = name.split("://", 1)[1]
-        return next((above / rest for above in (folder, *folder.resolve().parents) if is_file(above / rest)), None)
+def find_mesh(name: str, folder: Path, packages: Mapping[str, Path]) -> Path | None:
+    """Return the file that a URDF in `folder` means by a mesh's name, or None; never one of the current folder."""
+    if name.startswith(PACKAGE_SCHEMES):
+        return find_in_package(name, folder, packages)
     file = folder / name.removeprefix("file://")
     return file if is_file(file) else None
+
+
+def _check_expanded(root: ET.Element, path: Path) -> None:
+    """Refuse a xacro file: half of the robot may be missing. Declarations that its expansion leaves are no matter."""
+    for element in root.iter():
+        prefix, _, word = element.tag.rpartition(":")
+        if prefix == "xacro" and word not in ("property", "arg"):
+            raise InputError(
+                "a xacro file, not expanded yet",
+                file=path,
+                value=f"<{element.tag}>",
+                allowed="xacro FILE -o ROBOT.urdf",
+            )
 
 
 def _check_tree(root: ET.Element, links: dict[str, tuple[Shape, ...]], joints: dict[str, Joint], path: Path) -> None:
@@ -331,20 +353,29 @@ def _joint(element: ET.Element, path: Path) -> Joint:
     )
 
 
-def _shapes(link: ET.Element, name: str, path: Path, scale: float) -> tuple[Shape, ...]:
+def _shapes(link: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> tuple[Shape, ...]:
     """Return the collision shapes of a link, in its frame."""
     with Faults() as faults:
         elements = link.findall("collision")
-        found = [faults.of(partial(_shape, element, f"{name}.{i}", path, scale)) for i, element in enumerate(elements)]
+        found = [
+            faults.of(partial(_shape, element, f"{name}.{i}", path, scale, packages))
+            for i, element in enumerate(elements)
+        ]
     return tuple(found)
 
 
-def _shape(element: ET.Element, name: str, path: Path, scale: float) -> Shape:
+def _shape(element: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> Shape:
     geometry = element.find("geometry")
     shape = None if geometry is None or len(geometry) == 0 else geometry[0]
     if shape is None:
         raise InputError("a <collision> without geometry", file=path)
-    read = {"box": _box, "sphere": _sphere, "cylinder": _round, "capsule": _round, "mesh": _mesh}
+    read = {
+        "box": _box,
+        "sphere": _sphere,
+        "cylinder": _round,
+        "capsule": _round,
+        "mesh": partial(_mesh, packages=packages),
+    }
     if shape.tag not in read:
         raise InputError("collision geometry not supported", file=path, value=shape.tag, allowed=", ".join(read))
     pose = _origin(element, path)
@@ -373,11 +404,16 @@ def _round(element: ET.Element, name: str, pose: Pose, path: Path, scale: float)
     return kind(name=name, radius=scale * radius, height=scale * height, pose=pose)
 
 
-def _mesh(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
+def _mesh(
+    element: ET.Element, name: str, pose: Pose, path: Path, scale: float, *, packages: Mapping[str, Path]
+) -> Shape:
     spelt = element.get("filename", "")
-    file = find_mesh(spelt, path.parent)
+    file = find_mesh(spelt, path.parent, packages)
     if file is None:
-        allowed = f"a file under {path.parent}"
+        in_package = spelt.startswith(PACKAGE_SCHEMES)
+        allowed = (
+            f"a file, tried: {tried(spelt, path.parent, packages)}" if in_package else f"a file under {path.parent}"
+        )
         raise InputError("mesh file not found", file=path, key="mesh filename", value=spelt, allowed=allowed)
     x, y, z = (scale * factor for factor in _numbers(element, "scale", "1 1 1", path))
     return Mesh(name=name, file=file, scale=(x, y, z), pose=pose, convex=True)

@@ -22,6 +22,10 @@ def solve_poses(robot: Robot, T_base_end: Float, q: Float, *, iterations: int = 
     solved = np.zeros(len(q), dtype=np.bool_)
     q = q.copy()
     _solve_all(
+        robot.chain.parent,
+        robot.chain.source,
+        robot.chain.factor,
+        robot.chain.offset,
         np.ascontiguousarray(robot.chain.origin),
         np.ascontiguousarray(robot.chain.axis),
         robot.chain.prismatic.astype(np.bool_),
@@ -38,20 +42,36 @@ def solve_poses(robot: Robot, T_base_end: Float, q: Float, *, iterations: int = 
 
 
 @numba.njit(cache=True)
-def _solve_all(origin, axis, prismatic, body, T_body_end, lower, upper, target, iterations, q, solved):
-    dof = len(axis)
-    frames = np.empty((dof + 1, 4, 4))
+def _solve_all(
+    parent,
+    source,
+    factor,
+    offset,
+    origin,
+    axis,
+    prismatic,
+    body,
+    T_body_end,
+    lower,
+    upper,
+    target,
+    iterations,
+    q,
+    solved,
+):
+    dof = len(lower)
+    frames = np.empty((len(axis) + 1, 4, 4))
     end = np.empty((4, 4))
     twist, jacobian, normal = np.empty(6), np.empty((6, dof)), np.empty((6, 6))
     for n in range(len(q)):
         for _ in range(iterations):
-            _forward(origin, axis, prismatic, q[n], frames)
+            _forward(parent, source, factor, offset, origin, axis, prismatic, q[n], frames)
             _multiply(frames[body], T_body_end, end)
             error = _twist(end, target[n], twist)
             if error <= _TOLERANCE:
                 solved[n] = True
                 break
-            _jacobian(frames, axis, prismatic, body, end, jacobian)
+            _jacobian(frames, parent, source, factor, axis, prismatic, body, end, jacobian)
             damping = 1e-4 + 0.02 * min(1.0, error * error)
             for i in range(6):
                 for j in range(6):
@@ -64,21 +84,22 @@ def _solve_all(origin, axis, prismatic, body, T_body_end, lower, upper, target, 
 
 
 @numba.njit(cache=True)
-def _forward(origin, axis, prismatic, q, frames):
+def _forward(parent, source, factor, offset, origin, axis, prismatic, q, frames):
     motion, joint = np.empty((4, 4)), np.empty((4, 4))
     frames[0] = np.eye(4)
     for k in range(len(axis)):
         motion[:] = np.eye(4)
         x, y, z = axis[k]
+        value = factor[k] * q[source[k]] + offset[k]
         if prismatic[k]:
-            motion[0, 3], motion[1, 3], motion[2, 3] = q[k] * x, q[k] * y, q[k] * z
+            motion[0, 3], motion[1, 3], motion[2, 3] = value * x, value * y, value * z
         else:
-            c, s = np.cos(q[k]), np.sin(q[k])
+            c, s = np.cos(value), np.sin(value)
             v = 1.0 - c
             motion[0, 0], motion[0, 1], motion[0, 2] = c + x * x * v, x * y * v - z * s, x * z * v + y * s
             motion[1, 0], motion[1, 1], motion[1, 2] = y * x * v + z * s, c + y * y * v, y * z * v - x * s
             motion[2, 0], motion[2, 1], motion[2, 2] = z * x * v - y * s, z * y * v + x * s, c + z * z * v
-        _multiply(frames[k], origin[k], joint)
+        _multiply(frames[parent[k]], origin[k], joint)
         _multiply(joint, motion, frames[k + 1])
 
 
@@ -108,22 +129,25 @@ def _twist(end, target, twist):
 
 
 @numba.njit(cache=True)
-def _jacobian(frames, axis, prismatic, body, end, jacobian):
+def _jacobian(frames, parent, source, factor, axis, prismatic, body, end, jacobian):
     jacobian[:] = 0.0
     a, r = np.empty(3), np.empty(3)
-    for k in range(body):
+    while body > 0:
+        k = body - 1
+        body, j = parent[k], source[k]
         for i in range(3):
             a[i] = (
                 frames[k + 1, i, 0] * axis[k, 0] + frames[k + 1, i, 1] * axis[k, 1] + frames[k + 1, i, 2] * axis[k, 2]
             )
+            a[i] *= factor[k]
             r[i] = end[i, 3] - frames[k + 1, i, 3]
         if prismatic[k]:
-            jacobian[:3, k] = a
+            jacobian[:3, j] += a
         else:
-            jacobian[0, k] = a[1] * r[2] - a[2] * r[1]
-            jacobian[1, k] = a[2] * r[0] - a[0] * r[2]
-            jacobian[2, k] = a[0] * r[1] - a[1] * r[0]
-            jacobian[3:, k] = a
+            jacobian[0, j] += a[1] * r[2] - a[2] * r[1]
+            jacobian[1, j] += a[2] * r[0] - a[0] * r[2]
+            jacobian[2, j] += a[0] * r[1] - a[1] * r[0]
+            jacobian[3:, j] += a
 
 
 @numba.njit(cache=True)

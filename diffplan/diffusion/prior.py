@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
@@ -56,6 +57,8 @@ class Prior:
                 value=list(robot.joint_names),
                 allowed=list(self.joint_names),
             )
+        middle = (np.array(self.lower) + np.array(self.upper)) / 2
+        robot = robot.turned(middle)  # a continuous joint's window is the same some turns on
         for name, *found, lower, upper in zip(
             self.joint_names, robot.lower, robot.upper, self.lower, self.upper, strict=True
         ):

@@ -64,7 +64,7 @@ def _files(obstacle: Obstacle) -> Iterator[Path]:
 
 def robot_sums(robot: Robot) -> dict[str, str]:
     """Return a sum for each part of a robot that a certificate depends on (joints held still are told elsewhere)."""
-    limits = [robot.lower, robot.upper, robot.velocity, robot.acceleration]
+    limits = [*robot.limits, robot.velocity, robot.acceleration]
     shapes = {link: [_shape(shape) for shape in shapes] for link, shapes in robot.model.collisions.items()}
     pairs = sorted(" ".join(sorted(pair)) for pair in robot.touching)
     joints = [asdict(joint) for joint in robot.model.joints.values()]

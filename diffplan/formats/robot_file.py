@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +17,9 @@ from diffplan.errors import AlreadyTold, Faults, InputError, did_you_mean
 from diffplan.formats.entry import Entry
 from diffplan.formats.strict_yaml import read_yaml
 from diffplan.geometry import Float
+from diffplan.packages import PACKAGE_SCHEMES, find_in_package, tried
 from diffplan.reading import is_file
-from diffplan.robot import CollisionSpheres, Robot
+from diffplan.robot import WINDOW, CollisionSpheres, Robot
 from diffplan.urdf import Joint, UrdfModel, load_urdf
 
 _REQUIRED = ("format", "name", "urdf", "base_link", "end_link", "joints", "configurations", "collision")
@@ -58,9 +61,10 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     """
     path = robot_path(name_or_path)
     with Faults() as faults:
-        top = read_yaml(path, faults).fields(_REQUIRED, ("held_joints",), faults)
+        top = read_yaml(path, faults).fields(_REQUIRED, ("held_joints", "packages"), faults)
         top["format"].expect_format("diffplan/robot@1")
-        model = load_urdf(_urdf_path(top["urdf"]))
+        packages = _packages(top["packages"]) if "packages" in top else {}
+        model = load_urdf(_urdf_path(top["urdf"], packages), packages=packages)
         movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
         joints = top["joints"].fields((), movable)
         if not joints:
@@ -82,7 +86,6 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         if None in limits:
             raise AlreadyTold("limits")
         lower, upper, velocity, acceleration, jerk = np.array(limits).T
-        configurations = faults.of(lambda: _configurations(top["configurations"], list(joints), lower, upper, faults))
     robot = Robot(
         name=name,
         model=model,
@@ -95,18 +98,28 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         velocity=velocity,
         acceleration=acceleration,
         jerk=jerk,
-        configurations=configurations,
+        configurations={},
         spheres=spheres,
         touching=touching,
         never_touching=never_touching,
         file=Path(os.path.abspath(path)),
     )
     _check_chain(robot, top)
-    return robot
+    robot = _within_followers(robot, joints)
+    with Faults() as faults:
+        configurations = _configurations(top["configurations"], robot, faults)
+    return replace(robot, configurations=configurations)
 
 
-def _urdf_path(entry: Entry) -> Path:
+def _urdf_path(entry: Entry, packages: Mapping[str, Path]) -> Path:
+    """Return the URDF file: beside the robot file, in an installed Python package, or in a ROS one (`package://`)."""
     fields = entry.fields(("file",), ("package",))
+    if "package" not in fields and fields["file"].text().startswith(PACKAGE_SCHEMES):
+        name, folder = fields["file"].text(), entry.file.parent
+        file = find_in_package(name, folder, packages)
+        if file is None:
+            raise fields["file"].error("file not found", allowed=f"tried: {tried(name, folder, packages)}")
+        return file
     if "package" not in fields:
         return fields["file"].path()
     package = fields["package"].text()
@@ -125,12 +138,25 @@ def _urdf_path(entry: Entry) -> Path:
 def _limits(entry: Entry, joint: Joint) -> tuple[float, ...]:
     """Return a planning joint's limits: lower, upper, velocity, acceleration, jerk."""
     rates = ("velocity", "acceleration", "jerk")
-    if not (np.isfinite([joint.lower, joint.upper]).all() and joint.lower < joint.upper):
-        raise entry.error("the joint needs position limits lower < upper in the URDF")
+    lower, upper = (-WINDOW, WINDOW) if joint.kind == "continuous" else (joint.lower, joint.upper)
+    if not lower < upper:
+        problem = f"{joint.name} is {joint.kind} and needs position limits in the URDF"
+        raise entry.error(problem, allowed="<limit lower=... upper=.../> with lower < upper in its <joint>")
     with Faults() as faults:
         fields = entry.fields(rates, (), faults)
         values = [faults.of(partial(lambda key: fields[key].number(positive=True), key)) for key in rates]
-    return (joint.lower, joint.upper, *values)
+    return (lower, upper, *values)
+
+
+def _packages(entry: Entry) -> dict[str, Path]:
+    """Return folders of ROS packages by name, relative to the robot file's."""
+    found = {}
+    for name, value in entry.mapping().items():
+        folder = entry.file.parent / value.text()
+        if not folder.is_dir():
+            raise value.error("no such folder", allowed=f"the folder of the package {name}")
+        found[name] = folder
+    return found
 
 
 def _held_joints(entries: dict[str, Entry], model: UrdfModel) -> dict[str, float]:
@@ -145,14 +171,31 @@ def _held_joints(entries: dict[str, Entry], model: UrdfModel) -> dict[str, float
 
 def _held(entry: Entry, joint: Joint) -> float:
     value = entry.number()
-    if not joint.lower <= value <= joint.upper:
+    if joint.limited and not joint.lower <= value <= joint.upper:
         raise entry.error("outside the joint's limits", allowed=f"{joint.lower} ... {joint.upper}")
     return value
 
 
-def _configurations(entry: Entry, names: list[str], lower: Float, upper: Float, faults: Faults) -> dict[str, Float]:
+def _within_followers(robot: Robot, entries: dict[str, Entry]) -> Robot:
+    """Return the robot with limits that those joints keep too that follow planning joints (URDF `mimic`)."""
+    lower, upper = robot.lower.copy(), robot.upper.copy()
+    for name, (source, factor, offset) in robot.followers.items():
+        joint = robot.model.joints[name]
+        if joint.limited and factor != 0:
+            low, high = sorted(((joint.lower - offset) / factor, (joint.upper - offset) / factor))
+            lower[source], upper[source] = max(lower[source], low), min(upper[source], high)
+        if not lower[source] < upper[source]:
+            leader = robot.joint_names[source]
+            allowed = f"<limit> of {name} that {leader} can keep"
+            raise entries[leader].error(f"{name} follows {leader}, and its limits leave no range", allowed=allowed)
+    if np.array_equal(lower, robot.lower) and np.array_equal(upper, robot.upper):
+        return robot
+    return replace(robot, lower=lower, upper=upper)
+
+
+def _configurations(entry: Entry, robot: Robot, faults: Faults) -> dict[str, Float]:
     """Return the configurations by name; `faults` gathers those that are wrong."""
-    configurations = {}
+    configurations, names, (lower, upper) = {}, robot.joint_names, robot.limits
     for name, values in entry.mapping().items():
         numbers = faults.of(partial(values.numbers, len(names)))
         if numbers is None:

@@ -164,12 +164,13 @@ class CollisionModel:
 
 def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
     """Pack a robot: frames turned so that joint axes are local z, spheres sorted by link and moved to body frames."""
-    turn = [np.eye(4)] + [_z_to(axis) for axis in robot.chain.axis]
-    origin = [np.linalg.inv(turn[k]) @ robot.chain.origin[k] @ turn[k + 1] for k in range(robot.dof)]
+    chain = robot.chain
+    turn = [np.eye(4)] + [_z_to(axis) for axis in chain.axis]
+    origin = [np.linalg.inv(turn[body]) @ chain.origin[k] @ turn[k + 1] for k, body in enumerate(chain.parent)]
     links = robot.links
     first, spheres, bounds, bodies = [0], [], [], []
     for link in links:
-        body, T_body_link = robot.chain.placement[link]
+        body, T_body_link = chain.placement[link]
         chosen = robot.spheres.link == (robot.spheres.links.index(link) if link in robot.spheres.links else -1)
         centre = robot.spheres.centre[chosen] @ T_body_link[:3, :3].T + T_body_link[:3, 3]
         centre = centre @ turn[body][:3, :3]
@@ -180,8 +181,12 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
         first.append(first[-1] + len(radius))
     pairs = [(links.index(a), links.index(b)) for a, b in robot.checked_pairs]
     return lanes.RobotArrays(
+        parent=chain.parent,
+        source=chain.source,
+        factor=chain.factor.astype(kind),
+        offset=chain.offset.astype(kind),
         origin=np.array([frame12(m) for m in origin], dtype=kind),
-        prismatic=robot.chain.prismatic.astype(np.bool_),
+        prismatic=chain.prismatic.astype(np.bool_),
         link_body=np.array(bodies, dtype=np.int64),
         link_first=np.array(first, dtype=np.int64),
         bound=np.array(bounds, dtype=kind),

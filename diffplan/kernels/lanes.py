@@ -31,11 +31,17 @@ _CX, _CY, _CZ, _X, _Y, _Z, _D, _NX, _NY, _NZ, _ROWS = range(11)
 class RobotArrays(NamedTuple):
     """The robot, packed. Joint axes are local z; spheres are in their body's frame, sorted by link.
 
-    `origin` [dof, 12] rotation (row-major) and translation of joint k in body k-1 at zero; `prismatic` [dof];
+    Moving joint k carries body k + 1 and stands at factor[k] * q[source[k]] + offset[k]; parents come before children
+    (`robot.Chain`). `parent` [moving] the body that it hangs on; `origin` [moving, 12] rotation (row-major) and
+    translation of joint k in that body at zero; `prismatic`, `source`, `factor`, `offset` [moving].
     `link_body` [links], `link_first` [links + 1] into the spheres, `bound` [links, 4] bounding sphere in the body
     frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch.
     """
 
+    parent: np.ndarray
+    source: np.ndarray
+    factor: np.ndarray
+    offset: np.ndarray
     origin: np.ndarray
     prismatic: np.ndarray
     link_body: np.ndarray
@@ -70,15 +76,16 @@ class ObstacleArrays(NamedTuple):
 
 @njit(cache=True, fastmath=_FAST)
 def _forward(q, lo, count, robot, pose):
-    """Write T_base_body of lanes lo... into pose [dof + 1, 12, LANES]."""
-    dof = robot.origin.shape[0]
+    """Write T_base_body of lanes lo... into pose [moving + 1, 12, LANES]; one more row is used by the way."""
+    moving = robot.origin.shape[0]
     for i in range(12):
         for n in range(LANES):
             pose[0, i, n] = _ONE if i == 0 or i == 4 or i == 8 else _ZERO
-    sine, cosine, slide = pose[dof + 1, 0], pose[dof + 1, 1], pose[dof + 1, 2]
-    for k in range(dof):
+    sine, cosine, slide = pose[moving + 1, 0], pose[moving + 1, 1], pose[moving + 1, 2]
+    for k in range(moving):
+        j, source, factor, offset = robot.parent[k], robot.source[k], robot.factor[k], robot.offset[k]
         for n in range(LANES):
-            value = q[lo + min(n, count - 1), k]
+            value = q[lo + min(n, count - 1), source] * factor + offset
             if robot.prismatic[k]:
                 sine[n], cosine[n], slide[n] = _ZERO, _ONE, value
             else:
@@ -99,7 +106,7 @@ def _forward(q, lo, count, robot, pose):
             o[11],
         )
         for i in range(3):
-            ra, rb, rc, rt = pose[k, 3 * i], pose[k, 3 * i + 1], pose[k, 3 * i + 2], pose[k, 9 + i]
+            ra, rb, rc, rt = pose[j, 3 * i], pose[j, 3 * i + 1], pose[j, 3 * i + 2], pose[j, 9 + i]
             na, nb, nc, nt = pose[k + 1, 3 * i], pose[k + 1, 3 * i + 1], pose[k + 1, 3 * i + 2], pose[k + 1, 9 + i]
             for n in range(LANES):
                 mx = ra[n] * o0 + rb[n] * o3 + rc[n] * o6
@@ -446,16 +453,16 @@ class _Scratch(NamedTuple):
 
 @njit(cache=True)
 def _scratch(q, robot):
-    dof, links, spheres = robot.origin.shape[0], robot.link_body.shape[0], robot.sphere.shape[0]
+    moving, links, spheres = robot.origin.shape[0], robot.link_body.shape[0], robot.sphere.shape[0]
     kind = q.dtype
     return _Scratch(
         np.empty((_ROWS, LANES), kind),
-        np.empty((dof + 2, 12, LANES), kind),
+        np.empty((moving + 2, 12, LANES), kind),
         np.empty((links, 3, LANES), kind),
         np.empty((links, 6), kind),
         np.empty((spheres, 3, LANES), kind),
         np.zeros(links, np.bool_),
-        np.zeros((dof + 1, 6, LANES), kind),
+        np.zeros((moving + 1, 6, LANES), kind),
         np.zeros(LANES, kind),
         np.zeros(LANES, kind),
         np.empty(LANES, kind),
@@ -466,23 +473,26 @@ def _scratch(q, robot):
 @njit(cache=True, fastmath=_FAST)
 def _project(pose, wrench, robot, lo, count, gradient):
     """Turn the bodies' wrenches into joint gradients: axis . (torque - p x force), summed over the bodies behind."""
-    dof = robot.origin.shape[0]
-    for k in range(dof, 0, -1):
+    for n in range(count):
+        for i in range(gradient.shape[1]):
+            gradient[lo + n, i] = _ZERO
+    for k in range(robot.origin.shape[0], 0, -1):
+        parent, source, factor = robot.parent[k - 1], robot.source[k - 1], robot.factor[k - 1]
         for n in range(count):
             x, y, z = pose[k, 2, n], pose[k, 5, n], pose[k, 8, n]
             fx, fy, fz = wrench[k, 0, n], wrench[k, 1, n], wrench[k, 2, n]
             if robot.prismatic[k - 1]:
-                gradient[lo + n, k - 1] = x * fx + y * fy + z * fz
+                gradient[lo + n, source] += factor * (x * fx + y * fy + z * fz)
             else:
                 px, py, pz = pose[k, 9, n], pose[k, 10, n], pose[k, 11, n]
                 tx = wrench[k, 3, n] - (py * fz - pz * fy)
                 ty = wrench[k, 4, n] - (pz * fx - px * fz)
                 tz = wrench[k, 5, n] - (px * fy - py * fx)
-                gradient[lo + n, k - 1] = x * tx + y * ty + z * tz
-        if k > 1:
+                gradient[lo + n, source] += factor * (x * tx + y * ty + z * tz)
+        if parent > 0:
             for i in range(6):
                 for n in range(LANES):
-                    wrench[k - 1, i, n] += wrench[k, i, n]
+                    wrench[parent, i, n] += wrench[k, i, n]
 
 
 @njit(cache=True, fastmath=_FAST)

@@ -100,18 +100,19 @@ class Obstacles:
 def reach_of(robot: Robot) -> Reach:
     """Return a ball in the base frame with all that the arm's spheres can come as near to as planners look."""
     chain = robot.chain
-    length = np.linalg.norm(chain.origin[:, :3, 3], axis=1)
-    length[chain.prismatic] += np.maximum(np.abs(robot.lower), np.abs(robot.upper))[chain.prismatic]
-    length = np.cumsum([0.0, *length[1:]])  # from the first joint's place at zero to each body's
-    if chain.prismatic[0]:
-        length += max(abs(float(robot.lower[0])), abs(float(robot.upper[0])))
+    first = chain.origin[0, :3, 3]
+    slides = np.where(chain.prismatic, robot.farthest_values, 0.0)
+    length = np.zeros(chain.moving + 1)  # from the first joint's place at zero to each body's
+    for m, parent in enumerate(chain.parent):
+        steps = chain.origin[m, :3, 3] - (first if parent == 0 else 0.0)
+        length[m + 1] = length[parent] + np.linalg.norm(steps) + slides[m]
     farthest = 0.0
     for i, centre, radius in zip(robot.spheres.link, robot.spheres.centre, robot.spheres.radius, strict=True):
         body, T_body_link = chain.placement[robot.spheres.links[i]]
         if body > 0:
             at = T_body_link[:3, :3] @ centre + T_body_link[:3, 3]
-            farthest = max(farthest, float(length[body - 1] + np.linalg.norm(at) + radius))
-    x, y, z = chain.origin[0, :3, 3].tolist()
+            farthest = max(farthest, float(length[body] + np.linalg.norm(at) + radius))
+    x, y, z = first.tolist()
     return Reach(centre=(x, y, z), radius=farthest + _LOOK)
 
 

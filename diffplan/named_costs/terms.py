@@ -243,13 +243,14 @@ def _tilt(robot: Robot, link: str, axis: Tensor, base: Pose, q: Tensor) -> Tenso
         return vectors @ torch.as_tensor(matrix.T, dtype=q.dtype, device=q.device)
 
     v = rotate(T_body_link[:3, :3], axis.to(q))[:, None].expand(*q.shape[:2], 3)
-    sin, cos = q.sin()[..., None], q.cos()[..., None]
-    for k in reversed(range(body)):
+    while body > 0:
+        k = body - 1
+        body, angle = chain.parent[k], chain.factor[k] * q[..., chain.source[k], None] + chain.offset[k]
         x, y, z = (0.0, 0.0, 0.0) if chain.prismatic[k] else chain.axis[k]
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         still, with_sin, with_cos = np.eye(3) + cross @ cross, cross, -cross @ cross
         turned = rotate(np.concatenate([chain.origin[k][:3, :3] @ m for m in (still, with_sin, with_cos)]), v)
-        v = turned[..., :3] + sin[:, :, k] * turned[..., 3:6] + cos[:, :, k] * turned[..., 6:]
+        v = turned[..., :3] + angle.sin() * turned[..., 3:6] + angle.cos() * turned[..., 6:]
     v = rotate(base.matrix[:3, :3], v)
     level = v[..., :2].square().sum(dim=-1)
     root = torch.where(level > 0, level, torch.ones_like(level)).sqrt()  # which has no slope at zero

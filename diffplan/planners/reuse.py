@@ -23,9 +23,12 @@ def adapted(previous: Trajectory, problem: Problem, n: int) -> tuple[Float, int]
     The goal is the one nearest to where the motion ended. What start and goal have moved by fades along the path, so
     that its form stays; control points are kept within the joint limits.
     """
-    goal = int(np.argmin(np.linalg.norm(problem.goals - previous.position[-1], axis=1)))
+    # An earlier motion that began another turn away is the same one.
+    begin, robot = previous.position[0], problem.robot
+    position = previous.position + (robot.nearest_turn(begin, problem.start) - begin)
+    goal = int(np.argmin(np.linalg.norm(problem.goals - position[-1], axis=1)))
     ends = problem.start, problem.goals[goal]
-    control = spline.fit(resample(previous.position, _PLACES), n)
+    control = spline.fit(resample(position, _PLACES), n)
     share = spline.greville(n)[:, None]
     control += (1 - share) * (ends[0] - control[0]) + share * (ends[1] - control[-1])
     control = np.clip(control, problem.robot.lower, problem.robot.upper)

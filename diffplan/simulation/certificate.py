@@ -23,6 +23,7 @@ from diffplan.shapes import Mesh
 from diffplan.simulation import limits
 from diffplan.simulation.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
 from diffplan.simulation.bullet import bullet
+from diffplan.simulation.frames import link_frame
 from diffplan.simulation.interpolation import swerve
 from diffplan.simulation.least import refine
 from diffplan.simulation.leaving import Leaving, leaving
@@ -417,14 +418,11 @@ class Certifier:
         low, high = np.maximum(self.robot.lower, -3.0), np.minimum(self.robot.upper, 3.0)
         q = low + (high - low) * np.linspace(0.3, 0.8, self.robot.dof)
         self._body.place(q)
-        for link in self._pairs.row:
-            index = self._body.links[link]
-            state = bullet.getLinkState(
-                self._body.body, index, computeForwardKinematics=True, physicsClientId=self._client
-            )
-            ours = self.robot.link_pose(q, link)[0, :3, 3]
-            if np.abs(ours - state[4]).max() > 1e-5:
-                raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {state[4]}, our kinematics at {ours}")
+        for link in self.robot.links:
+            theirs = link_frame(self._client, self._body.body, self._body.links[link]).matrix
+            ours = self.robot.link_pose(q, link)[0]
+            if np.abs(ours - theirs).max() > 1e-5:
+                raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {theirs}, our kinematics at {ours}")
 
     def _certificate(
         self,

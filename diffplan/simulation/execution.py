@@ -142,7 +142,9 @@ def _check_place(plan: Plan, robot: RobotBody) -> None:
     if bullet.getDynamicsInfo(robot.body, -1, physicsClientId=robot.client)[0] > 0:
         _LOG.warning("the base of body %d is not fixed: the arm's motion may move it", robot.body)
     joints = joint_indices(robot.client, robot.body)
-    for name, planned in plan.robot.still_joints.items():
+    first = robot.robot.moving_values(robot.joint_positions()).tolist()
+    follow = dict(zip(robot.robot.moving_joints, first, strict=True))
+    for name, planned in {**plan.robot.still_joints, **follow}.items():
         value = float(bullet.getJointState(robot.body, joints[name], physicsClientId=robot.client)[0])
         if abs(value - planned) > _FINGER_TOLERANCE:
             _LOG.warning("%s stands at %.4g, and the plan was made for %.4g: not certified so", name, value, planned)
@@ -177,16 +179,16 @@ def _follow(robot: RobotBody, trajectory: Trajectory, *, settle: float, after_st
     """Step the simulation along the trajectory and `settle` seconds more; returns the error [steps] of each step."""
     client = robot.client
     step = float(bullet.getPhysicsEngineParameters(physicsClientId=client)["fixedTimeStep"])
-    forces = [bullet.getJointInfo(robot.body, joint, physicsClientId=client)[10] for joint in robot.joints]
+    forces = [bullet.getJointInfo(robot.body, joint, physicsClientId=client)[10] for joint in robot.moving]
     end = trajectory.duration
     times = step * np.arange(1, int(np.ceil((end + settle) / step)) + 1)
     errors = np.zeros(len(times))
     for i, target in enumerate(_at(trajectory, np.minimum(times, end))):
         bullet.setJointMotorControlArray(
             robot.body,
-            robot.joints,
+            robot.moving,
             bullet.POSITION_CONTROL,
-            targetPositions=target.tolist(),
+            targetPositions=robot.robot.moving_values(target).tolist(),
             forces=forces,
             positionGains=[1.0] * len(forces),
             velocityGains=[1.0] * len(forces),

@@ -54,7 +54,7 @@ def check_limits(
         robot: whose limits count; velocities and accelerations may exceed them by 0.1 %.
         trajectory: as returned to the user.
         start: where it must begin, within 1e-6 rad [dof].
-        goals: in one of which it must end, within 1e-3 rad [k, dof].
+        goals: in one of which it must end, within 1e-3 rad, continuous joints at any whole turn from it [k, dof].
         start_tolerance: by how much a joint may begin outside its position limits (rad or m). Until it is inside it
             may go no farther out than it was before, afterwards its limits hold.
     """
@@ -72,7 +72,7 @@ def check_limits(
         )
     q = trajectory.position
     start_error = float(np.abs(q[0] - start).max())
-    errors = np.abs(goals - q[-1]).max(axis=1)
+    errors = np.abs(robot.nearest_turn(goals, q[-1]) - q[-1]).max(axis=1)
     nearest = int(np.argmin(errors))
     low, high = _bounds(robot, q, start_tolerance)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite is beyond every limit, and caught first
@@ -190,7 +190,7 @@ def _worst(robot: Robot, excess: Float) -> tuple[str, int]:
 
 def start_outside(robot: Robot, q: Float) -> tuple[Outside, ...]:
     """Return the joints that stand outside their position limits at q [dof]."""
-    by = np.maximum(robot.lower - q, q - robot.upper)
+    by = np.maximum(robot.limits[0] - q, q - robot.limits[1])
     outside = robot.joints_outside(q)
     return tuple(
         Outside(joint=name, by=float(much)) for name, much in zip(robot.joint_names, by, strict=True) if name in outside
@@ -203,13 +203,14 @@ def _bounds(robot: Robot, q: Float, tolerance: float) -> tuple[Float, Float]:
     There the limit of a sample is the nearest that any sample before came to the robot's limits, at the first sample
     the start itself. Those of sample i + 1 hold for the step from i to i + 1 too.
     """
+    lowest, highest = robot.limits
     before = np.concatenate([q[:1], q[:-1]])
     high, low = np.minimum.accumulate(before), np.maximum.accumulate(before)
-    outside = np.maximum(robot.lower - q[0], q[0] - robot.upper)
+    outside = np.maximum(lowest - q[0], q[0] - highest)
     allowed = (outside > _POSITION_TOLERANCE) & robot.outside_within(q[0], tolerance)
     return (
-        np.where(allowed, np.minimum(robot.lower, low), robot.lower),
-        np.where(allowed, np.maximum(robot.upper, high), robot.upper),
+        np.where(allowed, np.minimum(lowest, low), lowest),
+        np.where(allowed, np.maximum(highest, high), highest),
     )
 
 

@@ -132,12 +132,10 @@ def _as_robot(robot: Robot | str) -> Robot:
 
 
 def _held(client: int, body: int, robot: Robot) -> dict[str, float]:
-    """Return where the joints behind the base link that are not planned for stand now."""
+    """Return where the joints stand now that neither are planned for nor follow one that is."""
     joints, model = joint_indices(client, body), robot.model
     held = {
-        name: float(bullet.getJointState(body, joints[name], physicsClientId=client)[0])
-        for name in robot.still_joints
-        if model.joints[name].child in robot.chain.placement
+        name: float(bullet.getJointState(body, joints[name], physicsClientId=client)[0]) for name in robot.still_joints
     }
     leads = model.filled({name: value for name, value in held.items() if model.joints[name].mimic is None})
     for name, value in held.items():

@@ -1,6 +1,7 @@
 """How far a robot's links can travel along a piecewise linear joint path: the bound behind the certificate.
 
-Along one linear piece of the path, joint k turns by |dq_k| in all. A point at distance d from the axis of a revolute
+Along one linear piece of the path, moving joint k turns by |dq_k| in all (a follower of a planning joint by its factor
+times that). A point at distance d from the axis of a revolute
 joint k moves by at most (largest d on the way) * |dq_k| because of it; because of a prismatic joint, by |dq_k|. The
 path length of any point of a link is therefore at most
 
@@ -41,8 +42,8 @@ _ROUNDING = 1e-5
 class Cover:
     """Spheres in which each link lies: `centre` [links, s, 3] in the frame of the link's body, `radius` [links, s] (m).
 
-    `body` [links] is the moving body of each link: the number of planning joints upstream of it; `inner` holds for
-    each link a point inside every one of its convex parts [parts, 3] in the frame of the body.
+    `body` [links] is the moving body of each link; `inner` holds for each link a point inside every one of its convex
+    parts [parts, 3] in the frame of the body.
     """
 
     centre: Float
@@ -82,7 +83,7 @@ def _slices(points: Float) -> tuple[Float, Float]:
 
 
 def travel(robot: Robot, shapes: Cover, path: Float) -> Float:
-    """Bound the length that any point of a link travels because of each joint, up to each sample of a joint path.
+    """Bound the length that any point of a link travels because of each moving joint, up to each sample of a path.
 
     Args:
         robot: the arm.
@@ -90,39 +91,41 @@ def travel(robot: Robot, shapes: Cover, path: Float) -> Float:
         path: configurations [n, dof], joined by straight lines in joint space.
 
     Returns:
-        [n, links, dof] in m, not falling along the first axis; the difference of two rows bounds the travel between
+        [n, links, moving] in m, not falling along the first axis; the difference of two rows bounds the travel between
         them, and inside a piece it grows linearly.
     """
-    pieces = farthest(robot, shapes, path) * np.abs(np.diff(path, axis=0))[:, None]
+    pieces = farthest(robot, shapes, path) * np.abs(np.diff(robot.chain.values(path), axis=0))[:, None]
     return np.concatenate([np.zeros((1, *pieces.shape[1:])), np.cumsum(pieces, axis=0)])
 
 
 def farthest(robot: Robot, shapes: Cover, path: Float) -> Float:
-    """Bound the distance [n - 1, links, dof] of a link's points from each joint's axis along each piece of a path (m).
+    """Bound the distance [n - 1, links, moving] of a link's points from each moving joint's axis along each piece of a
+    path (m).
 
     Of joints that do not move the link it is 0; of a prismatic one that does, 1: so far do points go by 1 m of it.
     """
-    steps = np.abs(np.diff(path, axis=0))
+    chain = robot.chain
+    steps = np.abs(np.diff(chain.values(path), axis=0))
     first = np.arange(0, len(steps), _STRETCH)
     turned = np.add.reduceat(steps, first, axis=0)
     distances = _axis_distances(robot, shapes, path[[*first, len(path) - 1]])
     grown = np.zeros((len(first), *shapes.radius.shape))
-    reach = np.zeros((len(first), len(shapes.body), robot.dof))
-    for k in reversed(range(robot.dof)):
-        if robot.chain.prismatic[k]:
+    reach = np.zeros((len(first), len(shapes.body), chain.moving))
+    for k in reversed(range(chain.moving)):  # parents come before children
+        if chain.prismatic[k]:
             away = np.ones_like(grown)
         else:
             away = (distances[:-1, :, :, k] + distances[1:, :, :, k] + grown) / 2
-        away = away * (shapes.body > k)[:, None]
+        away = away * chain.carried[shapes.body, k][:, None]
         reach[:, :, k] = away.max(axis=2)
         grown += away * turned[:, k, None, None]
     return reach[np.arange(len(steps)) // _STRETCH]
 
 
 def _axis_distances(robot: Robot, shapes: Cover, path: Float) -> Float:
-    """Return the largest distance of each cover sphere's points from each joint axis, [n, links, s, dof] (m)."""
+    """Return the largest distance of each cover sphere's points from each joint axis, [n, links, s, moving] (m)."""
     bodies = robot.body_poses(path)
-    frames = bodies[:, :-1] @ robot.chain.origin
+    frames = bodies[:, robot.chain.parent] @ robot.chain.origin
     axes = np.einsum("nkij,kj->nki", frames[..., :3, :3], robot.chain.axis)
     poses = bodies[:, shapes.body]
     centres = np.einsum("nlij,lsj->nlsi", poses[..., :3, :3], shapes.centre) + poses[:, :, None, :3, 3]

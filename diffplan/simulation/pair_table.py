@@ -17,20 +17,21 @@ from diffplan.simulation.reach import TOO_FAR, rounded_edges
 class Pairs:
     """What is checked: `names` of all pairs, the first `with_obstacles` of them (link, obstacle), then self pairs.
 
-    `row` gives the first pair of each moving link; `base`, `tip` [pairs] are link indices: what moves by the joints
-    between the body of `base` (0 for obstacles) and that of `tip`.
+    `row` gives the first pair of each moving link. `ends` [pairs, 2] are link indices, `between` [pairs, 2, moving]
+    which joints move the one end of a pair against the other: those of an end that do not carry both. Of a link and an
+    obstacle both ends are the link, and no joint moves the second.
     """
 
     names: list[tuple[str, str]]
     with_obstacles: int
     row: dict[str, int]
-    bodies: np.ndarray
-    tips: np.ndarray
+    ends: np.ndarray
+    between: np.ndarray
 
     @staticmethod
     def of(robot: Robot, scene: Scene, shapes: Cover) -> Pairs:
         """Number the pairs of a robot in a scene; links that no joint moves against each other are left out."""
-        body = dict(zip(robot.links, shapes.body.tolist(), strict=True))
+        body, carried = dict(zip(robot.links, shapes.body.tolist(), strict=True)), robot.chain.carried
         index = {link: i for i, link in enumerate(robot.links)}
         moving = [link for link in robot.links if body[link] > 0]
         obstacles = [obstacle.name for obstacle in scene.obstacles]
@@ -38,12 +39,15 @@ class Pairs:
         # Links without a planning joint between them (closed fingers, say) touch or not whatever the plan.
         ordered = [(a, b) if body[a] <= body[b] else (b, a) for a, b in robot.certified_pairs]
         second = [(a, b) for a, b in ordered if body[a] < body[b]]
+        joints = [(carried[body[link]], carried[0]) for link, _ in first]
+        joints += [(carried[body[b]] & ~carried[body[a]], carried[body[a]] & ~carried[body[b]]) for a, b in second]
+        ends = [(index[link], index[link]) for link, _ in first] + [(index[b], index[a]) for a, b in second]
         return Pairs(
             names=[*first, *second],
             with_obstacles=len(first),
             row={link: i * len(obstacles) for i, link in enumerate(moving)},
-            bodies=np.array([0] * len(first) + [body[a] for a, _ in second], dtype=int),
-            tips=np.array([index[link] for link, _ in first] + [index[b] for _, b in second], dtype=int),
+            ends=np.array(ends, dtype=int).reshape(-1, 2),
+            between=np.array(joints, dtype=bool).reshape(-1, 2, robot.chain.moving),
         )
 
     def rounded(self, robot: Robot, scene: Scene) -> Float:
@@ -61,6 +65,12 @@ class Pairs:
         return np.maximum(0.0, np.array(each, dtype=np.float64) + TOO_FAR)
 
     def travel(self, by_joint: Float) -> Float:
-        """Return the relative travel of each pair [n, pairs] from that of each link by each joint [n, links, dof]."""
-        inward = np.concatenate([np.cumsum(by_joint[:, :, ::-1], axis=2)[:, :, ::-1], 0 * by_joint[:, :, :1]], axis=2)
-        return inward[:, self.tips, self.bodies]
+        """Return the relative travel of each pair [n, pairs] from that of each link by each joint [n, links, moving].
+
+        Seen from the body that both hang on, either link travels by the joints between it and that body.
+        """
+        total = np.zeros((len(by_joint), len(self.names)))
+        for k in reversed(range(by_joint.shape[2])):
+            for end in range(2):
+                total += by_joint[:, self.ends[:, end], k] * self.between[:, end, k]
+        return total

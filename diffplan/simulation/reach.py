@@ -99,7 +99,7 @@ def _hollow(shape: Shape) -> bool:
 
 def arm_reach(robot: Robot, shapes: Cover) -> float:
     """Return a distance from the base's origin that no point of the arm leaves [m]."""
-    sliding = np.maximum(np.abs(robot.lower), np.abs(robot.upper))[robot.chain.prismatic].sum()
+    sliding = robot.farthest_values[robot.chain.prismatic].sum()
     joints = np.linalg.norm(robot.chain.origin[:, :3, 3], axis=1).sum()
     return float(sliding + joints + (np.linalg.norm(shapes.centre, axis=2) + shapes.radius).max())
 

@@ -99,7 +99,6 @@ def check_same_robot(client: int, body: int, robot: Robot, *, key: str, ignore: 
         _check_joint(arm, joint)
     for link in links:
         _check_shapes(arm, link)
-    _check_outside(arm)
     _check_constraints(arm, ignore)
 
 
@@ -208,16 +207,6 @@ def _alike(shape: Shape, other: BodyShape) -> bool:
     return bool(apart[:3, 3].max() < _POSITION and (isinstance(shape, Sphere) or apart[:3, :3].max() < _ANGLE))
 
 
-def _check_outside(arm: _Arm) -> None:
-    """Refuse shapes of the body that the robot does not stand for: those not on its base link."""
-    for link, shapes in arm.robot.model.collisions.items():
-        if shapes and link not in arm.robot.chain.placement:
-            raise arm.error(
-                f"{link} belongs to it, but does not hang on the robot's base link {arm.robot.base_link}: nothing "
-                "would keep the arm clear of it",
-            )
-
-
 def _check_constraints(arm: _Arm, ignore: Collection[int]) -> None:
     """Refuse what a constraint ties to a link that moves: it would be carried along, unseen."""
     client, moving = arm.client, {arm.links[link] for link, (k, _) in arm.robot.chain.placement.items() if k > 0}
@@ -241,8 +230,8 @@ def _check_constraints(arm: _Arm, ignore: Collection[int]) -> None:
 
 
 def _held(arm: _Arm, *joints: int) -> bool:
-    """Whether none of these joints (by index) is planned for."""
-    planned = {arm.joints[name] for name in arm.robot.joint_names}
+    """Whether none of these joints (by index) is planned for, or follows one that is."""
+    planned = {arm.joints[name] for name in arm.robot.moving_joints}
     return not planned.intersection(joints)
 
 

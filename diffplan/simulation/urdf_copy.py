@@ -16,12 +16,14 @@ from diffplan.errors import InputError
 from diffplan.geometry import Float
 from diffplan.mesh_files import read_mesh
 from diffplan.meshes import load_hulls
+from diffplan.reading import parse_xml
 from diffplan.shapes import Mesh, Shape
 from diffplan.simulation.private_files import private_file
 from diffplan.third_party import trimesh
 from diffplan.urdf import UrdfModel, find_mesh
 
 _TEXTURE = re.compile(rb"^[ \t]*(map_\w+|bump|disp|decal|refl|norm)\b.*$", re.MULTILINE)
+_UNIT = 1e-9
 _LIBRARY = re.compile(rb"^[ \t]*mtllib[ \t]+(.*?)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -31,7 +33,7 @@ def urdf_copy(model: UrdfModel, *, visuals: bool) -> Path:
     Raises:
         InputError: if a collision mesh asks to stay hollow (planning takes its hull), or cannot be read.
     """
-    root = ET.fromstring(model.source)
+    root = parse_xml(model.source, model.file)
     copy = ET.Element("robot", {"name": root.get("name", model.name)})
     copy.extend(root.findall("material") if visuals else [])
     for link in root.findall("link"):
@@ -44,8 +46,23 @@ def urdf_copy(model: UrdfModel, *, visuals: bool) -> Path:
                 if visuals:  # shown as what collides, rather than not at all
                     link.extend(_as_visual(other) for other in collisions)
         copy.append(link)
-    copy.extend(root.findall("joint"))
+    copy.extend(_readable_joint(element) for element in root.findall("joint"))
     return private_file(ET.tostring(copy), ".urdf")
+
+
+def _readable_joint(joint: ET.Element) -> ET.Element:
+    """Return a joint as PyBullet needs it: an axis of length 1, along which it slides no farther than the joint's
+    value, and a <limit>, without which it refuses a file (lower > upper: none).
+    """
+    kind, axis = joint.get("type"), joint.find("axis")
+    if axis is not None and kind != "fixed":
+        values = np.array([float(word) for word in axis.get("xyz", "1 0 0").split()])
+        norm = float(np.linalg.norm(values))
+        if abs(norm - 1) > _UNIT:
+            axis.set("xyz", " ".join(repr(value) for value in (values / norm).tolist()))
+    if kind in ("revolute", "prismatic") and joint.find("limit") is None:
+        joint.append(ET.Element("limit", {"lower": "0", "upper": "-1", "effort": "1000", "velocity": "1000"}))
+    return joint
 
 
 def obj_file(parts: list[tuple[Float, np.ndarray]]) -> Path:
@@ -82,10 +99,10 @@ def _copy_collision(element: ET.Element, shape: Shape, model: UrdfModel) -> None
 def _copy_visual(element: ET.Element, model: UrdfModel) -> bool:
     """Put a private copy of a visual mesh, its colours and textures, in its place; returns whether it can be read."""
     for texture in element.iter("texture"):
-        file = find_mesh(texture.get("filename", ""), model.file.parent)
+        file = find_mesh(texture.get("filename", ""), model.file.parent, model.packages)
         texture.set("filename", str(private_file(file.read_bytes(), file.suffix)) if file else "")
     for mesh in element.iter("mesh"):
-        file = find_mesh(mesh.get("filename", ""), model.file.parent)
+        file = find_mesh(mesh.get("filename", ""), model.file.parent, model.packages)
         try:
             if file is None:
                 return False

@@ -36,17 +36,22 @@ _MOST_IDLE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class RobotBody:
-    """A robot in a client: `joints` are the planning joints' indices, `links` maps link names to theirs (-1: base)."""
+    """A robot in a client: `joints` are the planning joints' indices, `moving` those of `robot.moving_joints`.
 
+    `links` maps link names to indices (-1: base).
+    """
+
+    robot: Robot
     client: int
     body: int
     joints: tuple[int, ...]
+    moving: tuple[int, ...]
     links: dict[str, int]
 
     def place(self, q: Float) -> None:
-        """Put the planning joints at q [dof] without simulating."""
-        values = [[value] for value in q.tolist()]
-        bullet.resetJointStatesMultiDof(self.body, self.joints, values, physicsClientId=self.client)
+        """Put the planning joints at q [dof], and those that follow them where they belong, without simulating."""
+        values = [[value] for value in self.robot.moving_values(q).tolist()]
+        bullet.resetJointStatesMultiDof(self.body, self.moving, values, physicsClientId=self.client)
 
     def joint_positions(self) -> Float:
         """Return the planning joints' current positions [dof]."""
@@ -151,16 +156,19 @@ def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) ->
         InputError: if a joint of the robot is not one of the body's.
     """
     joints, links = joint_indices(client, body), link_indices(client, body)
-    for name in (*robot.joint_names, *robot.held_joints):
+    for name in (*robot.moving_joints, *robot.held_joints):
         if name not in joints:
             raise InputError(
                 f"body {body} is not the robot {robot.name}: no joint {name!r}{did_you_mean(name, joints)}",
                 allowed=sorted(joints),
             )
     if hold:
+        at_zero = dict(zip(robot.moving_joints, robot.moving_values(np.zeros(robot.dof)).tolist(), strict=True))
+        stand = {**robot.still_joints, **at_zero}
         for name, joint in joints.items():
-            bullet.resetJointState(body, joint, robot.still_joints.get(name, 0.0), physicsClientId=client)
-    return RobotBody(client=client, body=body, joints=tuple(joints[name] for name in robot.joint_names), links=links)
+            bullet.resetJointState(body, joint, stand.get(name, 0.0), physicsClientId=client)
+    moving = tuple(joints[name] for name in robot.moving_joints)
+    return RobotBody(robot=robot, client=client, body=body, joints=moving[: robot.dof], moving=moving, links=links)
 
 
 def load_scene_bodies(

@@ -62,7 +62,7 @@ def _curves(trajectory: Trajectory) -> tuple[Float, Float, Float]:
 
 
 def _draw_joint(row: list[Axes], robot: Robot, trajectory: Trajectory, joint: int) -> None:
-    unit = "m" if robot.chain.prismatic[joint] else "rad"
+    unit = "m" if robot.prismatic[joint] else "rad"
     curves = (
         ("position", unit, trajectory.position, robot.lower[joint], robot.upper[joint]),
         ("velocity", f"{unit}/s", trajectory.velocity, -robot.velocity[joint], robot.velocity[joint]),
