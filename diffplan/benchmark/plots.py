@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from diffplan.benchmark.ablation import Ablation
 from diffplan.benchmark.drawing import FAINT, curve_colours, curve_style, drawing, svg
 from diffplan.benchmark.summary import wilson_interval
+
+if TYPE_CHECKING:
+    from diffplan.benchmark.ablation import Ablation
 
 _WIDE, _PHONE, _BOXES, _LINE = (740, 360), (358, 300), 420, 20
 _LEAST_OF_BARS, _MOST_OF_BARS = 52, 0.4  # pixels, share of the width

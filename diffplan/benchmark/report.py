@@ -89,31 +89,18 @@ def write_all(
     if settings.options:
         write_text(folder / "options.yaml", yaml.safe_dump(settings.options))
     robot = settings.robot or next((case.robot.name for case in cases), "")
-    runs, overall = frame(rows, limit), [s for s in summaries if s.set == ALL]
-    sets = dict.fromkeys(s.set for s in summaries if s.set != ALL)
-    failed = tables.failed_runs(runs, _FAILED_RUNS)
     text = page(
         "comparison.html.jinja",
-        curves=len(overall),
+        curves=len({row.planner for row in rows}),
         name=name,
-        limit=f"{limit:g}",
-        runs=runs,
+        settings=settings,
         sessions=sessions,
-        notes=(*NOTES, *_conditions(rows, settings)),
-        overview=tables.overview(overall, limit),
-        success=success_plot(runs, limit),
-        by_set=tables.by_set(summaries, limit),
-        sets={of: tables.overview([s for s in summaries if s.set == of], limit) for of in sets},
-        qualities=quality_plots(runs),
-        quality=tables.quality(overall),
-        times=tables.times(overall, limit, longest_warm_up(sessions)),
-        pairs=_pairs(compared),
-        refused=tables.refused(overall),
-        failures=tables.failures(runs),
-        failed_runs=failed,
-        more_failed=int((~runs.in_time).sum()) - len(failed),
+        notes=NOTES,
         exhibits=exhibits(rows, cases, settings),
         published=_published(robot),
+        pairs=_pairs(compared),
+        **_figures(frame(rows, limit), summaries, limit),
+        times=tables.times([s for s in summaries if s.set == ALL], limit, longest_warm_up(sessions)),
     )
     write_text(folder / "report.html", text)
     log = ompl_log(name, rows, sessions[-1].machine, time_limit=limit, total_time=whole_time)
@@ -121,9 +108,29 @@ def write_all(
     return summaries
 
 
+def _figures(runs: pd.DataFrame, summaries: Sequence[Summary], limit: float) -> dict[str, object]:
+    """Return the tables and drawings of the page that rows and summaries give, under their names in the template."""
+    overall = [s for s in summaries if s.set == ALL]
+    sets = dict.fromkeys(s.set for s in summaries if s.set != ALL)
+    failed = tables.failed_runs(runs, _FAILED_RUNS)
+    return {
+        "runs": runs,
+        "overview": tables.overview(overall, limit),
+        "success": success_plot(runs, limit),
+        "by_set": tables.by_set(summaries, limit),
+        "sets": {name: tables.overview([s for s in summaries if s.set == name], limit) for name in sets},
+        "qualities": quality_plots(runs),
+        "quality": tables.quality(overall),
+        "refused": tables.refused(overall),
+        "failures": tables.failures(runs),
+        "failed_runs": failed,
+        "more_failed": int((~runs.in_time).sum()) - len(failed),
+    }
+
+
 def _published(robot: str) -> pd.DataFrame:
     """Return what others publish of this robot, each with its source."""
-    figures = pd.read_csv(Path(__file__).with_name("published.csv"))
+    figures = pd.read_csv(Path(__file__).with_name("published.csv"), keep_default_na=False)
     return figures[figures.robot == robot].drop(columns="robot")
 
 
@@ -155,19 +162,6 @@ def _only_session(outcome: Outcome, machine: Machine, workers: int, total_time: 
         rows_after=len(outcome.rows),
         time_s=total_time,
         warm_up_s=outcome.warm_up_s,
-    )
-
-
-def _conditions(rows: Sequence[Row], settings: Settings) -> tuple[str, ...]:
-    """Return in sentences what holds for all runs of this comparison."""
-    seeds = sorted({row.seed for row in rows})
-    helped = "RRT-Connect may help diffusion when it finds nothing (solved_by in results.csv tells)"
-    options = json.dumps(settings.options) if settings.options else "none, so each planner's own defaults"
-    return (
-        f"suite {settings.suite}; time limit {settings.timeout:g} s; seeds {', '.join(map(str, seeds))}",
-        helped if settings.fallback else "no planner gets help from another (--no-fallback)",
-        f"options: {options}",
-        "best known path: the shortest certified one of any planner and seed on this page's runs",
     )
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -14,7 +15,9 @@ from playwright.sync_api import sync_playwright
 from diffplan.benchmark.ablation import ablation
 from diffplan.benchmark.ablation_page import Picture, PictureRow, write_ablation
 from diffplan.benchmark.machine import this_machine
+from diffplan.benchmark.report import write_all
 from diffplan.benchmark.results import Row
+from diffplan.benchmark.runner import Outcome
 from diffplan.benchmark.variants import ADAPTIVE, variants
 from diffplan.benchmark.worker import Settings
 from diffplan.cli import main
@@ -60,6 +63,47 @@ def report(tmp_path_factory):
     argv = ["bench", str(folder / "small.yaml"), "--planners", "straight,rrtconnect", "--timeout", "5"]
     assert main([*argv, "--out", str(folder / "out")]) == 0
     return folder / "out" / "report.html"
+
+
+@pytest.fixture(scope="module", params=[8, 20])
+def large_report(request, tmp_path_factory):
+    """The report of a made-up run of many planners on many sets, with numbers of many digits."""
+    folder, random = tmp_path_factory.mktemp("large"), np.random.default_rng(0)
+    sets = ("bookshelf_small", "bookshelf_tall", "bookshelf_thin", "box", "cage", "table_pick", "table_under_pick")
+    planners = [f"chomp-tuned-{number}" if number % 3 else f"p{number}" for number in range(request.param)]
+    rows = [
+        Row(
+            planner=planner,
+            problem=f"{name}/{i}",
+            set=name,
+            seed=0,
+            status="solved" if i % 6 else "no_path_found",
+            certified=i % 6 > 0,
+            plan_time_s=float(random.lognormal(-2.0)),
+            certify_time_s=0.1,
+            path_length_rad=float(random.uniform(3.0, 9.0)),
+            straight_line_rad=2.5,
+            duration_s=float(random.uniform(1.0, 30.0)),
+            max_jerk=float(random.lognormal(7.0)),
+            mean_jerk=100.0,
+            min_clearance_m=float(random.uniform(0.0, 0.1)),
+            mean_clearance_m=0.1,
+            tracking_error_rad=0.01,
+            executed_contact=0,
+            offered=3,
+            rejected=1,
+            first_rejected=0,
+        )
+        for planner in planners
+        for name in sets
+        for i in range(12)
+    ]
+    settings = Settings(
+        suite="mbm", robot="panda", timeout=2.0, fallback=False, options={}, dense_check=None, folder=folder
+    )
+    outcome = Outcome(rows=rows, kept=0, warm_up_s=dict.fromkeys(planners, 12.34))
+    write_all(outcome, settings, this_machine(), cases=(), planners=planners, workers=1, total_time=1.0)
+    return folder / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -169,18 +213,31 @@ def test_a_screenshot_is_not_blank_and_dark_screens_get_a_dark_page(browser, rep
         page.close()
 
 
+def _check_print(page):
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 without its margins at 96 dots an inch
+    assert page.evaluate(OVERFLOW) <= 0
+    widths = page.evaluate("[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)")
+    assert widths == [0] * page.locator(".scroll").count()
+    assert all(page.evaluate("[...document.querySelectorAll('.plots table')].map(e => e.checkVisibility())"))
+
+
 def test_the_report_can_be_printed(browser, report):
     page = _open(browser, report, DESKTOP)
     pdf = page.pdf(prefer_css_page_size=True)
     assert pdf.startswith(b"%PDF")
-    page.emulate_media(media="print")
-    page.set_viewport_size({"width": 688, "height": 1000})  # A4 without its margins at 96 dots an inch
-    assert page.evaluate(OVERFLOW) <= 0
-    assert (
-        page.evaluate("[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)")
-        == [0] * page.locator(".scroll").count()
-    )
-    assert all(page.evaluate("[...document.querySelectorAll('.plots table')].map(e => e.checkVisibility())"))
+    _check_print(page)
+    page.close()
+
+
+def test_a_report_of_many_planners_fits_on_screens_phones_and_paper(browser, large_report):
+    for width in (DESKTOP, PHONE):
+        page = _open(browser, large_report, width)
+        _check_drawings(page, 7)
+        assert page.evaluate(OVERFLOW) <= 0
+        page.close()
+    page = _open(browser, large_report, DESKTOP)
+    _check_print(page)
     page.close()
 
 
