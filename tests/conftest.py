@@ -1,11 +1,14 @@
 """One thread for torch in all tests: two of them beside any busy process are far slower than one."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does so for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the commands under test would inherit
 
 
 @pytest.fixture(autouse=True, scope="session")
