@@ -10,6 +10,8 @@ it is may itself wait for the one that forks. A child forked in the middle of an
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 (registered before our hooks, see below)
+import logging  # noqa: F401 (likewise)
 import os
 import threading
 from collections.abc import Callable
@@ -97,6 +99,8 @@ class Turn:
 turn = Turn()
 """The one of this process: `with turn:` around whatever uses PyBullet or the planners' state."""
 
+# Hooks before a fork run in reverse order of registration. Those of `logging` and of thread pools take locks that a
+# planning thread wants too. The imports above register them first, so that the wait for a turn holds neither.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=turn.before_fork,
