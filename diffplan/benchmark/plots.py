@@ -101,12 +101,13 @@ def round_plot(a: Ablation) -> Plot:
 
     def draw(figure: Figure) -> dict[str, str]:
         axes = figure.subplots()
-        _time_axis(axes, [max(p.plan_time_median_s, 1e-3) for own in points.values() for p in own])
+        low, high = _time_axis(axes, [max(p.plan_time_median_s, 1e-3) for own in points.values() for p in own])
+        axes.set_xlim(low / 1.04, high * 1.04)  # room for markers at the ends
         for number, own in enumerate(points.values()):
-            times, shares = [p.plan_time_median_s for p in own], [p.share for p in own]
+            times, shares = [max(p.plan_time_median_s, low) for p in own], [p.share for p in own]
             interval = _interval(shares, [p.low for p in own], [p.high for p in own])
-            style = curve_style(number, len(points))
-            axes.errorbar(times, shares, interval, elinewidth=0.9, gid=f"curve-{number}", **style)
+            drawn = axes.errorbar(times, shares, interval, elinewidth=0.9, **curve_style(number, len(points)))
+            drawn.lines[0].set_gid(f"curve-{number}")
         return {f"curve-{number}": title for number, title in enumerate(points)}
 
     title = "Share of problems certified in one round over the median planning time, a line for each variant"

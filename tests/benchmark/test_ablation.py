@@ -1,7 +1,9 @@
 """The ablation's figures from made-up rows, its checks and its page; and the command from end to end."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 
@@ -10,6 +12,7 @@ from diffplan.benchmark.ablation_checks import checks
 from diffplan.benchmark.ablation_page import Picture, PictureRow, pictured, write_ablation
 from diffplan.benchmark.ablation_tables import at_equal_time, own_rounds, tables
 from diffplan.benchmark.machine import this_machine
+from diffplan.benchmark.plots import round_plot
 from diffplan.benchmark.results import Row, read_rows
 from diffplan.benchmark.variants import ADAPTIVE, variants
 from diffplan.benchmark.worker import Settings
@@ -123,6 +126,19 @@ def test_telling_problems_of_different_sets_are_drawn(rows):
     assert {name[0] for name in drawn[:2]} == {"a", "b"}
     assert len(drawn) == 3
     assert pictured([row for row in rows if not row.certified], 3) == []
+
+
+def test_every_round_has_its_marker_even_one_that_took_no_time(figures):
+    points = [replace(p, plan_time_median_s=0.0) if p.mode == "4" else p for p in figures.points]
+    for a in (figures, replace(figures, points=tuple(points))):
+        plot = round_plot(a)
+        for drawn in map(ElementTree.fromstring, (plot.wide, plot.phone)):
+            groups = [part for part in drawn.iter("g") if "-curve-" in part.get("id", "")]
+            assert [part.get("id").rpartition("-")[2] for part in groups] == [str(n) for n in range(len(CHOSEN))]
+            places = [[float(part.get("x")) for part in group.iter("use")] for group in groups]
+            assert {len(own) for own in places} == {len(BATCHES)}
+            width = float(drawn.get("viewBox").split()[2])
+            assert all(3.5 < x < width - 3.5 for own in places for x in own)
 
 
 class _Page(HTMLParser):
