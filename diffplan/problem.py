@@ -19,7 +19,6 @@ from diffplan.words import count, html, one_line
 
 if TYPE_CHECKING:
     from diffplan.costs import Cost
-    from diffplan.kernels.obstacles import Obstacles
 
 Float: TypeAlias = NDArray[np.float64]
 _INSTANT = 1e-9  # [s] by which a time may lie outside of a motion, from rounding
@@ -63,10 +62,8 @@ _ADVICE = {
 class Problem:
     """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m).
 
-    `costs` are the user's wishes; planners that optimise weigh them against the path length. `previous` is a motion
-    that may nearly do (its ends may differ from this problem's), `alternatives` how many further ways are wanted.
+    `costs` are the user's wishes; planners that optimise weigh them against the path length.
     Continuous joints go the short way: goals are taken at the turn nearest to the start, and the robot turned to it.
-    `world` are the obstacles packed for the planners, if that has been done: it takes time, and reads files.
     """
 
     robot: Robot
@@ -75,9 +72,6 @@ class Problem:
     goals: Float
     name: str = "problem"
     costs: tuple[Cost, ...] = ()
-    previous: Trajectory | None = None
-    alternatives: int = 0
-    world: Obstacles | None = None
 
     def __post_init__(self) -> None:
         robot = arguments.instance(self.robot, Robot, "robot", allowed="a Robot")
@@ -104,16 +98,6 @@ class Problem:
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise InputError("costs must have different names", key="costs", value=doubled[0])
-
-    def obstacles(self) -> Obstacles:
-        """Return the obstacles packed for the planners: those of `world`, or as the files are now.
-
-        Raises:
-            InputError: if a mesh or URDF file cannot be read.
-        """
-        from diffplan.kernels.obstacles import Obstacles  # compiled code, slow to import
-
-        return Obstacles.around(self.robot, self.scene) if self.world is None else self.world
 
     def __repr__(self) -> str:
         where = f"{one_line(self.robot.name, 40)} in {one_line(self.scene.name, 40)}"
@@ -393,10 +377,11 @@ class Alternative:
 class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
-    `costs` gives the user's costs along the trajectory, unweighted, by name. `contact` is what touches where the status
-    says that the start or the goal is in collision. `fingerprint` tells what the files of
-    robot and scene held when the plan was certified. A plan is true, as in `if plan:`, only if
-    it is solved: taking one that is not for a success is the mistake that must not happen.
+    `costs` gives the user's costs along the trajectory, unweighted, by name, `costs_weighed` whether the planner that
+    found it weighs them (None without costs, and in plans that are read from files). `contact` is what touches where
+    the status says that the start or the goal is in collision. `fingerprint` tells what the files of robot and scene
+    held when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is not for
+    a success is the mistake that must not happen.
     """
 
     status: Status
@@ -413,6 +398,7 @@ class Plan:
     metrics: Metrics | None = None
     timing_s: dict[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
+    costs_weighed: bool | None = None
     alternatives: tuple[Alternative, ...] = ()
     judged: Judged = field(default_factory=Judged)
     contact: Contact | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from diffplan.computed import computed
 from diffplan.geometry import Float
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
+from diffplan.planners.task import Task
 from diffplan.planners.ways import Ways
 from diffplan.problem import Alternative, Certificate, Judged, Plan, Problem, Status, Trajectory, trajectory_metrics
 from diffplan.progress import working
@@ -30,26 +31,30 @@ Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Way:
-    """A timed candidate and its verdict; `certificate.goal_index` counts the goals of the search's problem."""
+    """A timed candidate, its verdict, and who found it; `certificate.goal_index` counts the goals of the task."""
 
     trajectory: Trajectory
     control: Float
     certificate: Certificate
     source: str
+    planner: Planner
 
 
 @dataclass(kw_only=True)
 class Search:
     """The certified ways found so far, the last candidate that was rejected, and where the time went.
 
-    `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why others could not be timed. The
-    motion of `way_in` comes before every candidate's.
+    `asked` is the problem as it was asked, of whose goals the task has those with the numbers `open_goals`; `planner`
+    is the planner that was asked. `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why
+    others could not be timed. The motion of `way_in` comes before every candidate's.
     """
 
-    problem: Problem
+    asked: Problem
+    planner: Planner
+    task: Task
+    open_goals: np.ndarray
     certifier: Certifier
     retime: Retime
-    seed: int
     way_in: WayIn | None = None
     plan_time: float = 0.0
     certify_time: float = 0.0
@@ -62,28 +67,28 @@ class Search:
     @property
     def complete(self) -> bool:
         """Whether there are as many ways as wanted."""
-        return len(self.ways) > self.problem.alternatives
+        return len(self.ways) > self.task.alternatives
 
     def reuse(self) -> None:
         """Certify the previous motion as it is, if it leads from start to a goal; the user's costs want it anew.
 
         The sphere model, which is quick, must not see it deep in collision.
         """
-        previous = self.problem.previous
-        if previous is None or self.problem.costs or not np.array_equal(previous.position[0], self.problem.start):
+        previous, problem = self.task.previous, self.task.problem
+        if previous is None or problem.costs or not np.array_equal(previous.position[0], problem.start):
             return
         if self._compared.room(previous.position) < _DEEPEST:
             return
-        for index in np.flatnonzero((self.problem.goals == previous.position[-1]).all(axis=1))[:1]:
-            self._judge(previous, Candidate(control=previous.position, goal_index=int(index), source=WARM_START))
+        for index in np.flatnonzero((problem.goals == previous.position[-1]).all(axis=1))[:1]:
+            motion = Candidate(control=previous.position, goal_index=int(index), source=WARM_START)
+            self._judge(previous, motion, self.planner)
 
-    def run(self, planner: Planner, deadline: float, prefix: str = "") -> bool:
+    def run(self, planner: Planner, deadline: float) -> bool:
         """Try a planner's candidates until there are enough ways or the time is up; return whether there is one."""
         if self.complete:
             return True
         clock, last_round = perf_counter(), FURTHER_ROUNDS if self.ways else np.inf
-        candidates: Iterator[Candidate] = planner.candidates(self.problem, seed=self.seed, deadline=deadline)
-        for candidate in candidates:
+        for candidate in planner.candidates(replace(self.task, deadline=deadline)):
             if candidate.round > last_round:
                 break
             if self.first_path is None:
@@ -92,7 +97,7 @@ class Search:
             now = perf_counter()
             self.plan_time += now - clock
             if trajectory is not None:
-                self._judge(trajectory, replace(candidate, source=prefix + candidate.source))
+                self._judge(trajectory, candidate, planner)
             if self.ways:
                 last_round = min(last_round, candidate.round + FURTHER_ROUNDS)
             clock = perf_counter()
@@ -101,22 +106,17 @@ class Search:
         self.plan_time += perf_counter() - clock
         return bool(self.ways)
 
-    def answer(self, problem: Problem, planner: str, times: dict[str, float]) -> Plan:
-        """Return the plan for what was found: of several ways the one of shortest duration, the others behind it.
-
-        Args:
-            problem: as it was asked, with the goals that are hopeless too.
-            planner: name of the planner that was asked.
-            times: what loading took [s].
-        """
+    def answer(self) -> Plan:
+        """Return the plan for what was found: of several ways the one of shortest duration, the others behind it."""
+        problem = self.asked
         ways = sorted(self.ways, key=lambda way: way.trajectory.duration)
         shown = ways[0] if ways else self.rejected
-        certificate = self._certificate(shown, problem) if shown else None
+        certificate = self._certificate(shown) if shown else None
         status = Status.SOLVED if ways else Status.NOT_CERTIFIED if self.rejected else Status.NO_PATH_FOUND
         message = status.advice
         first = {} if self.first_path is None else {"first_path": self.first_path}
-        if ways and self.problem.alternatives:
-            message = f"{message}; {len(ways) - 1} of {count(self.problem.alternatives, 'alternative')} found"
+        if ways and self.task.alternatives:
+            message = f"{message}; {len(ways) - 1} of {count(self.task.alternatives, 'alternative')} found"
         if certificate and certificate.start_words:
             message = f"{message}; {certificate.start_words}"
         if certificate and not ways:
@@ -126,22 +126,23 @@ class Search:
         return Plan(
             status=status,
             message=message,
-            planner=planner,
-            solved_by=ways[0].source if ways else "",
+            planner=self.planner.name,
+            solved_by=self._solved_by(ways[0]) if ways else "",
             robot=problem.robot,
             scene=problem.scene,
-            seed=self.seed,
+            seed=self.task.seed,
             start=problem.start,
             goals=problem.goals,
             trajectory=shown.trajectory if shown else None,
             certificate=certificate,
             metrics=trajectory_metrics(shown.trajectory) if shown else None,
             costs=_costs(problem, shown.trajectory) if shown else {},
-            timing_s={**times, **first, "plan": self.plan_time, "certify": self.certify_time},
+            costs_weighed=(ways[0].planner if ways else self.planner).weighs_costs if problem.costs else None,
+            timing_s={**first, "plan": self.plan_time, "certify": self.certify_time},
             alternatives=tuple(
                 Alternative(
                     trajectory=way.trajectory,
-                    certificate=self._certificate(way, problem),
+                    certificate=self._certificate(way),
                     metrics=trajectory_metrics(way.trajectory),
                 )
                 for way in ways[1:]
@@ -155,17 +156,17 @@ class Search:
         )
 
     def _timed(self, candidate: Candidate) -> Trajectory | None:
-        trajectory = self.retime(candidate.control, self.problem.robot)
+        trajectory = self.retime(candidate.control, self.asked.robot)
         if trajectory is None:
             from diffplan.retime import why_untimed  # here, because it imports scipy
 
-            self.untimed.append(why_untimed(candidate.control, self.problem.robot))
+            self.untimed.append(why_untimed(candidate.control, self.asked.robot))
         return trajectory
 
-    def _judge(self, trajectory: Trajectory, candidate: Candidate) -> None:
+    def _judge(self, trajectory: Trajectory, candidate: Candidate, planner: Planner) -> None:
         """Certify a timed candidate and keep it, as a way or as the last that was rejected."""
         begin = perf_counter()
-        goals, start = self.problem.goals[[candidate.goal_index]], self.problem.start
+        goals, start = self.task.problem.goals[[candidate.goal_index]], self.task.problem.start
         tolerance = depth = 0.0
         if self.way_in:
             trajectory, start = self.way_in.then(trajectory), self.way_in.trajectory.position[0]
@@ -181,6 +182,7 @@ class Search:
             control=candidate.control,
             certificate=replace(verdict, goal_index=candidate.goal_index),
             source=candidate.source,
+            planner=planner,
         )
         if verdict.valid:
             self.ways.append(way)
@@ -193,12 +195,15 @@ class Search:
 
     @computed
     def _compared(self) -> Ways:
-        return Ways(self.problem.robot, self.problem.obstacles())
+        return Ways(self.task.model, self.task.world)
 
-    def _certificate(self, way: _Way, problem: Problem) -> Certificate:
+    def _solved_by(self, way: _Way) -> str:
+        """Return who found a way, as plan files tell it."""
+        return way.source if way.planner is self.planner else f"fallback:{way.source}"
+
+    def _certificate(self, way: _Way) -> Certificate:
         """Return the certificate with the goal's index among the goals as they were asked."""
-        goal = self.problem.goals[way.certificate.goal_index]
-        return replace(way.certificate, goal_index=int(np.flatnonzero((problem.goals == goal).all(axis=1))[0]))
+        return replace(way.certificate, goal_index=int(self.open_goals[way.certificate.goal_index]))
 
 
 def _costs(problem: Problem, trajectory: Trajectory) -> dict[str, float]:

@@ -10,9 +10,11 @@ import numpy as np
 from diffplan.data.reaching import solve_poses
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel
+from diffplan.kernels.obstacles import Obstacles
 from diffplan.kernels.triangle_distance import SolidDistance, Surface
 from diffplan.kernels.winding import winding_number
 from diffplan.planners import PLANNERS, make_planner
+from diffplan.planners.task import Task
 from diffplan.problem import Problem
 from diffplan.robot import Robot
 from diffplan.scene import Scene
@@ -40,7 +42,7 @@ def steps(robot: Robot) -> list[tuple[str, Callable[[], object]]]:
 
 def _collisions(problem: Problem) -> None:
     """Run the kernel in both precisions, with and without gradient, and the edge check."""
-    model, world = CollisionModel(problem.robot), problem.obstacles()
+    model, world = CollisionModel(problem.robot), Obstacles.around(problem.robot, problem.scene)
     for kind in (np.float32, np.float64):
         for gradient in (True, False):
             model.evaluate(world, problem.goals[None].astype(kind), gradient=gradient)
@@ -60,4 +62,4 @@ def _reaching(problem: Problem) -> None:
 
 
 def _planner(name: str, problem: Problem) -> None:
-    make_planner(name).prepare(problem)
+    make_planner(name).prepare(Task.of(problem))

@@ -16,8 +16,9 @@ from rich.progress import track
 
 import diffplan as dp
 from diffplan.benchmark.suites import Case, load_cases, select
+from diffplan.ends import configuration, goal_configurations
 from diffplan.planners.polyline import resample
-from diffplan.planning import configuration, goal_configurations, solve
+from diffplan.planning import solve
 from diffplan.problem import Plan, Problem
 
 PERSON = dp.Capsule(name="person", radius=0.18, height=1.2, pose=dp.Pose(xyz=(0.8, 0.0, 0.78)))

@@ -20,11 +20,11 @@ import numpy as np
 from ompl import base as ob
 
 from diffplan.benchmark.suites import load_cases
+from diffplan.ends import configuration, goal_configurations
 from diffplan.geometry import Pose
 from diffplan.kernels import lanes
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.trees import Checker, Query, connect
-from diffplan.planning import configuration, goal_configurations
 from diffplan.robot import Robot
 from diffplan.scene import Scene
 from diffplan.shapes import Box

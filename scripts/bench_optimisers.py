@@ -10,6 +10,7 @@ those of them that the certificate did not.
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from diffplan.benchmark.suites import load_cases, select
 from diffplan.planners import chomp, make_planner, stomp
+from diffplan.planners.task import Task
 from diffplan.problem import Problem, trajectory_metrics
 from diffplan.retime import retime
 from diffplan.simulation.certificate import Certifier
@@ -37,11 +39,12 @@ def main() -> None:
         planner, offered, first, times, ratios = make_planner(name), 0, 0, [], []
         for case in chosen:
             problem = Problem(robot=case.robot, scene=case.scene, start=case.start, goals=case.goal)
-            planner.prepare(problem)
+            task = Task.of(problem)
+            planner.prepare(task)
             with Certifier(case.robot, case.scene) as certifier:
                 begin, judging = time.process_time(), 0.0
                 for number, candidate in enumerate(
-                    planner.candidates(problem, seed=0, deadline=begin + args.seconds), start=1
+                    planner.candidates(replace(task, deadline=begin + args.seconds)), start=1
                 ):
                     trajectory = retime(candidate.control, case.robot)
                     judged = time.process_time()

@@ -20,8 +20,9 @@ import numpy as np
 from diffplan import search
 from diffplan.benchmark.suites import load_cases, select
 from diffplan.benchmark.summary import wilson_interval
+from diffplan.ends import configuration, goal_configurations
 from diffplan.geometry import Float, Pose
-from diffplan.planning import configuration, goal_configurations, solve
+from diffplan.planning import solve
 from diffplan.problem import Plan, Problem
 from diffplan.scene import Scene
 from diffplan.simulation.certificate import Certifier

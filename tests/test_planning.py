@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan import planning, spline
+from diffplan import spline
 from diffplan.formats.plan_file import plan_document
 from diffplan.planners.base import Candidate, Planner
+from diffplan.planners.task import Task
 from diffplan.problem import Problem, Status
+from diffplan.search import Search
 
 # Across the way from home to home turned by 1.2 rad; the hand passes there, the elbow does not.
 POST = dp.Box(name="post", size=(0.04, 0.04, 0.5), pose=dp.Pose(xyz=(0.26, 0.18, 0.5)))
@@ -42,7 +44,7 @@ class Scripted(Planner):
     def __init__(self, candidates: Iterator[Candidate]) -> None:
         self.script, self.asked = candidates, 0
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+    def candidates(self, task: Task) -> Iterator[Candidate]:
         for candidate in self.script:
             self.asked += 1
             yield candidate
@@ -55,10 +57,6 @@ def _path(problem: Problem, *, lift: float, source: str) -> Candidate:
     return Candidate(control=control, goal_index=0, source=source)
 
 
-def _use(monkeypatch: pytest.MonkeyPatch, planner: Planner) -> None:
-    monkeypatch.setattr(planning, "make_planner", lambda name, options=None: planner)
-
-
 def test_a_path_that_the_judge_rejects_is_not_solved_and_says_what_touches(blocked: Problem) -> None:
     plan = dp.solve(blocked, planner="straight")
     assert plan.status is Status.NOT_CERTIFIED
@@ -69,55 +67,52 @@ def test_a_path_that_the_judge_rejects_is_not_solved_and_says_what_touches(block
     assert not plan.certificate.valid
 
 
-def test_the_first_candidate_that_passes_is_the_plan_and_no_more_are_asked_for(
-    blocked: Problem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_candidate_that_passes_is_the_plan_and_no_more_are_asked_for(blocked: Problem) -> None:
     ways = [("a", 0.0), ("b", 0.9), ("c", 0.8)]
     planner = Scripted(_path(blocked, lift=lift, source=source) for source, lift in ways)
-    _use(monkeypatch, planner)
-    plan = dp.solve(blocked, planner="straight")
+    plan = dp.solve(blocked, planner)
     assert (plan.status, plan.solved_by, planner.asked) == (Status.SOLVED, "b", 2)
 
 
-def test_a_path_without_timing_is_never_solved(blocked: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    _use(monkeypatch, Scripted(iter([_path(blocked, lift=0.9, source="a")])))
-    monkeypatch.setattr(planning, "_retimer", lambda: lambda control, robot: None)
-    plan = dp.solve(blocked, planner="straight")
+def test_a_path_without_timing_is_never_solved(blocked: Problem) -> None:
+    planner, task = Scripted(iter([_path(blocked, lift=0.9, source="a")])), Task.of(blocked)
+    with dp.Certifier(blocked.robot, blocked.scene) as certifier:
+        search = Search(
+            asked=blocked,
+            planner=planner,
+            task=task,
+            open_goals=np.arange(1),
+            certifier=certifier,
+            retime=lambda control, robot: None,
+        )
+        assert not search.run(planner, np.inf)
+        plan = search.answer()
     assert (plan.status, plan.trajectory, plan.certificate) == (Status.NO_PATH_FOUND, None, None)
     assert (plan.judged.offered, plan.judged.untimed) == (0, 1)
     assert "1 path could not be timed" in plan.message
 
 
-def test_a_path_beyond_the_limits_is_counted_and_the_message_names_the_joint(
-    blocked: Problem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_beyond_the_limits_is_counted_and_the_message_names_the_joint(blocked: Problem) -> None:
     far = [_path(blocked, lift=0.9, source="a") for _ in range(2)]
     for path in far:
         path.control[3:6, 3] = blocked.robot.upper[3] + 0.1
-    _use(monkeypatch, Scripted(iter(far)))
-    plan = dp.solve(blocked, planner="straight")
+    plan = dp.solve(blocked, Scripted(iter(far)))
     assert (plan.status, plan.judged.untimed) == (Status.NO_PATH_FOUND, 2)
     assert "2 paths could not be timed (the last: panda_joint4 leaves its position limits by 0.1)" in plan.message
 
 
-def test_a_candidate_that_ends_elsewhere_than_it_says_is_rejected(
-    blocked: Problem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_candidate_that_ends_elsewhere_than_it_says_is_rejected(blocked: Problem) -> None:
     stray = _path(blocked, lift=0.9, source="a")
     stray.control[-1, 6] += 0.01
-    _use(monkeypatch, Scripted(iter([stray])))
-    plan = dp.solve(blocked, planner="straight")
+    plan = dp.solve(blocked, Scripted(iter([stray])))
     assert plan.status is Status.NOT_CERTIFIED
     assert "goal" in plan.message
 
 
-def test_a_planner_that_never_stops_is_stopped_by_the_time_limit(
-    blocked: Problem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_planner_that_never_stops_is_stopped_by_the_time_limit(blocked: Problem) -> None:
     endless = Scripted(_path(blocked, lift=0.0, source="a") for _ in iter(int, 1))
-    _use(monkeypatch, endless)
     begin = time.perf_counter()
-    plan = dp.solve(blocked, planner="straight", timeout=2.0)
+    plan = dp.solve(blocked, endless, timeout=2.0)
     assert not plan.solved
     assert endless.asked > 1
     assert time.perf_counter() - begin < 60  # it would never end

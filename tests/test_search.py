@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan import planning, spline
+from diffplan import spline
 from diffplan.formats.plan_file import plan_document
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.polyline import resample
-from diffplan.problem import Judged, Plan, Problem
+from diffplan.planners.task import Task
+from diffplan.problem import Judged, Plan
 from diffplan.search import FURTHER_ROUNDS
 from diffplan.simulation.certificate import Certifier
 
@@ -76,22 +77,21 @@ def test_another_goal_is_another_way(robot: dp.Robot, ends: tuple[np.ndarray, np
 class Endless(Planner):
     """The straight line in every round, and how many rounds were asked for."""
 
-    name = "diffusion"
+    name = "scripted"
     asked = 0
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
-        control = spline.straight(problem.start, problem.goals[0], 8)
+    def candidates(self, task: Task) -> Iterator[Candidate]:
+        control = spline.straight(task.problem.start, task.problem.goals[0], 8)
         for number in range(1, 1000):
             self.asked = number
             yield Candidate(control=control, goal_index=0, source="endless", round=number)
 
 
 def test_the_search_for_alternatives_ends_a_few_rounds_after_the_first_way(
-    robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray]
 ) -> None:
     endless = Endless()
-    monkeypatch.setattr(planning, "make_planner", lambda name, options=None: endless)
-    plan = dp.plan(robot, dp.Scene(), *ends, timeout=100, alternatives=1)
+    plan = dp.plan(robot, dp.Scene(), *ends, planner=endless, timeout=100, alternatives=1)
     assert plan.solved
     assert plan.alternatives == ()
     assert endless.asked == 1 + FURTHER_ROUNDS + 1
@@ -100,24 +100,23 @@ def test_the_search_for_alternatives_ends_a_few_rounds_after_the_first_way(
 class ThroughThenRound(Planner):
     """Twice the straight line, then the path that was found before."""
 
-    name = "diffusion"
+    name = "scripted"
 
     def __init__(self, found: np.ndarray) -> None:
         self.found = found
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
-        through = spline.straight(problem.start, problem.goals[0], 8)
+    def candidates(self, task: Task) -> Iterator[Candidate]:
+        through = spline.straight(task.problem.start, task.problem.goals[0], 8)
         for control in (through, through, spline.fit(self.found, 32)):
             yield Candidate(control=control, goal_index=0, source="tries")
 
 
 def test_a_plan_tells_how_many_paths_were_offered_and_refused(
-    plan: Plan, robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    plan: Plan, robot: dp.Robot, ends: tuple[np.ndarray, np.ndarray]
 ) -> None:
     assert plan.trajectory is not None
     planner = ThroughThenRound(plan.trajectory.position)
-    monkeypatch.setattr(planning, "make_planner", lambda name, options=None: planner)
-    hindered = dp.plan(robot, plan.scene, *ends, timeout=100)
+    hindered = dp.plan(robot, plan.scene, *ends, planner=planner, timeout=100)
     assert hindered.solved
     assert hindered.judged == Judged(offered=3, rejected=2, first_rejected=True)
     assert plan_document(hindered)["judged"] == {
@@ -126,7 +125,7 @@ def test_a_plan_tells_how_many_paths_were_offered_and_refused(
         "first_rejected": True,
         "untimed": 0,
     }
-    free = dp.plan(robot, dp.Scene(), *ends, timeout=100)
+    free = dp.plan(robot, dp.Scene(), *ends, planner=planner, timeout=100)
     assert free.judged == Judged(offered=1, rejected=0, first_rejected=False)
 
 

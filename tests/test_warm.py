@@ -2,7 +2,8 @@
 
 import io
 import sys
-from importlib import import_module
+import time
+from collections.abc import Iterator
 
 import pytest
 import trimesh
@@ -12,6 +13,9 @@ import diffplan as dp
 from diffplan import progress
 from diffplan.cli import main
 from diffplan.planners import PLANNERS
+from diffplan.planners.base import Candidate, Planner
+from diffplan.planners.straight import StraightPlanner
+from diffplan.planners.task import Task
 from diffplan.warm import steps
 
 COMPILED = (
@@ -111,8 +115,6 @@ def test_work_within_work_goes_on_with_its_bar_and_gives_it_back() -> None:
 
 def test_a_users_cost_is_first_evaluated_before_the_search(robot: dp.Robot) -> None:
     """So that what it compiles does not count as planning."""
-    from diffplan.planners.base import Planner
-
     seen: list[str] = []
 
     def function(q: object) -> object:
@@ -122,14 +124,12 @@ def test_a_users_cost_is_first_evaluated_before_the_search(robot: dp.Robot) -> N
     class Watched(Planner):
         name = "watched"
 
-        def candidates(self, problem: object, *, seed: int, deadline: float) -> object:  # pyright: ignore
+        def candidates(self, task: Task) -> Iterator[Candidate]:
             seen.append("search")
             return iter(())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("diffplan.planning"), "make_planner", lambda name, options=None: Watched())
-        wish = dp.Cost(name="wish", function=function)  # pyright: ignore[reportArgumentType]
-        plan = dp.plan(robot, dp.Scene(), "home", "left", planner="straight", costs=[wish])
+    wish = dp.Cost(name="wish", function=function)  # pyright: ignore[reportArgumentType]
+    plan = dp.plan(robot, dp.Scene(), "home", "left", planner=Watched(), costs=[wish])
     assert seen[:2] == ["cost", "search"]
     assert plan.status is dp.Status.NO_PATH_FOUND
 
@@ -148,14 +148,16 @@ def test_what_takes_longer_than_the_limit_is_told_by_the_command(
     assert "of a limit of" not in said
 
 
-def test_how_long_getting_ready_took_changes_nothing_of_a_plan_but_its_times(
-    robot: dp.Robot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planning = import_module("diffplan.planning")
-    quick = dp.plan(robot, dp.Scene(), "home", "left", planner="straight")
-    now, late = planning.perf_counter, iter(range(0, 10**9, 1000))
-    monkeypatch.setattr(planning, "perf_counter", lambda: now() + next(late))
-    slow = dp.plan(robot, dp.Scene(), "home", "left", planner="straight", timeout=1e9)
-    assert sum(slow.timing_s[part] for part in ("prepare", "warmup", "load")) > 1000
+class Slow(StraightPlanner):
+    """Takes its time to get ready."""
+
+    def prepare(self, task: Task) -> None:
+        time.sleep(0.2)
+
+
+def test_how_long_getting_ready_took_changes_nothing_of_a_plan_but_its_times(robot: dp.Robot) -> None:
+    quick = dp.plan(robot, dp.Scene(), "home", "left", planner=StraightPlanner())
+    slow = dp.plan(robot, dp.Scene(), "home", "left", planner=Slow())
+    assert slow.timing_s["warmup"] >= 0.2
     assert slow.message == quick.message
     assert {"prepare", "warmup", "load", "plan", "certify", "total"} <= set(slow.timing_s)

@@ -14,10 +14,10 @@ from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import in_time
 from diffplan.benchmark.worker import Settings, plan_path
+from diffplan.ends import configuration, goal_configurations
 from diffplan.errors import InputError
 from diffplan.formats.plan_file import load_plan
 from diffplan.geometry import Float
-from diffplan.planning import configuration, goal_configurations
 from diffplan.simulation.bisection import TOUCH
 from diffplan.simulation.certificate import Certifier, ConfigurationCheck
 from diffplan.simulation.failure import Arm

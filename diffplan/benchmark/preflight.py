@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffplan.benchmark.suites import Case
+from diffplan.ends import configuration, goal_configurations, outside_limits
 from diffplan.geometry import Float
-from diffplan.planning import configuration, goal_configurations, outside_limits
 from diffplan.robot import Robot
 from diffplan.scene import Scene
 from diffplan.simulation.certificate import Certifier

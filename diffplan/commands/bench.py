@@ -191,7 +191,7 @@ def _tell(broken: Sequence[InputError]) -> int:
 def _pictures(case: Case) -> PictureRow:
     """Draw a problem's samples step by step."""
     from diffplan.benchmark.ablation_page import Picture, PictureRow
-    from diffplan.planning import configuration, goal_configurations
+    from diffplan.ends import configuration, goal_configurations
     from diffplan.problem import Problem
     from diffplan.viewer.samples import draw_samples
 

@@ -238,7 +238,7 @@ def _report_costs(plan: Plan, costs: Sequence[Cost]) -> None:
         return
     values = (f"{c.name} {plan.costs[c.name]:.4g} (worth {c.weight * plan.costs[c.name]:.2f} rad)" for c in costs)
     print("costs: " + ", ".join(values), file=sys.stderr)
-    if plan.planner != "diffusion" or plan.solved_by.startswith("fallback:"):
+    if not plan.costs_weighed:
         print(f"costs were not weighed: {plan.solved_by or plan.planner} does not know them", file=sys.stderr)
 
 

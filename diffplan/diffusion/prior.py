@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +24,14 @@ from diffplan.files import make_folder, write_bytes
 from diffplan.formats.entry import Entry, Json
 from diffplan.formats.record import read_record
 from diffplan.formats.strict_json import parse_json
+from diffplan.kept import Kept
 from diffplan.reading import LARGEST_TENSORS, check_regular
 from diffplan.robot import Robot
 
 FORMAT = "diffplan/prior@1"
 _LONGEST = 4096  # control points
+_KEPT_BYTES = 256 << 20
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,6 +156,34 @@ def load_prior(path: Path, *, products: torch.dtype = torch.float32) -> Prior:
         upper=entries["upper"].numbers(config.dof),
         training=read_facts(entries["training"]),
     )
+
+
+def by_content(kept: Kept[_T], path: Path, load: Callable[[], _T], *further: Hashable) -> _T:
+    """Return what `load` makes of a file of tensors, made once for what the file holds (and for `further`).
+
+    Raises:
+        InputError: if the file cannot be read, and those of `load`.
+    """
+    if not path.exists():
+        return load()  # which says so
+    check_regular(path, LARGEST_TENSORS)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return load()
+    return kept.get((hashlib.sha256(content).digest(), *further), load, lambda _: len(content))
+
+
+_priors: Kept[Prior] = Kept(_KEPT_BYTES)
+
+
+def kept_prior(path: Path, products: torch.dtype) -> Prior:
+    """Return the prior of a file, loaded once a process as long as the file holds the same (see `load_prior`).
+
+    Raises:
+        InputError: as `load_prior`.
+    """
+    return by_content(_priors, path, lambda: load_prior(path, products=products), products)
 
 
 def network_config(entry: Entry, tensors: dict[str, Tensor]) -> UnetConfig:

@@ -19,13 +19,22 @@ from torch import Tensor, nn
 
 from diffplan import spline
 from diffplan.assets import asset_folder
-from diffplan.diffusion.prior import fill, network_config, read_facts, read_names, read_tensors, write_tensors
+from diffplan.diffusion.prior import (
+    by_content,
+    fill,
+    network_config,
+    read_facts,
+    read_names,
+    read_tensors,
+    write_tensors,
+)
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import Level, UnetConfig
 from diffplan.errors import InputError
 from diffplan.formats.entry import Entry
 from diffplan.formats.record import read_record
 from diffplan.geometry import Float
+from diffplan.kept import Kept
 from diffplan.robot import Robot
 
 FORMAT = "diffplan/value@1"
@@ -245,3 +254,15 @@ def load_value(path: Path) -> Value:
         std=entries["std"].number(positive=True),
         training=read_facts(entries["training"]),
     )
+
+
+_values: Kept[Value] = Kept(64 << 20)
+
+
+def kept_value(path: Path) -> Value:
+    """Return the value of a file, loaded once a process as long as the file holds the same (see `load_value`).
+
+    Raises:
+        InputError: as `load_value`.
+    """
+    return by_content(_values, path, lambda: load_value(path))

@@ -76,16 +76,16 @@ def robot_sums(robot: Robot) -> dict[str, str]:
 
 
 def robot_content(robot: Robot) -> str:
-    """Return one sum for all that decides what a robot can do (see `Robot.fingerprint`).
+    """Return one sum for all that decides what a robot can do (see `Robot.fingerprint`); the order of links counts.
 
     Raises:
         InputError: if a mesh file cannot be read.
     """
     spheres = robot.spheres
     rows = zip(spheres.link.tolist(), spheres.centre.tolist(), spheres.radius.tolist(), strict=True)
-    by_link = sorted((spheres.links[link], *centre, radius) for link, centre, radius in rows)
+    by_link = [(spheres.links[link], *centre, radius) for link, centre, radius in rows]
     never = sorted(" ".join(sorted(pair)) for pair in robot.never_touching)
-    return json_sum([robot_sums(robot), robot.model.scale, robot.jerk.tolist(), by_link, never])
+    return json_sum([robot_sums(robot), robot.links, robot.model.scale, robot.jerk.tolist(), by_link, never])
 
 
 def _shape(shape: Shape) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""Planners, one a file: each turns a problem into candidate paths."""
+"""Planners, one a file: each turns a task into candidate paths."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,36 @@ _HOME = {
     "stomp": "stomp:StompPlanner",
     "straight": "straight:StraightPlanner",
 }
+DEFAULT = "diffusion"
+"""The planner that is taken where none is named."""
+
+
+def check_name(name: object, key: str = "planner") -> None:
+    """Make sure that there is a planner of this name, without loading it.
+
+    Raises:
+        InputError: naming `key`, if there is none; the message lists those there are.
+    """
+    if not isinstance(name, str) or name not in PLANNERS:
+        raise InputError(
+            f"no planner named {shown(name)}{did_you_mean(name, PLANNERS)}", key=key, allowed=list(PLANNERS)
+        )
+
+
+def planner_class(name: str) -> type[Planner]:
+    """Return the class of a planner by name.
+
+    Raises:
+        InputError: if there is no planner of that name; the message lists those there are.
+    """
+    check_name(name)
+    module, kind = _HOME[name].split(":")
+    return getattr(import_module(f"diffplan.planners.{module}"), kind)
+
+
+def names_of(kind: Callable[[type[Planner]], bool]) -> list[str]:
+    """Return the names of the planners whose class is of a kind, such as those with an ability; loads them all."""
+    return [name for name in PLANNERS if kind(planner_class(name))]
 
 
 def make_planner(name: str, options: Options | None = None) -> Planner:
@@ -45,11 +76,6 @@ def make_planner(name: str, options: Options | None = None) -> Planner:
     Raises:
         InputError: if there is no planner or no option of that name; the message lists those there are.
     """
-    if not isinstance(name, str) or name not in PLANNERS:
-        raise InputError(
-            f"no planner named {shown(name)}{did_you_mean(name, PLANNERS)}", key="planner", allowed=list(PLANNERS)
-        )
-    module, kind = _HOME[name].split(":")
-    planner: type[Planner] = getattr(import_module(f"diffplan.planners.{module}"), kind)
+    planner = planner_class(name)
     given = {} if options is None else arguments.mapping(options, "options", allowed="a dict of options by name")
     return planner.from_options({key: arguments.plain(value) for key, value in given.items()})

@@ -1,17 +1,19 @@
-"""What every planner offers: candidate paths for a problem, best first."""
+"""What every planner offers: candidate paths for a task, best first, and what it can do."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from typing_extensions import Self
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
-from diffplan.problem import Problem
+
+if TYPE_CHECKING:
+    from diffplan.planners.task import Task
 
 Options: TypeAlias = "dict[str, object]"
 
@@ -32,9 +34,18 @@ class Candidate:
 
 
 class Planner(ABC):
-    """Turns a problem into candidate paths; timing and certificate come later and are the same for all planners."""
+    """Turns a task into candidate paths; timing and certificate come later and are the same for all planners.
 
-    name: str
+    What a planner has loaded belongs to the object: one that plans again has it ready.
+    """
+
+    name: ClassVar[str]
+    weighs_costs: ClassVar[bool] = False
+    """Whether it weighs the problem's costs against the path length."""
+    reuses_plans: ClassVar[bool] = False
+    """Whether it begins with an earlier motion (`Task.previous`)."""
+    helper: ClassVar[str] = ""
+    """Name of the planner that joins when this one has not solved, unless the caller wants none or another."""
 
     @classmethod
     def from_options(cls, options: Options) -> Self:
@@ -47,9 +58,9 @@ class Planner(ABC):
             raise InputError(f"planner {cls.name} has no option {key!r}", key=key, value=value, allowed="no options")
         return cls()
 
-    def prepare(self, problem: Problem) -> None:  # noqa: B027 (most planners need nothing)
+    def prepare(self, task: Task) -> None:  # noqa: B027 (most planners need nothing)
         """Load what does not depend on the scene (weights, compiled code), outside the planning time."""
 
     @abstractmethod
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
-        """Yield candidates, best first, until `deadline` (`time.perf_counter` seconds); one seed, one answer."""
+    def candidates(self, task: Task) -> Iterator[Candidate]:
+        """Yield candidates, best first, until the task's deadline; one seed, one answer."""

@@ -8,19 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from typing_extensions import Self
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.chomp_functional import obstacle_functional
 from diffplan.planners.options import configured, require_positive
+from diffplan.planners.task import Task
 from diffplan.planners.waypoints import Believer, control_points, goals_in_turn, metric, quintic, within_limits
-from diffplan.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,24 +92,24 @@ class ChompPlanner(Planner):
         """
         return cls(configured(cls.defaults, options, cls.name))
 
-    def prepare(self, problem: Problem) -> None:
+    def prepare(self, task: Task) -> None:
         """Pack the robot, invert the metric, and compile the kernel."""
-        descent = _Descent(problem, self.config, np.random.default_rng(0))
+        problem, descent = task.problem, _Descent(task, self.config)
         path = quintic(problem.start, problem.goals[0], self.config.points)
         descent.run(path, replace(self.config, iterations=1), deadline=np.inf)
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+    def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield a path to each goal, nearest first, that the planner believes in; then those of restarts, if any."""
-        descent = _Descent(problem, self.config, np.random.default_rng(seed))
+        problem, descent = task.problem, _Descent(task, self.config)
         turn = list(goals_in_turn(problem))
         for index in turn:
             path = quintic(problem.start, problem.goals[index], self.config.points)
-            yield from self._found(descent.recover(path, deadline=deadline), index)
+            yield from self._found(descent.recover(path, deadline=task.deadline), index)
         attempt = 0
-        while self.config.restarts and time.perf_counter() < deadline:
+        while self.config.restarts and time.perf_counter() < task.deadline:
             index = turn[attempt % len(turn)]
             path = descent.bent(quintic(problem.start, problem.goals[index], self.config.points))
-            yield from self._found(descent.recover(path, deadline=deadline), index)
+            yield from self._found(descent.recover(path, deadline=task.deadline), index)
             attempt += 1
 
     def _found(self, control: Float | None, index: int) -> Iterator[Candidate]:
@@ -133,15 +131,12 @@ class ChompTunedPlanner(ChompPlanner):
     defaults = ChompConfig(clearance=0.05, ridge=0.0, restarts=True, recovery=0)
 
 
-_model = lru_cache(maxsize=4)(CollisionModel)
-
-
 class _Descent:
     """Covariant gradient descent in one scene."""
 
-    def __init__(self, problem: Problem, config: ChompConfig, rng: np.random.Generator) -> None:
-        self.config, self.rng = config, rng
-        self.model, self.world = _model(problem.robot), problem.obstacles()
+    def __init__(self, task: Task, config: ChompConfig) -> None:
+        self.config, self.rng = config, task.rng()
+        self.model, self.world = task.model, task.world
         self.believer = Believer(self.model, self.world)
 
     def recover(self, path: Float, *, deadline: float) -> Float | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,20 +14,20 @@ from typing_extensions import Self
 from diffplan import spline
 from diffplan.diffusion.feedback import Feedback, unseen
 from diffplan.diffusion.guidance import GuidanceConfig, Guided, ValueGuided
-from diffplan.diffusion.prior import Prior, load_prior, prior_file
+from diffplan.diffusion.prior import Prior, kept_prior, prior_file
 from diffplan.diffusion.repair import colliding_stretch, renoised
 from diffplan.diffusion.samplers import Denoiser, ddim
 from diffplan.diffusion.tokens import SceneTokens
 from diffplan.diffusion.unet import chosen_products
-from diffplan.diffusion.value import Value, load_value, value_file
+from diffplan.diffusion.value import Value, kept_value, value_file
 from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 from diffplan.errors import InputError
 from diffplan.geometry import Float, Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.options import configured
 from diffplan.planners.picking import nearly_clear, tight
 from diffplan.planners.reuse import WARM_START, adapted, bent
+from diffplan.planners.task import Task
 from diffplan.planners.threads import threads
 from diffplan.problem import Problem, Trajectory
 from diffplan.refine import RefineConfig, Refined, Refiner
@@ -87,7 +86,7 @@ class DiffusionConfig:
 
 _LARGEST_BATCH, _MOST_THREADS = 16384, 1024
 _SEEDS = ("prior", "unconditioned", "random")
-_DEMANDS = tuple(
+DEMANDS = tuple(
     RefineConfig(clearance=clearance, excused=excused)
     for clearance, excused in ((0.005, (0.03, 0.12)), (0.002, (0.03, 0.12)), (0.008, (0.02, 0.06)), (0.0, (0.1, 0.3)))
 )
@@ -99,15 +98,37 @@ _ALTERNATIVES_SHARE = 0.75
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
+_warm: set[tuple[str, DiffusionConfig]] = set()  # robots, by their fingerprints, and options that ran in this process
 
 
 class DiffusionPlanner(Planner):
     """Diffuser's planning (Janner et al., 2022) on B-splines: inpainted ends, cost guidance, batch and pick."""
 
     name = "diffusion"
+    weighs_costs = True
+    reuses_plans = True
+    helper = "rrtconnect"
 
-    def __init__(self, config: DiffusionConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: DiffusionConfig | None = None,
+        *,
+        demands: Sequence[RefineConfig] = DEMANDS,
+        prior: Prior | None = None,
+        value: Value | None = None,
+    ) -> None:
+        """Plan with these options.
+
+        Args:
+            config: the options.
+            demands: what is asked of a path in one round after the other, again from the first after the last.
+            prior: the prior, instead of the one that is shipped for the robot.
+            value: the learned value, likewise.
+        """
         self.config = config or DiffusionConfig()
+        self._demands, self._prior, self._value = demands, prior, value
+        self._priors: dict[str, Prior] = {}  # by the robot's fingerprint
+        self._values: dict[str, Value] = {}
 
     @classmethod
     def from_options(cls, options: Options) -> Self:
@@ -118,34 +139,57 @@ class DiffusionPlanner(Planner):
         """
         return cls(configured(DiffusionConfig(), options, cls.name))
 
-    def prepare(self, problem: Problem) -> None:
-        """Load the prior and the compiled code, once a process."""
+    def prior(self, robot: Robot) -> Prior:
+        """Return the prior for a robot, loaded when this planner first asks for it.
+
+        Raises:
+            InputError: if there is none, or its file is wrong.
+        """
+        if self._prior is not None:
+            return self._prior
+        if robot.fingerprint not in self._priors:
+            self._priors[robot.fingerprint] = kept_prior(prior_file(robot.name), chosen_products())
+        return self._priors[robot.fingerprint]
+
+    def value(self, robot: Robot) -> Value:
+        """Return the learned value for a robot, loaded when this planner first asks for it.
+
+        Raises:
+            InputError: if there is none, or its file is wrong.
+        """
+        if self._value is not None:
+            return self._value
+        if robot.fingerprint not in self._values:
+            self._values[robot.fingerprint] = kept_value(value_file(robot.name))
+        return self._values[robot.fingerprint]
+
+    def prepare(self, task: Task) -> None:
+        """Load the prior and, once a process, the compiled code."""
+        robot = task.problem.robot
         if self.config.seeds != "random":
-            prior = _prior(problem.robot.name)
-            prior.check(problem.robot)
+            prior = self.prior(robot)
+            prior.check(robot)
             multiple = prior.net.config.multiple
             if self.config.horizon % multiple:
                 allowed = f"multiples of {multiple}"
                 raise InputError("does not fit the prior", key="horizon", value=self.config.horizon, allowed=allowed)
         if self.config.value or self.config.value_guidance > 0:
-            _value(problem.robot.name).check(problem.robot)
-        _warm_up(problem.robot, self.config)
-        _model(problem.robot)
+            self.value(robot).check(robot)
+        self._warm_up(robot)
         if self.config.seeds == "prior":
-            SceneTokens.describe(problem.obstacles())
+            SceneTokens.describe(task.world)
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+    def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield the shortest clear paths of each round, then those that are almost clear."""
-        c = self.config
-        world = problem.obstacles()
-        generator = torch.Generator().manual_seed(seed)
-        if problem.previous is not None:
-            yield from self._warm(problem, problem.previous, self._refiner(problem, world, 0, deadline), generator)
+        c, problem, deadline = self.config, task.problem, task.deadline
+        generator = torch.Generator().manual_seed(task.seed)
+        if task.previous is not None:
+            yield from self._reused(task, task.previous, self._refiner(task, 0), generator)
         batch = c.batch
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            refiner = self._refiner(problem, world, number, deadline)
+            refiner = self._refiner(task, number)
             goal_of = self.share_out(problem, batch)
             with threads(c.threads):
                 control = self.sample(problem, refiner, problem.goals[goal_of], generator)
@@ -153,37 +197,38 @@ class DiffusionPlanner(Planner):
                     amplitude = min(number * _BEND, _RANDOM_AMPLITUDE)
                     control = bent(control, problem.robot, generator, (0.0, amplitude))
                 pushed = refiner.push(control)
-                found = self._tight(problem, refiner, pushed, goal_of, self._source)
+                found = self._tight(task, refiner, pushed, goal_of, self._source)
                 found += nearly_clear(pushed, goal_of, source=self._source)
             yield from (replace(candidate, round=number + 1) for candidate in found)
             if c.repair and time.perf_counter() < deadline:
-                found = self._repaired(problem, refiner, pushed, goal_of, generator)
+                found = self._repaired(task, refiner, pushed, goal_of, generator)
                 yield from (replace(candidate, round=number + 1) for candidate in found)
             batch = min(2 * batch, c.largest_batch)
 
-    def _refiner(self, problem: Problem, world: Obstacles, number: int, deadline: float) -> Refiner:
+    def _refiner(self, task: Task, number: int) -> Refiner:
         """Return the refiner of round `number`; alternatives want more than the paths that are clear soonest."""
-        config = _DEMANDS[number % len(_DEMANDS)]
-        if problem.alternatives:
+        config = self._demands[number % len(self._demands)]
+        if task.alternatives:
             config = replace(config, stop_share=_ALTERNATIVES_SHARE)
-        return Refiner(_model(problem.robot), world, config, costs=problem.costs, deadline=deadline)
+        return Refiner(task.model, task.world, config, costs=task.problem.costs, deadline=task.deadline)
 
-    def _warm(
-        self, problem: Problem, previous: Trajectory, refiner: Refiner, generator: torch.Generator
+    def _reused(
+        self, task: Task, previous: Trajectory, refiner: Refiner, generator: torch.Generator
     ) -> Iterator[Candidate]:
         """Yield an earlier motion adapted to the new ends and refined; then repaired where it still collides."""
-        control, goal = adapted(previous, problem, self.config.horizon)
+        control, goal = adapted(previous, task.problem, self.config.horizon)
         goal_of = np.array([goal])
         with threads(self.config.threads):
             pushed = refiner.push(control[None])
-            found = self._tight(problem, refiner, pushed, goal_of, WARM_START)
+            found = self._tight(task, refiner, pushed, goal_of, WARM_START)
         yield from found
-        yield from self._repaired(problem, refiner, pushed, goal_of, generator)
+        yield from self._repaired(task, refiner, pushed, goal_of, generator)
 
     def _repaired(
-        self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, generator: torch.Generator
+        self, task: Task, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, generator: torch.Generator
     ) -> list[Candidate]:
         """Return candidates from the paths nearest to clear: the stretch that collides is noised, the rest is kept."""
+        problem = task.problem
         bad, level = np.flatnonzero(~pushed.clear), self.config.repair_level
         if len(bad) == 0:
             return []
@@ -195,18 +240,19 @@ class DiffusionPlanner(Planner):
             if level > 0:
                 known = torch.from_numpy(problem.robot.normalise(control)).float()
                 denoiser, keep = self._denoiser(problem, refiner, goals, estimate=known), torch.from_numpy(~stretch)
-                schedule = _prior(problem.robot.name).schedule
+                schedule = self.prior(problem.robot).schedule
                 x0 = renoised(denoiser, known, keep, schedule, level=level, eta=self.config.eta, generator=generator)
                 control = _control(x0, problem, goals)
             else:
                 control = bent(control, problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
-            return self._tight(problem, refiner, refiner.push(control), goal_of[chosen], "repair")
+            return self._tight(task, refiner, refiner.push(control), goal_of[chosen], "repair")
 
     def _tight(
-        self, problem: Problem, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str
+        self, task: Task, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str
     ) -> list[Candidate]:
-        value = _value(problem.robot.name) if self.config.value else None
-        return tight(problem, refiner, pushed, goal_of, most=self.config.tighten_best, source=source, value=value)
+        value = self.value(task.problem.robot) if self.config.value else None
+        best, different = self.config.tighten_best, task.alternatives > 0
+        return tight(refiner, pushed, goal_of, most=best, source=source, different=different, value=value)
 
     def share_out(self, problem: Problem, batch: int) -> np.ndarray:
         """Return which goal each sample of the batch aims at: all in turn, nearest first."""
@@ -230,7 +276,7 @@ class DiffusionPlanner(Planner):
         if c.seeds == "random":
             return bent(spline.straight(problem.start, goals, c.horizon), robot, generator, (0.0, _RANDOM_AMPLITUDE))
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
-        schedule = _prior(robot.name).schedule
+        schedule = self.prior(robot).schedule
         denoiser = self._denoiser(problem, refiner, goals)
 
         def watched(x_t: Tensor, t: Tensor) -> Tensor:
@@ -245,7 +291,7 @@ class DiffusionPlanner(Planner):
     def _denoiser(self, problem: Problem, refiner: Refiner, goals: Float, estimate: Tensor | None = None) -> Inpainted:
         """Return the guided prior between the ends; `estimate` [batch, K, dof] is what it sees first."""
         c, robot = self.config, problem.robot
-        prior = _prior(robot.name)
+        prior = self.prior(robot)
         start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
         features = tokens = None
         if c.seeds == "prior":
@@ -256,8 +302,21 @@ class DiffusionPlanner(Planner):
         steps = max(c.guidance_steps, 1 if problem.costs else 0)
         guided: Denoiser = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=steps), denoiser)
         if c.value_guidance > 0:
-            guided = ValueGuided(guided, _value(robot.name), prior.schedule, denoiser, scale=c.value_guidance)
+            guided = ValueGuided(guided, self.value(robot), prior.schedule, denoiser, scale=c.value_guidance)
         return Inpainted(guided, start, goal)
+
+    def _warm_up(self, robot: Robot) -> None:
+        """Run every compiled function once a process, so that loading it does not count as planning."""
+        if (robot.fingerprint, self.config) in _warm:
+            return
+        scene = Scene(obstacles=(Sphere(name="far", radius=0.1, pose=Pose(xyz=(0.0, 0.0, 3.0))),))
+        middle = (robot.lower + robot.upper) / 2
+        problem = Problem(robot=robot, scene=scene, start=middle, goals=middle[None] + 0.1)
+        short = replace(self.config, batch=2, rounds=1)
+        planner = DiffusionPlanner(short, prior=self._prior, value=self._value)
+        for _ in planner.candidates(Task.of(problem)):
+            pass
+        _warm.add((robot.fingerprint, self.config))
 
     @property
     def _source(self) -> str:
@@ -269,38 +328,3 @@ def _control(x0: Tensor, problem: Problem, goals: Float) -> Float:
     control = problem.robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
     control[:, 0], control[:, -1] = problem.start, goals
     return control
-
-
-def _prior(robot: str) -> Prior:
-    return _loaded_prior(robot, chosen_products())
-
-
-@lru_cache(maxsize=4)
-def _loaded_prior(robot: str, products: torch.dtype) -> Prior:
-    return load_prior(prior_file(robot), products=products)
-
-
-@lru_cache(maxsize=4)
-def _value(robot: str) -> Value:
-    return load_value(value_file(robot))
-
-
-@lru_cache(maxsize=8)
-def _model(robot: Robot) -> CollisionModel:
-    return CollisionModel(robot)
-
-
-_warm: set[tuple[str, DiffusionConfig]] = set()
-
-
-def _warm_up(robot: Robot, config: DiffusionConfig) -> None:
-    """Run every compiled function once a process, so that loading it does not count as planning."""
-    if (robot.name, config) in _warm:
-        return
-    scene = Scene(obstacles=(Sphere(name="far", radius=0.1, pose=Pose(xyz=(0.0, 0.0, 3.0))),))
-    middle = (robot.lower + robot.upper) / 2
-    problem = Problem(robot=robot, scene=scene, start=middle, goals=middle[None] + 0.1)
-    planner = DiffusionPlanner(replace(config, batch=2, rounds=1))
-    for _ in planner.candidates(problem, seed=0, deadline=np.inf):
-        pass
-    _warm.add((robot.name, config))

@@ -10,7 +10,6 @@ from diffplan.diffusion.value import Value
 from diffplan.geometry import Float
 from diffplan.planners.base import Candidate
 from diffplan.planners.ways import Ways
-from diffplan.problem import Problem
 from diffplan.refine import Refined, Refiner
 
 _FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
@@ -20,20 +19,21 @@ _HASTENED = 1
 
 
 def tight(
-    problem: Problem,
     refiner: Refiner,
     pushed: Refined,
     goal_of: np.ndarray,
     *,
     most: int,
     source: str,
+    different: bool,
     value: Value | None = None,
 ) -> list[Candidate]:
     """Return the best `most` clear paths of a batch drawn tight; sample i aims at goal `goal_of[i]`.
 
-    Shortest first; with a learned value those that it takes for the fastest, the first of them led down its slope.
+    `different` has paths that go different ways chosen first. Shortest first; with a learned value those that it takes
+    for the fastest, the first of them led down its slope.
     """
-    best = _chosen(problem, refiner, pushed, most)
+    best = _chosen(refiner, pushed, most, different)
     if len(best) == 0:
         return []
     config = replace(refiner.config, **_FINE)
@@ -64,15 +64,15 @@ def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str) -> list[C
     return [Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=source) for i in best]
 
 
-def _chosen(problem: Problem, refiner: Refiner, pushed: Refined, most: int) -> np.ndarray:
-    """Return the indices of the shortest clear paths; where alternatives are wanted, of different ways first."""
+def _chosen(refiner: Refiner, pushed: Refined, most: int, different: bool) -> np.ndarray:
+    """Return the indices of the shortest clear paths; if they are to be `different`, of different ways first."""
     clear = np.flatnonzero(pushed.clear)
     clear = clear[np.argsort(pushed.length[clear], kind="stable")]
-    if not problem.alternatives:
+    if not different:
         return clear[:most]
-    ways, different = Ways(problem.robot, refiner.world), []
+    ways, apart = Ways(refiner.model, refiner.world), []
     for i in clear:
-        if not any(ways.same(pushed.control[i], pushed.control[j]) for j in different):
-            different.append(i)
-    rest = [i for i in clear if i not in different]
-    return np.array([*different, *rest], dtype=int)[: max(most, len(different))]
+        if not any(ways.same(pushed.control[i], pushed.control[j]) for j in apart):
+            apart.append(i)
+    rest = [i for i in clear if i not in apart]
+    return np.array([*apart, *rest], dtype=int)[: max(most, len(apart))]

@@ -6,7 +6,6 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -29,6 +28,7 @@ from diffplan.planners.optimal import (
 from diffplan.planners.options import configured, require_positive
 from diffplan.planners.polyline import length, rounded, shortcut
 from diffplan.planners.roadmap import PRMStarConfig, prm_star
+from diffplan.planners.task import Task
 from diffplan.planners.trees import Checker, Query, connect
 from diffplan.problem import Problem
 
@@ -97,20 +97,19 @@ class SamplingPlanner(Planner, Generic[Config]):
     def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
         """Return OMPL's best path, None if none is found in so many iterations."""
 
-    def prepare(self, problem: Problem) -> None:
+    def prepare(self, task: Task) -> None:
         """Pack the robot and compile the kernel."""
-        model, world, q = _model(problem.robot), problem.obstacles(), problem.start
-        model.free(world, q)
-        model.clearance(world, q[None])
+        q = task.problem.start
+        task.model.free(task.world, q)
+        task.model.clearance(task.world, q[None])
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
-        """Yield paths as they are found; the deadline [s, `time.perf_counter`] ends the search."""
-        world = problem.obstacles()
-        model = _model(problem.robot)
-        ends = _ends(model, world, problem)
+    def candidates(self, task: Task) -> Iterator[Candidate]:
+        """Yield paths as they are found; the deadline ends the search."""
+        model, world, deadline = task.model, task.world, task.deadline
+        ends = _ends(model, world, task.problem)
         if ends is None:
             return
-        rng = np.random.default_rng(seed)
+        rng = task.rng()
         begin, first_path = time.perf_counter(), None
         attempt = failures = 0
         level = 1
@@ -220,9 +219,6 @@ class PRMStarPlanner(SamplingPlanner[PRMStarConfig]):
     def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
         """Return the path when improving it ends."""
         return prm_star(query, self.config, iterations)
-
-
-_model = lru_cache(maxsize=4)(CollisionModel)
 
 
 def _ends(model: CollisionModel, world: Obstacles, problem: Problem) -> _Ends | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import cycle
 
 import numpy as np
@@ -13,11 +12,10 @@ from typing_extensions import Self
 
 from diffplan.errors import InputError
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.options import configured, require_positive
+from diffplan.planners.task import Task
 from diffplan.planners.waypoints import Believer, Metric, control_points, goals_in_turn, metric, quintic
-from diffplan.problem import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,31 +66,30 @@ class StompPlanner(Planner):
         """
         return cls(configured(StompConfig(), options, cls.name))
 
-    def prepare(self, problem: Problem) -> None:
+    def prepare(self, task: Task) -> None:
         """Pack the robot, invert the metric, and compile the kernel."""
-        search = _Search(problem, self.config, np.random.default_rng(0))
+        problem, search = task.problem, _Search(task, self.config)
         search.state_costs(quintic(problem.start, problem.goals[0], self.config.points)[None])
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+    def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield paths that the planner believes in, to the goals in turn, nearest first, until the deadline."""
-        search = _Search(problem, self.config, np.random.default_rng(seed))
+        problem, search = task.problem, _Search(task, self.config)
         for index in cycle(goals_in_turn(problem)):
-            if time.perf_counter() > deadline:
+            if time.perf_counter() > task.deadline:
                 return
-            control = search.run(quintic(problem.start, problem.goals[index], self.config.points), deadline=deadline)
+            control = search.run(
+                quintic(problem.start, problem.goals[index], self.config.points), deadline=task.deadline
+            )
             if control is not None:
                 yield Candidate(control=control, goal_index=index, source=self.name)
-
-
-_model = lru_cache(maxsize=4)(CollisionModel)
 
 
 class _Search:
     """Stochastic descent in one scene."""
 
-    def __init__(self, problem: Problem, config: StompConfig, rng: np.random.Generator) -> None:
-        self.config, self.rng = config, rng
-        self.model, self.world = _model(problem.robot), problem.obstacles()
+    def __init__(self, task: Task, config: StompConfig) -> None:
+        self.config, self.rng = config, task.rng()
+        self.model, self.world = task.model, task.world
         self.believer = Believer(self.model, self.world)
         self.metric: Metric = metric(config.points, 1.0, 0.0)
         self.smoother = self.metric.inverse / (self.metric.inverse.max(axis=0) * (config.points - 2))

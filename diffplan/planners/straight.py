@@ -9,7 +9,7 @@ import numpy as np
 
 from diffplan import spline
 from diffplan.planners.base import Candidate, Planner
-from diffplan.problem import Problem
+from diffplan.planners.task import Task
 
 _CONTROL_POINTS = 8
 
@@ -19,11 +19,12 @@ class StraightPlanner(Planner):
 
     name = "straight"
 
-    def candidates(self, problem: Problem, *, seed: int, deadline: float) -> Iterator[Candidate]:
+    def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield one candidate a goal; the seed does not matter."""
+        problem = task.problem
         nearest = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
         for index in nearest:
-            if time.perf_counter() > deadline:
+            if time.perf_counter() > task.deadline:
                 return
             control = spline.straight(problem.start, problem.goals[index], _CONTROL_POINTS)
             yield Candidate(control=control, goal_index=int(index), source=self.name)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from diffplan import spline
 from diffplan.geometry import Float
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.polyline import resample
-from diffplan.robot import Robot
 
 OTHER_GOAL = 0.5
 """Goals farther apart than this [rad, Euclidean] are different ends, and paths to them different ways."""
@@ -18,8 +15,6 @@ DEPTH = 0.01
 """How deep [m] a sliding arm may cut into obstacles: more than paths that hug the same edge differ by."""
 _PLACES = 24
 _BETWEEN = 15
-
-_model = lru_cache(maxsize=4)(CollisionModel)
 
 
 class Ways:
@@ -33,8 +28,8 @@ class Ways:
     The leash is that of the Fréchet distance (Alt and Godau, "Computing the Fréchet distance", 1995, sec. 3).
     """
 
-    def __init__(self, robot: Robot, world: Obstacles) -> None:
-        self.model, self.world = _model(robot), world
+    def __init__(self, model: CollisionModel, world: Obstacles) -> None:
+        self.model, self.world = model, world
 
     def same(self, one: Float, other: Float) -> bool:
         """Whether two paths, control points [n, dof] and [m, dof], are the same way."""

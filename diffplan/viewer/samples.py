@@ -18,8 +18,8 @@ from scipy.spatial import ConvexHull
 
 from diffplan import spline
 from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.planners.task import Task
 from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
@@ -53,8 +53,9 @@ def stages(problem: Problem, config: DiffusionConfig, *, batch: int, seed: int) 
         InputError: if the robot has no prior.
     """
     planner = DiffusionPlanner(config)
-    planner.prepare(problem)
-    refiner = Refiner(CollisionModel(problem.robot), problem.obstacles(), RefineConfig())
+    task = Task.of(problem)
+    planner.prepare(task)
+    refiner = Refiner(task.model, task.world, RefineConfig())
     goals = problem.goals[planner.share_out(problem, batch)]
     estimates: list[Float] = []
     generator = torch.Generator().manual_seed(seed)

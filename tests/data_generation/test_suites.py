@@ -15,11 +15,11 @@ from diffplan.data.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
 from diffplan.data.layout import obstacle_record
 from diffplan.data.problems import KINDS, DrawnProblem, draw_problem
 from diffplan.data.suites import RECIPES, SuiteConfig, SuiteMaker, beyond_random_seeds, make_suite, solvable
+from diffplan.ends import outside_limits
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
 from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.planning import outside_limits
 from diffplan.problem import Problem
 from diffplan.robot import Robot
 from diffplan.scene import Scene

@@ -17,6 +17,7 @@ from diffplan.planners.chomp import (
     ChompTunedPlanner,
 )
 from diffplan.planners.chomp_functional import obstacle_functional, potential
+from diffplan.planners.task import Task
 from diffplan.planners.waypoints import metric, quintic
 from diffplan.problem import Problem, Status
 
@@ -58,8 +59,8 @@ def trap(robot: dp.Robot) -> Problem:
 
 
 def _take(planner: ChompPlanner, problem: Problem, seed: int = 0, seconds: float = 60.0) -> np.ndarray | None:
-    planner.prepare(problem)
-    found = next(planner.candidates(problem, seed=seed, deadline=time.perf_counter() + seconds), None)
+    planner.prepare(Task.of(problem))
+    found = next(planner.candidates(Task.of(problem, seed=seed, deadline=time.perf_counter() + seconds)), None)
     return None if found is None else found.control
 
 
@@ -188,9 +189,9 @@ def test_one_seed_gives_one_path(trap: Problem) -> None:
 
 def test_the_deadline_ends_the_search(trap: Problem) -> None:
     planner = ChompMultiPlanner()
-    planner.prepare(trap)
+    planner.prepare(Task.of(trap))
     begin = time.perf_counter()
-    assert list(planner.candidates(trap, seed=0, deadline=begin)) == []
+    assert list(planner.candidates(Task.of(trap, seed=0, deadline=begin))) == []
     assert time.perf_counter() - begin < 1.0
 
 

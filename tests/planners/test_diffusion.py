@@ -8,11 +8,12 @@ import torch
 
 import diffplan as dp
 from diffplan import spline
+from diffplan.diffusion.value import load_value, value_file
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.kernels.crew import get_kernel_threads
-from diffplan.planners import diffusion
 from diffplan.planners.base import Candidate
-from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.planners.diffusion import DEMANDS, DiffusionConfig, DiffusionPlanner
+from diffplan.planners.task import Task
 from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.spline import basis
@@ -40,7 +41,7 @@ def refiner(problem: Problem) -> Refiner:
 
 def _planner(problem: Problem, **options: str | float) -> DiffusionPlanner:
     planner = DiffusionPlanner.from_options(dict(options))
-    planner.prepare(problem)
+    planner.prepare(Task.of(problem))
     return planner
 
 
@@ -83,7 +84,7 @@ def test_the_prior_sees_the_scene_and_the_unconditioned_one_without_guidance_doe
 @pytest.mark.parametrize("kind", KINDS)
 def test_candidates_of_a_round_are_clear_and_the_shortest_comes_first(problem: Problem, kind: str) -> None:
     planner = _planner(problem, seeds=kind, rounds=1, batch=16, repair=False)
-    candidates = list(planner.candidates(problem, seed=0, deadline=np.inf))
+    candidates = list(planner.candidates(Task.of(problem)))
     assert candidates
     assert {c.source for c in candidates} == {"random-seeds" if kind == "random" else "diffusion"}
     assert len(candidates) <= DiffusionConfig().tighten_best + 1
@@ -104,47 +105,48 @@ def _length(candidate: Candidate) -> float:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5])
-def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(
-    problem: Problem, monkeypatch: pytest.MonkeyPatch, level: float
-) -> None:
+def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(problem: Problem, level: float) -> None:
     """All samples are the straight line through the wall, and a few steps do not push them out."""
-    planners = [_planner(problem, rounds=1, repair=repair, repair_level=level) for repair in (False, True)]
-    through = spline.straight(problem.start, problem.goals[[1] * 8], 16)
-    monkeypatch.setattr(DiffusionPlanner, "sample", lambda self, problem, refiner, goals, generator: through)
-    monkeypatch.setattr(diffusion, "_DEMANDS", tuple(replace(demand, steps=8) for demand in diffusion._DEMANDS))
-    without, mended, again = (
-        list(planner.candidates(problem, seed=0, deadline=np.inf)) for planner in (*planners, planners[1])
-    )
+    few = tuple(replace(demand, steps=8) for demand in DEMANDS)
+    configs = (DiffusionConfig(rounds=1, repair=repair, repair_level=level) for repair in (False, True))
+    planners = [Straight(config, demands=few) for config in configs]
+    without, mended, again = (list(planner.candidates(Task.of(problem))) for planner in (*planners, planners[1]))
     assert without == []
     assert {candidate.source for candidate in mended} == {"repair"}
     assert [c.control.tolist() for c in mended] == [c.control.tolist() for c in again]
+
+
+class Straight(DiffusionPlanner):
+    """Samples nothing but the straight line to the nearer goal."""
+
+    def sample(self, problem: Problem, refiner: Refiner, goals: np.ndarray, *_: object, **__: object) -> np.ndarray:
+        return spline.straight(problem.start, problem.goals[[1] * len(goals)], self.config.horizon)
 
 
 def test_goals_are_shared_out_in_turn_nearest_first(problem: Problem) -> None:
     assert DiffusionPlanner().share_out(problem, 5).tolist() == [1, 0, 1, 0, 1]
 
 
-def test_rounds_double_their_batch_up_to_the_largest(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    planner = _planner(problem, seeds="random", rounds=4, batch=2, largest_batch=6)
-    sizes = []
-    sample = DiffusionPlanner.sample
+def test_rounds_double_their_batch_up_to_the_largest(problem: Problem) -> None:
+    sizes: list[int] = []
 
-    def counted(self: DiffusionPlanner, problem: Problem, refiner: Refiner, goals: np.ndarray, generator):
-        sizes.append(len(goals))
-        return sample(self, problem, refiner, goals, generator)
+    class Counted(Straight):
+        def sample(self, problem: Problem, refiner: Refiner, goals: np.ndarray, *_: object, **__: object) -> np.ndarray:
+            sizes.append(len(goals))
+            return super().sample(problem, refiner, goals)
 
-    monkeypatch.setattr(DiffusionPlanner, "sample", counted)
-    list(planner.candidates(problem, seed=0, deadline=np.inf))
+    planner = Counted(DiffusionConfig(seeds="random", rounds=4, batch=2, largest_batch=6))
+    list(planner.candidates(Task.of(problem)))
     assert sizes == [2, 4, 6, 6]
 
 
 def test_after_the_deadline_there_are_no_candidates(problem: Problem) -> None:
-    assert list(DiffusionPlanner().candidates(problem, seed=0, deadline=0.0)) == []
+    assert list(DiffusionPlanner().candidates(Task.of(problem, seed=0, deadline=0.0))) == []
 
 
 def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
     before = torch.get_num_threads(), get_kernel_threads()
-    list(_planner(problem, seeds="random", rounds=1, batch=2, threads=2).candidates(problem, seed=0, deadline=np.inf))
+    list(_planner(problem, seeds="random", rounds=1, batch=2, threads=2).candidates(Task.of(problem)))
     assert (torch.get_num_threads(), get_kernel_threads()) == before
 
 
@@ -166,7 +168,7 @@ def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
 )
 def test_options_that_make_no_sense_are_bad_input(problem: Problem, options: dict[str, object], message: str) -> None:
     with pytest.raises(dp.InputError, match=message):
-        DiffusionPlanner.from_options(options).prepare(problem)
+        DiffusionPlanner.from_options(options).prepare(Task.of(problem))
 
 
 def test_a_whole_number_will_do_where_a_number_is_meant() -> None:
@@ -176,14 +178,14 @@ def test_a_whole_number_will_do_where_a_number_is_meant() -> None:
 def test_a_prior_for_other_joint_limits_is_refused(problem: Problem) -> None:
     narrow = replace(problem.robot, lower=problem.robot.lower + 0.1)
     with pytest.raises(dp.InputError, match="other joint limits"):
-        DiffusionPlanner().prepare(replace(problem, robot=narrow))
+        DiffusionPlanner().prepare(Task.of(replace(problem, robot=narrow)))
 
 
 def test_the_learned_value_puts_a_path_first_that_it_takes_for_faster(problem: Problem) -> None:
-    value = diffusion.load_value(diffusion.value_file(problem.robot.name))
+    value = load_value(value_file(problem.robot.name))
     first = {}
     for on in (False, True):
-        found = _planner(problem, value=on, batch=16).candidates(problem, seed=0, deadline=np.inf)
+        found = _planner(problem, value=on, batch=16).candidates(Task.of(problem))
         first[on] = next(iter(found)).control[None]
     assert value.duration(first[True]) < value.duration(first[False])
 

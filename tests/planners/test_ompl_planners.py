@@ -13,6 +13,7 @@ from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners import make_planner
 from diffplan.planners.base import Candidate, Options
 from diffplan.planners.optimal import AORRTCConfig, aorrtc
+from diffplan.planners.task import Task
 from diffplan.planners.trees import Checker, Edges, Query
 from diffplan.problem import Problem, Status
 
@@ -85,9 +86,9 @@ def test_the_seconds_of_improving_end_it_too(problem: Problem) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_way_is_no_candidate_and_ends_in_time(name: str, walled_in: Problem) -> None:
     planner = make_planner(name)
-    planner.prepare(walled_in)
+    planner.prepare(Task.of(walled_in))
     begin = time.perf_counter()
-    assert list(planner.candidates(walled_in, seed=0, deadline=begin + 1.0)) == []
+    assert list(planner.candidates(Task.of(walled_in, seed=0, deadline=begin + 1.0))) == []
     assert 0.9 < time.perf_counter() - begin < 5.0
 
 
@@ -160,7 +161,7 @@ def test_from_the_end_of_the_search_on_no_edge_is_free_for_it(
     monkeypatch.setattr(Edges, "checkMotion", watched)
     deadline = time.perf_counter() + LONG
     planner = make_planner(name, {"optimise_iterations": 50})
-    next(iter(planner.candidates(problem, seed=0, deadline=deadline)))
+    next(iter(planner.candidates(Task.of(problem, seed=0, deadline=deadline))))
     assert min(seen) < deadline - 0.1 * LONG
     assert max(seen) == deadline  # for simplification
 
@@ -171,8 +172,8 @@ def _raw(turns: int) -> Options:
 
 def _first(name: str, problem: Problem, options: Options, *, seed: int = 0) -> Candidate:
     planner = make_planner(name, options)
-    planner.prepare(problem)
-    return next(iter(planner.candidates(problem, seed=seed, deadline=time.perf_counter() + LONG)))
+    planner.prepare(Task.of(problem))
+    return next(iter(planner.candidates(Task.of(problem, seed=seed, deadline=time.perf_counter() + LONG))))
 
 
 def _length(candidate: Candidate) -> float:

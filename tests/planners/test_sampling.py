@@ -10,6 +10,7 @@ from diffplan.geometry import Pose
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.sampling import RRTConnectPlanner, retreat
 from diffplan.planners.straight import StraightPlanner
+from diffplan.planners.task import Task
 from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
 from diffplan.problem import Problem
 from diffplan.robot import Robot
@@ -103,7 +104,7 @@ def test_the_planner_gives_up_at_once_when_the_start_is_deep_in_collision(proble
     start = problem.start.copy()
     start[0] = 0.0
     stuck = Problem(robot=problem.robot, scene=WALL, start=start, goals=problem.goals)
-    assert list(RRTConnectPlanner().candidates(stuck, seed=0, deadline=soon())) == []
+    assert list(RRTConnectPlanner().candidates(Task.of(stuck, seed=0, deadline=soon()))) == []
 
 
 def test_a_start_closer_than_the_margin_is_left_by_a_short_free_edge(problem: Problem, checker: Checker) -> None:
@@ -122,7 +123,7 @@ def test_a_start_closer_than_the_margin_is_left_by_a_short_free_edge(problem: Pr
 def test_the_straight_planner_offers_the_line_to_each_goal_nearest_first(problem: Problem) -> None:
     near = problem.start + 0.1
     choice = Problem(robot=problem.robot, scene=WALL, start=problem.start, goals=np.stack([problem.goals[0], near]))
-    candidates = list(StraightPlanner().candidates(choice, seed=0, deadline=soon()))
+    candidates = list(StraightPlanner().candidates(Task.of(choice, seed=0, deadline=soon())))
     assert [candidate.goal_index for candidate in candidates] == [1, 0]
     for candidate in candidates:
         curve = spline.basis(len(candidate.control), 20) @ candidate.control
@@ -131,5 +132,5 @@ def test_the_straight_planner_offers_the_line_to_each_goal_nearest_first(problem
 
 
 def _take(planner: RRTConnectPlanner, problem: Problem, count: int, *, seed: int = 0) -> list:
-    candidates = planner.candidates(problem, seed=seed, deadline=soon())
+    candidates = planner.candidates(Task.of(problem, seed=seed, deadline=soon()))
     return [next(candidates) for _ in range(count)]

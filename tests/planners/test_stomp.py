@@ -10,6 +10,7 @@ from diffplan import spline
 from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners import make_planner
 from diffplan.planners.stomp import StompConfig, StompPlanner
+from diffplan.planners.task import Task
 from diffplan.problem import Problem
 
 
@@ -27,8 +28,8 @@ def _take(
     problem: Problem, seed: int = 0, config: StompConfig | None = None, seconds: float = 60.0
 ) -> np.ndarray | None:
     planner = StompPlanner(config)
-    planner.prepare(problem)
-    found = next(planner.candidates(problem, seed=seed, deadline=time.perf_counter() + seconds), None)
+    planner.prepare(Task.of(problem))
+    found = next(planner.candidates(Task.of(problem, seed=seed, deadline=time.perf_counter() + seconds)), None)
     return None if found is None else found.control
 
 
@@ -57,8 +58,8 @@ def test_too_few_iterations_end_in_an_honest_failure(behind_a_post: Problem) -> 
 
 def test_the_deadline_ends_the_search(behind_a_post: Problem) -> None:
     planner = StompPlanner()
-    planner.prepare(behind_a_post)
-    assert list(planner.candidates(behind_a_post, seed=0, deadline=time.perf_counter())) == []
+    planner.prepare(Task.of(behind_a_post))
+    assert list(planner.candidates(Task.of(behind_a_post, seed=0, deadline=time.perf_counter()))) == []
 
 
 @pytest.mark.parametrize(

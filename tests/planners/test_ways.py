@@ -5,7 +5,7 @@ import pytest
 
 import diffplan as dp
 from diffplan import spline
-from diffplan.kernels.collision import Obstacles
+from diffplan.kernels.collision import CollisionModel, Obstacles
 from diffplan.planners.ways import OTHER_GOAL, Ways, _crossable
 
 N = 16
@@ -33,11 +33,11 @@ def ball() -> dp.Scene:
 
 
 def test_without_obstacles_there_is_one_way(robot: dp.Robot) -> None:
-    assert Ways(robot, Obstacles.pack([dp.Scene()])).same(_path(robot, FRONT), _path(robot, BEHIND))
+    assert Ways(CollisionModel(robot), Obstacles.pack([dp.Scene()])).same(_path(robot, FRONT), _path(robot, BEHIND))
 
 
 def test_a_ball_between_two_paths_makes_them_two_ways_and_noise_does_not(robot: dp.Robot, ball: dp.Scene) -> None:
-    ways, here, there = Ways(robot, Obstacles.pack([ball])), _path(robot, -0.6), _path(robot, 0.9)
+    ways, here, there = Ways(CollisionModel(robot), Obstacles.pack([ball])), _path(robot, -0.6), _path(robot, 0.9)
     assert not ways.same(here, there)
     assert not ways.same(there, here)
     for path in (here, there):
@@ -48,7 +48,7 @@ def test_a_ball_between_two_paths_makes_them_two_ways_and_noise_does_not(robot: 
 
 
 def test_other_goals_are_other_ways_only_if_they_are_far_apart(robot: dp.Robot) -> None:
-    ways, one = Ways(robot, Obstacles.pack([dp.Scene()])), _path(robot, 0.3)
+    ways, one = Ways(CollisionModel(robot), Obstacles.pack([dp.Scene()])), _path(robot, 0.3)
     for apart, same in ((0.9 * OTHER_GOAL, True), (1.1 * OTHER_GOAL, False)):
         other = one.copy()
         other[-1, 6] += apart

@@ -1,0 +1,64 @@
+"""Whether start and goals make a problem hopeless, before anything is searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffplan import arguments
+from diffplan.ends import outside_limits
+from diffplan.geometry import Float
+from diffplan.problem import Contact, Problem, Status
+from diffplan.simulation.certificate import Certifier
+from diffplan.simulation.failure import contact_of
+
+_MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hopeless:
+    """Why there is nothing to search for: the status, its cause in words, and what touches, if something does."""
+
+    status: Status
+    cause: str
+    contact: Contact | None = None
+
+
+def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np.ndarray | Hopeless:
+    """Return the numbers [k] of the goals that are worth planning for, or why there are none.
+
+    Args:
+        problem: its start is where the planned motion begins.
+        certifier: of the problem's robot and scene.
+        start: where the arm stands [dof]: there, or a short way in before; None if it may touch there.
+    """
+    robot = problem.robot
+    outside = outside_limits(robot, problem.start)
+    if outside:
+        if robot.outside_within(problem.start, arguments.MOST_START_TOLERANCE):
+            by = np.maximum(robot.lower - problem.start, problem.start - robot.upper).max()
+            enough = min(np.ceil(1e4 * by) / 1e4, arguments.MOST_START_TOLERANCE)
+            outside += f": start_tolerance={enough:.4f} (--start-tolerance) would take it"
+        return Hopeless(status=Status.START_OUTSIDE_LIMITS, cause=outside)
+    for q in [problem.start] if start is None or start is problem.start else [start, problem.start]:
+        check = certifier.check(q)
+        if check.contact:
+            contact = contact_of(check, q, "start")
+            return Hopeless(status=Status.START_IN_COLLISION, cause=f"at the start, {check.contact}", contact=contact)
+    causes = [outside_limits(robot, goal) for goal in problem.goals]
+    if all(causes):
+        return Hopeless(status=Status.GOAL_OUTSIDE_LIMITS, cause=causes[0])
+    checks = [None if cause else certifier.check(goal) for cause, goal in zip(causes, problem.goals, strict=True)]
+    free = np.array([check is not None and check.free for check in checks])
+    near = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
+    free[near[np.cumsum(free[near]) > _MOST_GOALS]] = False
+    if free.any():
+        return np.flatnonzero(free)
+    first = next(i for i, check in enumerate(checks) if check is not None)
+    touching = checks[first]
+    assert touching is not None
+    more = f" (and {len(checks) - 1} more goals)" if len(checks) > 1 else ""
+    contact = contact_of(touching, problem.goals[first], "goal")
+    cause = f"at the goal, {touching.contact}{more}"
+    return Hopeless(status=Status.GOAL_IN_COLLISION, cause=cause, contact=contact)

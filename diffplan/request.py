@@ -1,0 +1,150 @@
+"""The arguments of `plan` and `solve`, read: who plans, for how long, from which seed, and what is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from diffplan import arguments
+from diffplan.errors import InputError
+from diffplan.planners import check_name, make_planner, names_of
+from diffplan.planners.base import Options, Planner
+from diffplan.problem import Plan, Trajectory
+from diffplan.robot import Robot
+from diffplan.scene import Scene
+
+if TYPE_CHECKING:
+    from diffplan.costs import Cost
+    from diffplan.formats.plan_file import PlanFile
+
+_LONGEST_TIMEOUT = 1e9  # [s]
+_MOST_ALTERNATIVES = 1000
+
+EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """How to solve a problem; `diffplan.planning.plan` says what each argument means.
+
+    Raises:
+        InputError: for a number, flag or name that makes no sense.
+    """
+
+    planner: str | Planner
+    helper: str | Planner | None
+    seed: int
+    timeout: float
+    fallback: bool
+    options: Options | None
+    warm_start: EarlierPlan | None
+    alternatives: int
+    start_tolerance: float
+    start_contact_m: float
+
+    def __post_init__(self) -> None:
+        most = _LONGEST_TIMEOUT
+        read = {
+            "seed": arguments.whole(
+                self.seed, "seed", 0, 2**63 - 1, what="seed", allowed="whole numbers from 0 to 2^63 - 1"
+            ),
+            "timeout": arguments.positive(
+                self.timeout, "timeout", what="time limit", highest=most, allowed=f"0 < s <= {most:g}"
+            ),
+            "alternatives": arguments.whole(self.alternatives, "alternatives", 0, _MOST_ALTERNATIVES),
+            "start_tolerance": arguments.start_tolerance(self.start_tolerance),
+            "start_contact_m": arguments.start_contact(self.start_contact_m),
+            "fallback": arguments.flag(self.fallback, "fallback"),
+        }
+        for key, value in read.items():
+            object.__setattr__(self, key, value)
+        if self.helper is not None and not isinstance(self.helper, Planner):
+            check_name(self.helper, "helper")
+        if self.helper is not None and not self.fallback:
+            raise InputError("a helper, but no planner may help", key="fallback", value=False, allowed="True")
+
+    def chosen(self) -> Planner:
+        """Return the planner, made now if it was given by name.
+
+        Raises:
+            InputError: if there is no such planner, or none that has these options.
+        """
+        if not isinstance(self.planner, Planner):
+            return make_planner(self.planner, self.options)
+        if self.options is not None:
+            allowed = "options of planners that are given by name"
+            raise InputError("this planner is set up already", key="options", value=self.options, allowed=allowed)
+        return self.planner
+
+    def help_for(self, planner: Planner) -> str | Planner | None:
+        """Return who joins when a planner has not solved: the helper that was given, or its own; None if nobody may."""
+        return (self.helper or planner.helper or None) if self.fallback else None
+
+    def earlier_motion(self, planner: Planner, robot: Robot) -> Trajectory | None:
+        """Return the motion of the earlier plan that a planner shall start from, if one is given.
+
+        Raises:
+            InputError: if the planner cannot, or it is no plan, one for other joints, or one without a motion.
+        """
+        plan = self.warm_start
+        if plan is None:
+            return None
+        if not planner.reuses_plans:
+            allowed = names_of(lambda kind: kind.reuses_plans)
+            raise InputError(
+                "this planner cannot start from a plan", key="warm_start", value=planner.name, allowed=allowed
+            )
+        from diffplan.formats.plan_file import PlanFile, load_plan
+
+        if isinstance(plan, str | Path):
+            plan = load_plan(arguments.path(plan, "warm_start"))
+        if not isinstance(plan, Plan | PlanFile):
+            raise InputError("not a plan", key="warm_start", value=plan, allowed="a Plan, or the path of a plan file")
+        names = plan.robot.joint_names if isinstance(plan, Plan) else plan.joint_names
+        if names != robot.joint_names:
+            allowed = f"plans for {', '.join(robot.joint_names)}"
+            raise InputError("a plan for other joints", key="warm_start", value=", ".join(names), allowed=allowed)
+        if plan.trajectory is None:
+            status = plan.status.value
+            raise InputError("this plan has no trajectory", key="warm_start", value=status, allowed="plans with one")
+        return plan.trajectory
+
+
+def read_robot(value: object) -> Robot:
+    """Return a robot given as such, by name or by path.
+
+    Raises:
+        InputError: if it is none, or its file is wrong.
+    """
+    if isinstance(value, Robot):
+        return value
+    return Robot.load(str(arguments.path(value, "robot", allowed="a Robot, or the name or path of one")))
+
+
+def read_scene(value: object) -> Scene:
+    """Return a scene given as such, by name or by path.
+
+    Raises:
+        InputError: if it is none, or its file is wrong.
+    """
+    if isinstance(value, Scene):
+        return value
+    return Scene.load(arguments.path(value, "scene", allowed="a Scene, or the name or path of one"))
+
+
+def read_costs(value: object) -> tuple[Cost, ...]:
+    """Return the user's costs as a tuple; one alone may come without a list.
+
+    Raises:
+        InputError: naming the first that is none.
+    """
+    from diffplan.costs import Cost
+
+    allowed = "a list of diffplan.Cost (avoid, prefer and upright make some)"
+    found = (
+        [value]
+        if isinstance(value, Cost)
+        else arguments.items(() if value is None else value, "costs", allowed=allowed)
+    )
+    return tuple(arguments.instance(cost, Cost, f"costs[{i}]", allowed=allowed) for i, cost in enumerate(found))
