@@ -79,7 +79,9 @@ class Request:
 
     def help_for(self, planner: Planner) -> str | Planner | None:
         """Return who joins when a planner has not solved: the helper that was given, or its own; None if nobody may."""
-        return (self.helper or planner.helper or None) if self.fallback else None
+        if not self.fallback:
+            return None
+        return (planner.helper or None) if self.helper is None else self.helper
 
     def earlier_motion(self, planner: Planner, robot: Robot) -> Trajectory | None:
         """Return the motion of the earlier plan that a planner shall start from, if one is given.

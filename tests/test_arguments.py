@@ -165,6 +165,7 @@ DOORS: dict[str, Callable[[object], object]] = {
         "start",
         "goal",
         "planner",
+        "helper",
         "seed",
         "timeout",
         "fallback",

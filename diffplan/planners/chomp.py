@@ -97,6 +97,7 @@ class ChompPlanner(Planner):
         problem, descent = task.problem, _Descent(task, self.config)
         path = quintic(problem.start, problem.goals[0], self.config.points)
         descent.run(path, replace(self.config, iterations=1), deadline=np.inf)
+        task.model.pull_back(path[:1], np.zeros((1, len(task.model.double.sphere), 3)))  # no obstacle may be near
 
     def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield a path to each goal, nearest first, that the planner believes in; then those of restarts, if any."""

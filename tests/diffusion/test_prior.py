@@ -2,13 +2,14 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from diffplan.diffusion.prior import Prior, load_prior, save_prior
+from diffplan.diffusion.prior import Prior, kept_prior, load_prior, save_prior
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.errors import InputError
@@ -44,6 +45,20 @@ def test_a_saved_prior_comes_back_with_everything_it_needs(tmp_path):
         assert getattr(prior, key) == getattr(again, key)
     assert not any(p.requires_grad for p in again.net.parameters())
     assert [file.name for file in tmp_path.iterdir()] == ["prior.safetensors"]
+
+
+def test_a_prior_is_kept_by_what_its_file_holds_wherever_it_lies(tmp_path):
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    save_prior(make_prior(), one)
+    other.write_bytes(one.read_bytes())
+    kept = kept_prior(one, torch.float32)
+    assert kept_prior(other, torch.float32) is kept
+    assert kept_prior(one, torch.bfloat16) is not kept
+    save_prior(replace(make_prior(), horizon=16), one)
+    assert kept_prior(one, torch.float32).horizon == 16
+    one.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        kept_prior(one, torch.float32)
 
 
 def test_half_precision_storage_changes_answers_by_its_rounding(tmp_path):

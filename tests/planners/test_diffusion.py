@@ -116,6 +116,19 @@ def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(problem
     assert [c.control.tolist() for c in mended] == [c.control.tolist() for c in again]
 
 
+def test_a_planner_uses_the_prior_and_the_value_that_it_was_given(problem: Problem) -> None:
+    robot = replace(problem.robot, name="one without a shipped prior")
+    task, config = Task.of(replace(problem, robot=robot)), DiffusionConfig(rounds=1, value=True)
+    with pytest.raises(dp.InputError, match="no such file"):
+        DiffusionPlanner(config).prepare(task)
+    shipped = DiffusionPlanner(config)
+    given = DiffusionPlanner(config, prior=shipped.prior(problem.robot), value=shipped.value(problem.robot))
+    given.prepare(task)
+    one, other = (list(planner.candidates(Task.of(problem))) for planner in (shipped, given))
+    assert [c.control.tobytes() for c in one] == [c.control.tobytes() for c in other]
+    assert one
+
+
 class Straight(DiffusionPlanner):
     """Samples nothing but the straight line to the nearer goal."""
 
