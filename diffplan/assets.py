@@ -44,6 +44,36 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "diffplan"
 
 
+def user_robots() -> Path:
+    """Return the user's folder of robots: DIFFPLAN_HOME/robots if set, else that of the platform's data folder."""
+    if given := os.environ.get("DIFFPLAN_HOME"):
+        return Path(given) / "robots"
+    if given := os.environ.get("XDG_DATA_HOME"):
+        return Path(given) / "diffplan" / "robots"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "diffplan" / "robots"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "diffplan" / "robots"
+    return Path.home() / ".local" / "share" / "diffplan" / "robots"
+
+
+def robot_asset(robot: str, beside: Path | None, name: str) -> Path:
+    """Return where a robot's weights lie: beside its file, in the user's folder, or shipped, whichever has them first.
+
+    Args:
+        robot: its name.
+        beside: the robot file that it was read from, if it was.
+        name: such as `prior.safetensors`.
+
+    Returns:
+        The file; where there is none, the one beside the robot file, or else in the user's folder.
+    """
+    places = [] if beside is None else [beside.parent / name]
+    if Path(robot).name == robot:  # a name leads to no other folder
+        places += [user_robots() / robot / name, asset_folder("robots") / robot / name]
+    return next((place for place in places if place.exists()), places[0] if places else user_robots() / name)
+
+
 def cached_suites() -> dict[str, Path]:
     """Return the problem suites that the user fetched, by name."""
     return {path.name.split(".")[0]: path for path in sorted(cache_folder().glob("suites/*.json.gz"))}

@@ -28,12 +28,18 @@ _HAIR = 1e-9  # [rad or m] of rounding at limits, that of retiming: more would l
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CollisionSpheres:
-    """Spheres fixed to links: `link` [s] indexes `links`; `centre` [s, 3] in the link frame, `radius` [s], in m."""
+    """Spheres fixed to links: `link` [s] indexes `links`; `centre` [s, 3] in the link frame, `radius` [s], in m.
+
+    `uncovered` is how far a link's surface lies outside its spheres at most, `outside` how far spheres stick out of
+    their link, over all links, as the fit measured them, to a whole millimetre [m]: planners' margins are made of them.
+    """
 
     links: tuple[str, ...]
     link: np.ndarray
     centre: Float
     radius: Float
+    uncovered: float = 0.008
+    outside: float = 0.013
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +84,8 @@ class Robot:
     in: one turn either way of zero, or of as many turns as the start has (`turned`).
 
     `touching` are the link pairs that always touch (adjacent ones among them), `never_touching` those for which
-    sampling with the real meshes found no contact. `file` is the robot file that it was read from, if it was.
+    sampling with the real meshes found no contact. `file` is the robot file that it was read from, if it was,
+    `prior` the file of weights that it names.
     """
 
     name: str
@@ -97,6 +104,7 @@ class Robot:
     touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
     never_touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
     file: Path | None = None
+    prior: Path | None = None
 
     @staticmethod
     def load(name: str) -> Robot:

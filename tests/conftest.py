@@ -1,10 +1,17 @@
 """One thread for torch in all tests: two of them beside any busy process are far slower than one."""
 
+from __future__ import annotations
+
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from diffplan.robot import Robot
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does so for what it starts in the background
@@ -26,3 +33,144 @@ def products(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIFFPLAN_PRODUCTS", request.param)
         yield request.param
+
+
+_UR5 = """format: diffplan/robot@1
+name: ur5
+urdf: {file: package://example-robot-data/robots/ur_description/urdf/ur5_robot.urdf}
+base_link: base_link
+end_link: tool0
+joints:
+  shoulder_pan_joint: {velocity: 3.15, acceleration: 8.0, jerk: 500.0}
+  shoulder_lift_joint: {velocity: 3.15, acceleration: 8.0, jerk: 500.0}
+  elbow_joint: {velocity: 3.15, acceleration: 8.0, jerk: 500.0}
+  wrist_1_joint: {velocity: 3.2, acceleration: 8.0, jerk: 500.0}
+  wrist_2_joint: {velocity: 3.2, acceleration: 8.0, jerk: 500.0}
+  wrist_3_joint: {velocity: 3.2, acceleration: 8.0, jerk: 500.0}
+configurations:
+  home: [0.0, -1.5708, 1.5708, -1.5708, -1.5708, 0.0]
+collision: collision.yaml
+"""
+_RAIL = """format: diffplan/robot@1
+name: rail
+urdf: {file: rail.urdf}
+base_link: plate
+end_link: palm
+joints:
+  slide: {velocity: 0.5, acceleration: 2.0, jerk: 50.0}
+  pan: {velocity: 2.0, acceleration: 8.0, jerk: 300.0}
+  lift: {velocity: 2.0, acceleration: 8.0, jerk: 300.0}
+  elbow: {velocity: 2.0, acceleration: 8.0, jerk: 300.0}
+  wrist: {velocity: 2.0, acceleration: 8.0, jerk: 300.0}
+held_joints: {grip: 0.02, nod: 0.3}
+configurations:
+  home: [0.0, 0.0, 0.6, 1.2, 0.0]
+collision: collision.yaml
+"""
+
+
+def _rail_urdf() -> str:
+    """An arm of primitives on a rail: a counterweight follows its elbow, two fingers, and a head beside the rail."""
+    links = {
+        "floor": "",
+        "plate": '<box size="0.5 0.16 0.04"/>',
+        "cart": '<box size="0.16 0.16 0.1"/>',
+        "turret": '<cylinder radius="0.06" length="0.12"/>',
+        "upper": '<capsule radius="0.045" length="0.3"/>',
+        "weight": '<sphere radius="0.05"/>',
+        "fore": '<cylinder radius="0.04" length="0.28"/>',
+        "palm": '<box size="0.05 0.12 0.04"/>',
+        "left": '<box size="0.02 0.02 0.08"/>',
+        "right": '<box size="0.02 0.02 0.08"/>',
+        "neck": "",
+        "head": '<box size="0.1 0.1 0.1"/>',
+    }
+    joints = [  # name, kind, parent, child, xyz, axis, limits, further
+        ("mount", "fixed", "floor", "plate", "0 0 0.2", "0 0 1", "", ""),
+        ("slide", "prismatic", "plate", "cart", "0 0 0.08", "1 0 0", "-0.3 0.3", ""),
+        ("pan", "continuous", "cart", "turret", "0 0 0.12", "0 0 1", "", ""),
+        ("lift", "revolute", "turret", "upper", "0 0 0.24", "0 1 0", "-2.2 2.2", ""),
+        ("elbow", "revolute", "upper", "fore", "0 0 0.36", "0 1 0", "-2.5 2.5", ""),
+        (
+            "counter",
+            "revolute",
+            "turret",
+            "weight",
+            "0 0.16 0.1",
+            "0 1 0",
+            "",
+            '<mimic joint="elbow" multiplier="-0.5"/>',
+        ),
+        ("wrist", "continuous", "fore", "palm", "0 0 0.2", "0 0 1", "", ""),
+        ("grip", "prismatic", "palm", "left", "0 0.02 0.07", "0 1 0", "0 0.03", ""),
+        ("follow", "prismatic", "palm", "right", "0 -0.02 0.07", "0 -1 0", "0 0.03", '<mimic joint="grip"/>'),
+        ("post", "fixed", "floor", "neck", "0 0.55 0.6", "0 0 1", "", ""),
+        ("nod", "revolute", "neck", "head", "0 0 0.1", "0 1 0", "-1 1", ""),
+    ]
+    shapes = {"upper": "0 0 0.18", "fore": "0 0 0.04", "weight": "0 0 0.08"}
+    text = '<robot name="rail">'
+    for name, shape in links.items():
+        origin = f'<origin xyz="{shapes.get(name, "0 0 0")}"/>'
+        text += f'<link name="{name}">' + (shape and f"<collision>{origin}<geometry>{shape}</geometry></collision>")
+        text += "</link>"
+    for name, kind, parent, child, xyz, axis, limits, more in joints:
+        low, _, high = limits.partition(" ")
+        limit = f'<limit lower="{low}" upper="{high}" effort="200" velocity="2"/>' if limits else ""
+        text += f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
+        text += f'<origin xyz="{xyz}"/><axis xyz="{axis}"/>{limit}{more}</joint>'
+    return text + "</robot>"
+
+
+def _fitted(folder: Path) -> Path:
+    """Fit spheres and sort link pairs in seconds: the first step of `diffplan robots fit`, coarser, on the hulls."""
+    import numpy as np
+    from scipy.spatial.distance import cdist
+
+    from diffplan.formats.robot_file import load_robot
+    from diffplan.link_solid import LinkSolid
+    from diffplan.spheres import FitReport, SphereFit, ignored_pairs, write_collision_file
+
+    robot, links = load_robot(folder, collision=False), {}
+    uncovered, outside = 0.008, 0.005
+    for link in robot.links:
+        solid = LinkSolid.from_shapes(robot.model.collisions[link]).of_hulls()
+        axes = [np.linspace(a, b, 3 + int((b - a) / 0.012))[1:-1] for a, b in solid.mesh.bounds.T]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        depth = solid.depth(grid)
+        grid, radius = grid[depth > 0], depth[depth > 0] + outside
+        covers = cdist(solid.surface(0.008), grid) <= radius + uncovered - 0.003
+        assert covers.any(axis=1).all(), link
+        chosen: list[int] = []
+        while len(covers):
+            chosen.append(int(covers.sum(axis=0).argmax()))
+            covers = covers[~covers[:, chosen[-1]]]
+        links[link] = SphereFit(centre=grid[chosen], radius=radius[chosen], uncovered=uncovered, outside=outside)
+    report = FitReport(file=folder / "collision.yaml", links=links, ignored=ignored_pairs(robot, 200))
+    write_collision_file(report)
+    return folder / "robot.yaml"
+
+
+@pytest.fixture(scope="session")
+def rail_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The robot file of an arm on a prismatic axis, with continuous joints, followers and a head off its chain."""
+    folder = tmp_path_factory.mktemp("rail")
+    (folder / "rail.urdf").write_text(_rail_urdf())
+    (folder / "robot.yaml").write_text(_RAIL)
+    return _fitted(folder)
+
+
+@pytest.fixture(scope="session")
+def ur5_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The robot file of the UR5 of example-robot-data, found as a ROS package."""
+    folder = tmp_path_factory.mktemp("ur5")
+    (folder / "robot.yaml").write_text(_UR5)
+    return _fitted(folder)
+
+
+@pytest.fixture(scope="session", params=["panda", "ur5", "rail"])
+def any_robot(request: pytest.FixtureRequest) -> Robot:
+    """The shipped arm, one of 6 joints from a published URDF, and one on a prismatic axis, of primitives."""
+    from diffplan.robot import Robot
+
+    name = request.param
+    return Robot.load(name if name == "panda" else str(request.getfixturevalue(f"{name}_file")))

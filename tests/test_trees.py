@@ -1,5 +1,6 @@
 """Robots as trees: every forward kinematics agrees on random trees, and nothing that belongs to a robot goes unseen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def with_spheres(robot: Robot) -> Robot:
     count = len(robot.links)
     centre = np.random.default_rng(5).normal(scale=0.05, size=(count, 3))
     spheres = CollisionSpheres(links=robot.links, link=np.arange(count), centre=centre, radius=np.full(count, 0.03))
-    return Robot(**{**{f: getattr(robot, f) for f in robot.__dataclass_fields__}, "spheres": spheres})
+    return replace(robot, spheres=spheres)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

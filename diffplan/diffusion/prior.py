@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from diffplan.assets import asset_folder
+from diffplan.assets import robot_asset
 from diffplan.diffusion.schedule import Schedule
 from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.errors import InputError
@@ -77,9 +77,11 @@ class Prior:
                 )
 
 
-def prior_file(robot: str) -> Path:
-    """Return where the shipped prior of a robot lies, whether or not it exists."""
-    return asset_folder("robots") / robot / "prior.safetensors"
+def prior_file(robot: Robot | str) -> Path:
+    """Return where a robot's prior lies, whether or not there is one: that of its file, beside it, or by its name."""
+    if isinstance(robot, str):
+        return robot_asset(robot, None, "prior.safetensors")
+    return robot.prior or robot_asset(robot.name, robot.file, "prior.safetensors")
 
 
 def write_tensors(tensors: dict[str, Tensor], header: dict[str, object], path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from diffplan import spline
-from diffplan.assets import asset_folder
+from diffplan.assets import robot_asset
 from diffplan.diffusion.prior import (
     by_content,
     fill,
@@ -211,9 +211,10 @@ class Value:
         return straight + self.mean + self.std * excess.numpy().astype(np.float64)
 
 
-def value_file(robot: str) -> Path:
-    """Return where the shipped value of a robot lies, whether or not it exists."""
-    return asset_folder("robots") / robot / "value.safetensors"
+def value_file(robot: Robot | str) -> Path:
+    """Return where a robot's value lies, whether or not there is one: beside its file, or by its name."""
+    name, beside = (robot, None) if isinstance(robot, str) else (robot.name, robot.file)
+    return robot_asset(name, beside, "value.safetensors")
 
 
 def save_value(value: Value, path: Path, *, dtype: torch.dtype = torch.float16) -> None:

@@ -61,7 +61,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     """
     path = robot_path(name_or_path)
     with Faults() as faults:
-        top = read_yaml(path, faults).fields(_REQUIRED, ("held_joints", "packages"), faults)
+        top = read_yaml(path, faults).fields(_REQUIRED, ("held_joints", "packages", "prior"), faults)
         top["format"].expect_format("diffplan/robot@1")
         packages = _packages(top["packages"]) if "packages" in top else {}
         model = load_urdf(_urdf_path(top["urdf"], packages), packages=packages)
@@ -103,6 +103,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         touching=touching,
         never_touching=never_touching,
         file=Path(os.path.abspath(path)),
+        prior=top["prior"].path() if "prior" in top else None,
     )
     _check_chain(robot, top)
     robot = _within_followers(robot, joints)
@@ -234,6 +235,7 @@ def _collision_model(
     names: list[str] = []
     link: list[int] = []
     spheres: list[tuple[float, ...]] = []
+    told: dict[str, list[float]] = {"uncovered_mm": [], "outside_mm": []}
     with Faults() as faults:
         top = read_yaml(path, faults).fields(("format", "links", "self_collision"), (), faults)
         top["format"].expect_format("diffplan/collision@1")
@@ -242,6 +244,9 @@ def _collision_model(
             for sphere in faults.of(partial(lambda fields: fields["spheres"].sequence(), fields)) or []:
                 spheres.append(faults.of(partial(_sphere, sphere)))
                 link.append(len(names))
+            for key, values in told.items():
+                if key in fields:
+                    values.append(faults.of(partial(lambda entry: _millimetres(entry), fields[key])))
             names.append(name)
         ignored = _ignored_pairs(top["self_collision"].fields(("ignore",))["ignore"], model)
     array = np.array(spheres, dtype=np.float64).reshape(-1, 4)
@@ -251,10 +256,18 @@ def _collision_model(
             link=np.array(link, dtype=np.int64),
             centre=array[:, :3].copy(),
             radius=array[:, 3].copy(),
+            **{key.removesuffix("_mm"): round(max(values)) / 1000 for key, values in told.items() if values},
         ),
         frozenset(pair for pair, reason in ignored.items() if reason in _TOUCHING),
         frozenset(pair for pair, reason in ignored.items() if reason not in _TOUCHING),
     )
+
+
+def _millimetres(entry: Entry) -> float:
+    value = entry.number()
+    if value < 0:
+        raise entry.error("a distance cannot be negative", allowed=">= 0 [mm]")
+    return value
 
 
 def _sphere(entry: Entry) -> tuple[float, ...]:

@@ -148,7 +148,7 @@ class DiffusionPlanner(Planner):
         if self._prior is not None:
             return self._prior
         if robot.fingerprint not in self._priors:
-            self._priors[robot.fingerprint] = kept_prior(prior_file(robot.name), chosen_products())
+            self._priors[robot.fingerprint] = kept_prior(prior_file(robot), chosen_products())
         return self._priors[robot.fingerprint]
 
     def value(self, robot: Robot) -> Value:
@@ -160,7 +160,7 @@ class DiffusionPlanner(Planner):
         if self._value is not None:
             return self._value
         if robot.fingerprint not in self._values:
-            self._values[robot.fingerprint] = kept_value(value_file(robot.name))
+            self._values[robot.fingerprint] = kept_value(value_file(robot))
         return self._values[robot.fingerprint]
 
     def prepare(self, task: Task) -> None:

@@ -15,7 +15,7 @@ from diffplan.problem import Problem
 from diffplan.refine import RefineConfig, Refiner
 from diffplan.robot import Robot
 
-_MARGIN = 0.005  # [m] the spheres leave up to 8 mm of the links uncovered; the diffusion planner asks as much first
+_MARGIN = 0.625  # share of what the spheres leave uncovered of the links; the diffusion planner asks as much first
 _CONTROL_SHARE = 0.4  # control points a waypoint: enough to follow every bend that the waypoints can be trusted with
 
 
@@ -89,7 +89,7 @@ class Believer:
     """
 
     def __init__(self, model: CollisionModel, world: Obstacles) -> None:
-        self._refiner = Refiner(model, world, RefineConfig(clearance=_MARGIN))
+        self._refiner = Refiner(model, world, RefineConfig(clearance=_MARGIN * model.robot.spheres.uncovered))
 
     def free(self, control: Float) -> bool:
         """Whether the curve of control points [n, dof] is free."""
