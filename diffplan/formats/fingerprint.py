@@ -84,8 +84,9 @@ def robot_content(robot: Robot) -> str:
     spheres = robot.spheres
     rows = zip(spheres.link.tolist(), spheres.centre.tolist(), spheres.radius.tolist(), strict=True)
     by_link = [(spheres.links[link], *centre, radius) for link, centre, radius in rows]
+    margins = [spheres.uncovered, spheres.outside]
     never = sorted(" ".join(sorted(pair)) for pair in robot.never_touching)
-    return json_sum([robot_sums(robot), robot.links, robot.model.scale, robot.jerk.tolist(), by_link, never])
+    return json_sum([robot_sums(robot), robot.links, robot.model.scale, robot.jerk.tolist(), by_link, margins, never])
 
 
 def _shape(shape: Shape) -> dict[str, object]:

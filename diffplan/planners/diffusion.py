@@ -90,7 +90,9 @@ DEMANDS = tuple(
     RefineConfig(clearance=clearance, excused=excused)
     for clearance, excused in ((0.005, (0.03, 0.12)), (0.002, (0.03, 0.12)), (0.008, (0.02, 0.06)), (0.0, (0.1, 0.3)))
 )
-"""What successive rounds ask of a path: spheres leave up to 8 mm of the links uncovered, but some places are narrow."""
+"""What successive rounds ask of a path where spheres leave up to 8 mm (`_UNCOVERED`) of the links uncovered: as much or
+less, since some places are narrow. Clearances are in proportion for other robots."""
+_UNCOVERED = 0.008
 _RANDOM_AMPLITUDE = 1.5  # rad
 _BEND = 0.5
 """By how much more [rad] each further round bends its samples: where the prior is sure and wrong, variety helps."""
@@ -208,6 +210,9 @@ class DiffusionPlanner(Planner):
     def _refiner(self, task: Task, number: int) -> Refiner:
         """Return the refiner of round `number`; alternatives want more than the paths that are clear soonest."""
         config = self._demands[number % len(self._demands)]
+        if self._demands is DEMANDS:
+            share = task.problem.robot.spheres.uncovered / _UNCOVERED
+            config = replace(config, clearance=config.clearance * share)
         if task.alternatives:
             config = replace(config, stop_share=_ALTERNATIVES_SHARE)
         return Refiner(task.model, task.world, config, costs=task.problem.costs, deadline=task.deadline)

@@ -38,7 +38,7 @@ _SHORTCUTS = 60  # attempts after OMPL's simplification
 _SIMPLIFY = 2_000  # turns of OMPL's simplification at most
 _SPACINGS = (0.6, 0.3, 0.15, 0.08, 0.04)  # [rad] between control points, the smoothest curve first
 _SLACK = 0.001  # [m] the ends may touch the margin
-_DEEPEST = -0.02  # [m] more than the spheres stick out: an end deeper than this is in collision
+_DEEPEST = 1.5  # shares of how far the spheres stick out: an end deeper than this is in collision
 _SAMPLING = 0.02  # [rad] between checks on the curve
 
 
@@ -226,7 +226,8 @@ def _ends(model: CollisionModel, world: Obstacles, problem: Problem) -> _Ends | 
     q = np.vstack([problem.start, problem.goals])
     inside = np.all((q >= problem.robot.lower - 1e-9) & (q <= problem.robot.upper + 1e-9), axis=1)
     obstacle, own = (np.minimum(clearance, 0.0) for clearance in model.clearance(world, q))
-    usable = inside & (np.minimum(obstacle, own) > _DEEPEST)
+    deepest = -np.ceil(1000 * _DEEPEST * problem.robot.spheres.outside) / 1000
+    usable = inside & (np.minimum(obstacle, own) > deepest)
     index = np.flatnonzero(usable[1:])
     if not usable[0] or len(index) == 0:
         return None

@@ -62,8 +62,8 @@ class Task:
 
 
 def packed(robot: Robot) -> CollisionModel:
-    """Return a robot's collision model, kept by what the robot is and how its held joints stand."""
-    key = robot.fingerprint, tuple(sorted(robot.still_joints.items()))
+    """Return a robot's collision model, kept by what the robot is, its windows, and how its held joints stand."""
+    key = robot.fingerprint, robot.lower.tobytes(), tuple(sorted(robot.still_joints.items()))
     return _models.get(key, lambda: CollisionModel(robot), _bytes)
 
 
