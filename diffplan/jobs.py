@@ -53,6 +53,8 @@ _PACKAGES = ("diffplan", "numpy", "numba", "scipy", "torch", "ompl", "pybullet",
 _FAILED_STARTS = 3
 _TICK = 1.0
 """How often workers that do not answer are looked for [s]."""
+_RAY_TICK = 0.2
+"""How long a signal may wait for Ray [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +115,9 @@ def run_jobs(
 def connected(executor: str, workers: int | None = None) -> Iterator[Place]:
     """Keep the connection to a Ray cluster for a while; there is nothing to connect to for `local`.
 
-    The cluster is that of the environment variable RAY_ADDRESS (`host:port`, `auto`, `ray://host:port`). Without it,
-    Ray is started on this machine, reachable from this machine only, and stopped at the end. Where this process is
-    connected already, that cluster is used and stays connected.
+    The cluster is that of the environment variable RAY_ADDRESS (`host:port` or `auto`). Without it, Ray is started on
+    this machine, reachable from this machine only, and stopped at the end. Where this process is connected already,
+    that cluster is used and stays connected.
 
     Raises:
         InputError: if there is no such executor, Ray is not installed, or there is no cluster at RAY_ADDRESS.
@@ -377,10 +379,11 @@ class _RayTeam(_Team[_RayWorker]):
     def events(self, timeout: float) -> list[tuple[_RayWorker, _Event]]:
         workers = {worker.answer: worker for worker in self.members if worker.answer is not None}
         answers = list(workers)
-        if self.ray.wait(answers, num_returns=1, timeout=timeout)[0]:
+        with held():  # Ray takes every signal for Ctrl-C
+            if not self.ray.wait(answers, num_returns=1, timeout=min(timeout, _RAY_TICK))[0]:
+                return []
             ready = self.ray.wait(answers, num_returns=len(answers), timeout=0)[0]
             return [(workers[answer], self._event(workers[answer])) for answer in ready]
-        return []
 
     def _event(self, worker: _RayWorker) -> _Event:
         try:
