@@ -1,10 +1,11 @@
-"""Robots that planners are tested on. A further one is a function here and a line in `ARMS`."""
+"""Robots that planners are tested on. A further one is a function here, a line in `ARMS`, and a fixture NAME_file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,10 +72,53 @@ def panda() -> Arm:
     )
 
 
-ARMS: dict[str, Callable[[], Arm]] = {"panda": panda}
-"""The robots of the contract tests, by name."""
+def _random_seeds() -> dict[str, Options]:
+    return {"diffusion": {"seeds": "random"}}
+
+
+def ur5(file: Path) -> Arm:
+    robot = dp.Robot.load(str(file))
+    home = robot.configuration("home")
+    other, before, behind = home.copy(), home.copy(), home.copy()
+    other[:2] += (0.6, 0.3)
+    before[0], behind[0] = 0.8, -0.8
+    tip = robot.link_pose(home, "tool0")[0, :3, 3]
+    return Arm(
+        robot=robot,
+        home=home,
+        other=other,
+        aside=dp.Box(name="post", size=(0.05, 0.3, 0.6), pose=dp.Pose(xyz=(-0.7, -0.5, 0.3))),
+        before=before,
+        behind=behind,
+        wall=dp.Box(name="wall", size=(0.3, 0.04, 0.3), pose=dp.Pose(xyz=(tip[0], tip[1], tip[2]))),
+        options=_random_seeds(),
+    )
+
+
+def rail(file: Path) -> Arm:
+    robot = dp.Robot.load(str(file))
+    home = robot.configuration("home")
+    other, before, behind = home.copy(), home.copy(), home.copy()
+    other += (0.1, -0.4, 0.3, 0.3, 0.3)
+    before[1], behind[1] = 0.6, -0.6
+    x, y, z = robot.link_pose(home, "palm")[0, :3, 3].tolist()
+    return Arm(
+        robot=robot,
+        home=home,
+        other=other,
+        aside=dp.Box(name="post", size=(0.05, 0.3, 0.6), pose=dp.Pose(xyz=(-0.7, -0.5, 0.3))),
+        before=before,
+        behind=behind,
+        wall=dp.Box(name="wall", size=(0.25, 0.03, 0.25), pose=dp.Pose(xyz=(x, y, z))),
+        options=_random_seeds(),
+    )
+
+
+ARMS: dict[str, Callable[..., Arm]] = {"panda": panda, "ur5": ur5, "rail": rail}
+"""The robots of the contract tests, by name; those that are not shipped are made from the fixture NAME_file."""
 
 
 @pytest.fixture(scope="session", params=ARMS)
 def arm(request: pytest.FixtureRequest) -> Arm:
-    return ARMS[request.param]()
+    name = request.param
+    return ARMS[name]() if name == "panda" else ARMS[name](request.getfixturevalue(f"{name}_file"))

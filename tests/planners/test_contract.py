@@ -38,7 +38,8 @@ class Mute(DiffusionPlanner):
 def test_an_easy_problem_is_solved_with_a_valid_certificate(planner: str, arm) -> None:
     plan = dp.solve(arm.easy, arm.planner(planner), timeout=TIMEOUT, fallback=False)
     assert plan.solved
-    assert (plan.status, plan.planner, plan.solved_by) == (Status.SOLVED, planner, planner)
+    source = "random-seeds" if arm.options.get(planner) else planner
+    assert (plan.status, plan.planner, plan.solved_by) == (Status.SOLVED, planner, source)
     assert plan.certificate is not None
     assert plan.certificate.valid
     assert plan.trajectory is not None
@@ -90,7 +91,8 @@ def test_one_seed_gives_the_same_positions_bit_for_bit(planner: str, arm) -> Non
         assert same is not None
         assert first.position.tobytes() == same.position.tobytes()
         assert first.time.tobytes() == same.time.tobytes()
-    assert (first.position.tobytes() != other.position.tobytes()) == (planner != "straight")
+    if planner != "chomp-tuned":  # its first attempt, which may do, draws nothing at random
+        assert (first.position.tobytes() != other.position.tobytes()) == (planner != "straight")
     assert [plan.solved for plan in plans] == [planner != "straight"] * 4
 
 
