@@ -14,14 +14,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from diffplan.costs import Cost as Cost
+    from diffplan.certificate.certifier import Certifier as Certifier
+    from diffplan.costs.cost import Cost as Cost
+    from diffplan.costs.terms import avoid as avoid
+    from diffplan.costs.terms import prefer as prefer
+    from diffplan.costs.terms import upright as upright
     from diffplan.errors import DiffplanError as DiffplanError
     from diffplan.errors import InputError as InputError
-    from diffplan.geometry import Pose as Pose
+    from diffplan.geometry.pose import Pose as Pose
+    from diffplan.geometry.shapes import Box as Box
+    from diffplan.geometry.shapes import Capsule as Capsule
+    from diffplan.geometry.shapes import Cylinder as Cylinder
+    from diffplan.geometry.shapes import Mesh as Mesh
+    from diffplan.geometry.shapes import Plane as Plane
+    from diffplan.geometry.shapes import Sphere as Sphere
     from diffplan.ik import inverse_kinematics as inverse_kinematics
-    from diffplan.named_costs.terms import avoid as avoid
-    from diffplan.named_costs.terms import prefer as prefer
-    from diffplan.named_costs.terms import upright as upright
     from diffplan.planning import plan as plan
     from diffplan.planning import solve as solve
     from diffplan.problem import Alternative as Alternative
@@ -32,40 +39,33 @@ if TYPE_CHECKING:
     from diffplan.problem import Problem as Problem
     from diffplan.problem import Status as Status
     from diffplan.problem import Trajectory as Trajectory
-    from diffplan.robot import Robot as Robot
+    from diffplan.pybullet.execution import execute as execute
+    from diffplan.pybullet.live import robot_as_held as robot_as_held
+    from diffplan.pybullet.live import robot_configuration as robot_configuration
+    from diffplan.pybullet.render import render as render
+    from diffplan.robot.model import Robot as Robot
     from diffplan.scene import PoseGoal as PoseGoal
     from diffplan.scene import Query as Query
     from diffplan.scene import Scene as Scene
     from diffplan.scene import Urdf as Urdf
-    from diffplan.shapes import Box as Box
-    from diffplan.shapes import Capsule as Capsule
-    from diffplan.shapes import Cylinder as Cylinder
-    from diffplan.shapes import Mesh as Mesh
-    from diffplan.shapes import Plane as Plane
-    from diffplan.shapes import Sphere as Sphere
-    from diffplan.simulation.certificate import Certifier as Certifier
-    from diffplan.simulation.execution import execute as execute
-    from diffplan.simulation.live import robot_as_held as robot_as_held
-    from diffplan.simulation.live import robot_configuration as robot_configuration
-    from diffplan.simulation.render import render as render
     from diffplan.viewer.plots import plot_joints as plot_joints
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Cost": "costs",
+    "Cost": "costs.cost",
     "DiffplanError": "errors",
     "InputError": "errors",
-    "Pose": "geometry",
-    "Robot": "robot",
+    "Pose": "geometry.pose",
+    "Robot": "robot.model",
     "Scene": "scene",
-    "Box": "shapes",
-    "Sphere": "shapes",
-    "Cylinder": "shapes",
-    "Capsule": "shapes",
-    "Mesh": "shapes",
+    "Box": "geometry.shapes",
+    "Sphere": "geometry.shapes",
+    "Cylinder": "geometry.shapes",
+    "Capsule": "geometry.shapes",
+    "Mesh": "geometry.shapes",
     "Urdf": "scene",
-    "Plane": "shapes",
+    "Plane": "geometry.shapes",
     "PoseGoal": "scene",
     "Query": "scene",
     "Problem": "problem",
@@ -76,17 +76,17 @@ _HOME = {
     "Contact": "problem",
     "Alternative": "problem",
     "Status": "problem",
-    "avoid": "named_costs.terms",
-    "prefer": "named_costs.terms",
-    "upright": "named_costs.terms",
+    "avoid": "costs.terms",
+    "prefer": "costs.terms",
+    "upright": "costs.terms",
     "plan": "planning",
     "solve": "planning",
     "inverse_kinematics": "ik",
-    "robot_as_held": "simulation.live",
-    "robot_configuration": "simulation.live",
-    "Certifier": "simulation.certificate",
-    "execute": "simulation.execution",
-    "render": "simulation.render",
+    "robot_as_held": "pybullet.live",
+    "robot_configuration": "pybullet.live",
+    "Certifier": "certificate.certifier",
+    "execute": "pybullet.execution",
+    "render": "pybullet.render",
     "plot_joints": "viewer.plots",
 }
 """The module of each public name: what `__all__`, `dir` and loading on first use go by."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
-from diffplan.geometry import Float, Pose
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Float, Pose
+from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene
 
 _IK_SEEDS = 96

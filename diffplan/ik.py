@@ -11,8 +11,8 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
-from diffplan.geometry import Float, Pose
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Float, Pose
+from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal
 
 POSITION_TOLERANCE = 1e-5

@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffplan import arguments
+from diffplan.certificate.certifier import Certifier
 from diffplan.ends import GoalLike, configuration, goal_configurations, unreached
-from diffplan.exclusive import exclusive
 from diffplan.formats.fingerprint import fingerprint
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.planners import DEFAULT, make_planner
 from diffplan.planners.base import Options, Planner
 from diffplan.planners.task import Task
 from diffplan.preflight import Hopeless, preflight
 from diffplan.problem import Plan, Problem, Status, robot_in
-from diffplan.progress import working
 from diffplan.request import EarlierPlan, Request, read_costs, read_robot, read_scene
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.search import Retime, Search
-from diffplan.simulation.certificate import Certifier
+from diffplan.system.exclusive import exclusive
+from diffplan.system.progress import working
 from diffplan.way_in import WayIn, into_limits, out_of_contact
 
 _HELPER_SHARE = 0.5  # of the time limit is left to the helper
 
 if TYPE_CHECKING:
-    from diffplan.costs import Cost
+    from diffplan.costs.cost import Cost
 
 
 @exclusive
@@ -225,7 +225,7 @@ def _prepare(planner: Planner, task: Task, times: _Times) -> None:
     planner.prepare(task)
     problem = task.problem
     if problem.costs:
-        from diffplan.costs import compile_costs
+        from diffplan.costs.cost import compile_costs
 
         compile_costs(problem.costs, np.stack([problem.start, problem.goals[0]]))
     _retimer()
@@ -258,7 +258,7 @@ class _Times:
 def _retimer() -> Retime:
     """Return the retimer with toppra loaded, which takes half a second."""
     import_module("toppra")
-    return import_module("diffplan.retime").retime
+    return import_module("diffplan.timing").retime
 
 
 def _unsolved(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan import arguments
+from diffplan.certificate.certifier import Certifier
 from diffplan.ends import outside_limits
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.problem import Contact, Problem, Status
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.failure import contact_of
+from diffplan.pybullet.failure import contact_of
 
 _MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
 

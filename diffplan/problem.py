@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from diffplan import arguments, hermite
+from diffplan import arguments
+from diffplan.curves import hermite
 from diffplan.errors import InputError
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+from diffplan.system.higher import higher
 from diffplan.words import count, html, one_line
 
 if TYPE_CHECKING:
-    from diffplan.costs import Cost
+    from diffplan.costs.cost import Cost
 
 Float: TypeAlias = NDArray[np.float64]
 _INSTANT = 1e-9  # [s] by which a time may lie outside of a motion, from rounding
@@ -241,7 +243,7 @@ class Moment:
 class Trajectory:
     """A timed trajectory: `time` [n] in s, `position`, `velocity`, `acceleration` [n, dof].
 
-    Between the samples it is the piecewise cubic through positions and velocities (`at`, diffplan/hermite.py). The
+    Between the samples it is the piecewise cubic through positions and velocities (`at`, curves/hermite.py). The
     certificate covers that motion, and the linear interpolation of the positions too.
     """
 
@@ -430,7 +432,7 @@ class Plan:
         """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
 
         def draw() -> str:
-            from diffplan.simulation.notebook import plan_picture
+            plan_picture = higher("pybullet.notebook:plan_picture")
 
             return plan_picture(self)
 
@@ -442,7 +444,7 @@ class Plan:
         Raises:
             InputError: if the file cannot be written.
         """
-        from diffplan.formats.plan_file import save_plan
+        save_plan = higher("formats.plan_file:save_plan")
 
         save_plan(self, arguments.path(path, "path"))
 
@@ -461,7 +463,7 @@ class Plan:
         Raises:
             InputError: naming file, key and value if the file is wrong, or what has changed since.
         """
-        from diffplan.formats.stored_plan import read_plan
+        read_plan = higher("formats.stored_plan:read_plan")
 
         if robot is not None:
             arguments.instance(robot, Robot, "robot", allowed="a Robot, or None")
@@ -472,9 +474,9 @@ class Plan:
 
         Raises:
             InputError: if the plan is not certified, or the body is not this robot, at the plan's start; see
-                `diffplan.simulation.execution.play`.
+                `diffplan.pybullet.execution.play`.
         """
-        from diffplan.simulation.execution import play
+        play = higher("pybullet.execution:play")
 
         play(self, client=client, body=body)
 

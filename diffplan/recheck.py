@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from diffplan.certificate.certifier import Certifier
 from diffplan.errors import InputError
 from diffplan.formats.stored_plan import read_stored
 from diffplan.problem import Certificate, Plan
-from diffplan.robot import Robot
-from diffplan.simulation.certificate import Certifier
+from diffplan.robot.model import Robot
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

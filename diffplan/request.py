@@ -11,11 +11,11 @@ from diffplan.errors import InputError
 from diffplan.planners import check_name, make_planner, names_of
 from diffplan.planners.base import Options, Planner
 from diffplan.problem import Plan, Trajectory
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
 if TYPE_CHECKING:
-    from diffplan.costs import Cost
+    from diffplan.costs.cost import Cost
     from diffplan.formats.plan_file import PlanFile
 
 _LONGEST_TIMEOUT = 1e9  # [s]
@@ -141,7 +141,7 @@ def read_costs(value: object) -> tuple[Cost, ...]:
     Raises:
         InputError: naming the first that is none.
     """
-    from diffplan.costs import Cost
+    from diffplan.costs.cost import Cost
 
     allowed = "a list of diffplan.Cost (avoid, prefer and upright make some)"
     found = (

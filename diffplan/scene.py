@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
-from diffplan.geometry import Float, Pose
-from diffplan.shapes import Box, Capsule, Cylinder, Shape, Sphere, check_place
-from diffplan.urdf import UrdfModel, load_urdf
+from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere, check_place
+from diffplan.robot.urdf import UrdfModel, load_urdf
+from diffplan.system.higher import higher
 from diffplan.words import count, html, one_line, some
 
 if TYPE_CHECKING:
-    from diffplan.robot import Robot
+    from diffplan.robot.model import Robot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +189,7 @@ class Scene:
         Raises:
             InputError: naming file, line, key, value and what is allowed.
         """
-        from diffplan.formats.scene_file import load_scene
+        load_scene = higher("formats.scene_file:load_scene")
 
         return load_scene(path)
 
@@ -196,12 +197,12 @@ class Scene:
     def from_pybullet(
         client: int, *, robot_body: int | None = None, robot: Robot | str | None = None, ignore: Collection[int] = ()
     ) -> Scene:
-        """Read the obstacles of a running PyBullet world; see `diffplan.simulation.live.scene_from_pybullet`.
+        """Read the obstacles of a running PyBullet world; see `diffplan.pybullet.live.scene_from_pybullet`.
 
         Raises:
             InputError: naming the body that cannot be read.
         """
-        from diffplan.simulation.live import scene_from_pybullet
+        scene_from_pybullet = higher("pybullet.live:scene_from_pybullet")
 
         return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignore)
 
@@ -211,7 +212,7 @@ class Scene:
         Raises:
             InputError: if the scene has a name that no file can hold, or the file cannot be written.
         """
-        from diffplan.formats.scene_writer import save_scene
+        save_scene = higher("formats.scene_writer:save_scene")
 
         save_scene(self, path)
 
@@ -221,7 +222,7 @@ class Scene:
         Raises:
             InputError: naming the obstacle whose file PyBullet cannot read.
         """
-        from diffplan.simulation.live import scene_to_pybullet
+        scene_to_pybullet = higher("pybullet.live:scene_to_pybullet")
 
         return scene_to_pybullet(self, client)
 
@@ -238,7 +239,7 @@ class Scene:
         """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
 
         def draw() -> str:
-            from diffplan.simulation.notebook import scene_picture
+            scene_picture = higher("pybullet.notebook:scene_picture")
 
             return scene_picture(self)
 

@@ -9,16 +9,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from diffplan.computed import computed
-from diffplan.geometry import Float
+from diffplan.certificate.certifier import Certifier
+from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
 from diffplan.planners.task import Task
 from diffplan.planners.ways import Ways
 from diffplan.problem import Alternative, Certificate, Judged, Plan, Problem, Status, Trajectory, trajectory_metrics
-from diffplan.progress import working
-from diffplan.robot import Robot
-from diffplan.simulation.certificate import Certifier
+from diffplan.robot.model import Robot
+from diffplan.system.computed import computed
+from diffplan.system.progress import working
 from diffplan.way_in import WayIn
 from diffplan.words import count
 
@@ -158,7 +158,7 @@ class Search:
     def _timed(self, candidate: Candidate) -> Trajectory | None:
         trajectory = self.retime(candidate.control, self.asked.robot)
         if trajectory is None:
-            from diffplan.retime import why_untimed  # here, because it imports scipy
+            from diffplan.timing import why_untimed  # here, because it imports scipy
 
             self.untimed.append(why_untimed(candidate.control, self.asked.robot))
         return trajectory

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from diffplan.geometry import Float
+from diffplan.certificate.certifier import Certifier
+from diffplan.curves.spline import straight
+from diffplan.geometry.pose import Float
 from diffplan.problem import Trajectory
-from diffplan.robot import Robot
-from diffplan.simulation.certificate import Certifier
-from diffplan.spline import straight
+from diffplan.robot.model import Robot
 
 _CONTROL_POINTS = 8
 _APART, _LEAST_APART = 0.01, 0.001  # [m] between what touched, where the planned motion begins: wanted, and enough
@@ -55,7 +55,7 @@ def into_limits(
         robot: whose limits hold.
         start: joint positions [dof].
         tolerance: by how much joints may stand outside their limits (rad or m).
-        retime: `diffplan.retime.retime`, which is slow to import.
+        retime: `diffplan.timing.retime`, which is slow to import.
 
     Returns:
         The motion, or None where no joint stands outside, or one farther than that.
@@ -77,7 +77,7 @@ def out_of_contact(
         certifier: measures, in the scene.
         start: joint positions [dof] within the limits.
         depth: how deep bodies may touch there (m).
-        retime: `diffplan.retime.retime`, which is slow to import.
+        retime: `diffplan.timing.retime`, which is slow to import.
 
     Returns:
         The motion, which the certificate accepts, or None where nothing touches, something deeper than that, or no such

@@ -19,15 +19,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import diffplan as dp
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.named_costs.terms import tilt
+from diffplan.certificate.bullet import connection
+from diffplan.certificate.world import load_robot_body
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.costs.terms import tilt
+from diffplan.geometry.pose import Float
 from diffplan.problem import Trajectory
-from diffplan.simulation.bullet import connection
-from diffplan.simulation.camera import find_camera
-from diffplan.simulation.render import shoot
-from diffplan.simulation.stage_set import add_tool_path, load_coloured, tool_path
-from diffplan.simulation.world import load_robot_body
+from diffplan.pybullet.camera import find_camera
+from diffplan.pybullet.render import shoot
+from diffplan.pybullet.stage_set import add_tool_path, load_coloured, tool_path
 
 SCENE, QUERY = "facing_shelves", "hard"
 PERSON = dp.Capsule(name="person", radius=0.18, height=1.2, pose=dp.Pose(xyz=(0.8, 0.0, 0.78)))

@@ -29,9 +29,9 @@ from attack_shapes import OBSTACLES, Thing, draw, link_solids, primitive_arm, tu
 from exact_distance import Solid, Solids, distances, heights, inside
 
 import diffplan as dp
-from diffplan.geometry import Float
+from diffplan.certificate.certifier import Certifier
+from diffplan.geometry.pose import Float
 from diffplan.problem import Trajectory
-from diffplan.simulation.certificate import Certifier
 
 KINDS = (*OBSTACLES, "self")
 NEAR = 0.001

@@ -14,10 +14,10 @@ from exact_distance import Solid
 
 import diffplan as dp
 from diffplan.formats.robot_file import load_robot
-from diffplan.geometry import Float
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Float
+from diffplan.geometry.shapes import Mesh, Shape
+from diffplan.robot.model import Robot
 from diffplan.scene import Obstacle, Urdf
-from diffplan.shapes import Mesh, Shape
 
 OBSTACLES = ("box", "sphere", "cylinder", "capsule", "mesh_convex", "mesh_hollow", "urdf", "plane")
 _number = count()

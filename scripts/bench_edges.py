@@ -20,14 +20,14 @@ import numpy as np
 from ompl import base as ob
 
 from diffplan.benchmark.suites import load_cases
+from diffplan.collision import lanes
+from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.ends import configuration, goal_configurations
-from diffplan.geometry import Pose
-from diffplan.kernels import lanes
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
 from diffplan.planners.trees import Checker, Query, connect
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
 
 EDGES, LENGTHS, OBSTACLES, MARGIN = 200, (0.25, 1.0, 2.0), (0, 7, 20), -0.006
 

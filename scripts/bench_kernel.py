@@ -17,13 +17,14 @@ os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = THREADS
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from diffplan import sdf, spline  # noqa: E402
-from diffplan.geometry import Pose  # noqa: E402
-from diffplan.kernels.collision import CollisionModel, Obstacles  # noqa: E402
-from diffplan.refine import metric_inverse  # noqa: E402
-from diffplan.robot import Robot  # noqa: E402
+from diffplan.collision import torch_backend as sdf  # noqa: E402
+from diffplan.collision.cpu import CollisionModel, Obstacles  # noqa: E402
+from diffplan.curves import spline  # noqa: E402
+from diffplan.geometry.pose import Pose  # noqa: E402
+from diffplan.geometry.shapes import Box, Cylinder, Sphere  # noqa: E402
+from diffplan.refinement import metric_inverse  # noqa: E402
+from diffplan.robot.model import Robot  # noqa: E402
 from diffplan.scene import Obstacle, Scene  # noqa: E402
-from diffplan.shapes import Box, Cylinder, Sphere  # noqa: E402
 
 BATCH, POINTS = 64, 64
 

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from diffplan.benchmark.suites import load_cases, select
+from diffplan.certificate.certifier import Certifier
 from diffplan.planners import chomp, make_planner, stomp
 from diffplan.planners.task import Task
 from diffplan.problem import Problem, trajectory_metrics
-from diffplan.retime import retime
-from diffplan.simulation.certificate import Certifier
+from diffplan.timing import retime
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ import numpy as np
 from diffplan import search
 from diffplan.benchmark.suites import load_cases, select
 from diffplan.benchmark.summary import wilson_interval
+from diffplan.certificate.certifier import Certifier
 from diffplan.ends import configuration, goal_configurations
-from diffplan.geometry import Float, Pose
+from diffplan.geometry.pose import Float, Pose
 from diffplan.planning import solve
 from diffplan.problem import Plan, Problem
 from diffplan.scene import Scene
-from diffplan.simulation.certificate import Certifier
 
 KINDS = ("obstacle moved, old motion still free", "obstacle moved into the old motion", "start changed", "goal changed")
 

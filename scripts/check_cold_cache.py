@@ -27,8 +27,8 @@ Plans = dict[str, dict[str, object]]
 
 def queries() -> list[str]:
     """Return scene/query for every query of the shipped scenes."""
-    from diffplan.assets import shipped_scenes
     from diffplan.scene import Scene
+    from diffplan.system.assets import shipped_scenes
 
     return [f"{name}/{query}" for name in shipped_scenes() for query in Scene.load(name).queries]
 

@@ -30,12 +30,12 @@ import numpy as np
 import trimesh
 import yaml
 
-from diffplan.assets import asset_folder
+from diffplan.certificate.certifier import Certifier
 from diffplan.errors import InputError
 from diffplan.problem import Trajectory
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.simulation.certificate import Certifier
+from diffplan.system.assets import asset_folder
 
 FORMATS = ("obj", "stl", "ascii.stl", "ply", "off", "glb", "gltf", "dae")
 TARGETS = (

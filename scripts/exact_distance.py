@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 
 EXACT = 1e-9
 """How well upper and lower bound agree [m]."""

@@ -28,30 +28,29 @@ from diffplan.benchmark.sessions import begin_session, read_sessions
 from diffplan.benchmark.suite_import import import_suite
 from diffplan.benchmark.suites import load_cases
 from diffplan.benchmark.worker import Settings, plan_path
-from diffplan.commands.common import read_options
-from diffplan.data import generate, returns, suites
-from diffplan.data.dataset import load_dataset
-from diffplan.data.info import data_info
-from diffplan.data.shards import Shard, write_shard
-from diffplan.diffusion.prior import Prior, load_prior, save_prior
-from diffplan.diffusion.schedule import Schedule
-from diffplan.diffusion.unet import TemporalUnet, UnetConfig
-from diffplan.diffusion.value import Value, ValueNet, load_value, save_value
+from diffplan.certificate.certifier import Certifier
+from diffplan.cli.common import read_options
+from diffplan.costs.reader import read_costs
 from diffplan.errors import InputError
 from diffplan.formats.notes import claim
 from diffplan.formats.plan_file import is_plan_file, load_plan
 from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import load_scene
-from diffplan.meshes import load_hulls, load_mesh
-from diffplan.named_costs.reader import read_costs
+from diffplan.geometry.meshes import load_hulls, load_mesh
+from diffplan.learning import generate, log, returns, suites, value
+from diffplan.learning.config import TrainConfig
+from diffplan.learning.dataset import load_dataset
+from diffplan.learning.info import data_info
+from diffplan.learning.shards import Shard, write_shard
 from diffplan.planners import PLANNERS
+from diffplan.prior.prior import Prior, load_prior, save_prior
+from diffplan.prior.schedule import Schedule
+from diffplan.prior.unet import TemporalUnet, UnetConfig
+from diffplan.prior.value import Value, ValueNet, load_value, save_value
 from diffplan.problem import Metrics, Plan, Status
 from diffplan.recheck import recheck
-from diffplan.retime import retime
-from diffplan.simulation.certificate import Certifier
-from diffplan.training import log, value
-from diffplan.training.config import TrainConfig
+from diffplan.timing import retime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from diffplan.robot import Robot
+    from diffplan.robot.model import Robot
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does so for what it starts in the background
@@ -23,7 +23,7 @@ def own_fields(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Neither read nor write the user's distance fields."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffplan.field_files.cache_folder", lambda: folder)
+        patch.setattr("diffplan.geometry.field_files.cache_folder", lambda: folder)
         yield
 
 
@@ -127,8 +127,8 @@ def _fitted(folder: Path) -> Path:
     from scipy.spatial.distance import cdist
 
     from diffplan.formats.robot_file import load_robot
-    from diffplan.link_solid import LinkSolid
-    from diffplan.spheres import FitReport, SphereFit, ignored_pairs, write_collision_file
+    from diffplan.learning.spheres import FitReport, SphereFit, ignored_pairs, write_collision_file
+    from diffplan.robot.link_solid import LinkSolid
 
     robot, links = load_robot(folder, collision=False), {}
     uncovered, outside = 0.008, 0.005
@@ -170,7 +170,7 @@ def ur5_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", params=["panda", "ur5", "rail"])
 def any_robot(request: pytest.FixtureRequest) -> Robot:
     """The shipped arm, one of 6 joints from a published URDF, and one on a prismatic axis, of primitives."""
-    from diffplan.robot import Robot
+    from diffplan.robot.model import Robot
 
     name = request.param
     return Robot.load(name if name == "panda" else str(request.getfixturevalue(f"{name}_file")))

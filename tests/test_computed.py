@@ -3,7 +3,7 @@
 import multiprocessing
 import threading
 
-from diffplan.computed import computed
+from diffplan.system.computed import computed
 
 
 class Slow:

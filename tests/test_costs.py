@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from diffplan import costs, spline
-from diffplan.costs import Cost
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.costs import cost as costs
+from diffplan.costs.cost import Cost
+from diffplan.curves import spline
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.refine import RefineConfig, Refiner
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
+from diffplan.refinement import RefineConfig, Refiner
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 import diffplan as dp
 from diffplan.errors import DiffplanError
-from diffplan.exclusive import Turn, exclusive, turn
+from diffplan.system.exclusive import Turn, exclusive, turn
 
 LONG_S = 600
 """No answer takes so long: what has not ended by then hangs."""
@@ -84,7 +84,7 @@ def test_a_pool_forked_while_threads_plan_plans_what_its_parent_plans_and_ends(t
 # In a process of its own, since what matters is the order in which modules register what happens before a fork.
 _FORK = """
 import os, threading
-from diffplan.exclusive import turn
+from diffplan.system.exclusive import turn
 import logging
 from concurrent.futures import ThreadPoolExecutor
 

@@ -10,12 +10,14 @@ import torch
 import trimesh
 
 import diffplan as dp
-from diffplan import field_files, fields, progress, sdf
-from diffplan.fields import Reach, distance_field, file_field, split_field
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.kernels.crew import get_kernel_threads, set_kernel_threads
-from diffplan.kernels.obstacles import reach_of
-from diffplan.kernels.triangle_distance import SolidDistance, Surface
+from diffplan.collision import torch_backend as sdf
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.collision.obstacles import reach_of
+from diffplan.geometry import field_files, fields
+from diffplan.geometry.fields import Reach, distance_field, file_field, split_field
+from diffplan.geometry.triangle_distance import SolidDistance, Surface
+from diffplan.system import progress
+from diffplan.system.crew import get_kernel_threads, set_kernel_threads
 
 SIZE = 10.0
 BOXES: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] = (

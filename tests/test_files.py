@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from diffplan.errors import InputError
-from diffplan.files import NotWritten, check_writable, make_folder, remove_unfinished, write_bytes, write_text
+from diffplan.system.files import NotWritten, check_writable, make_folder, remove_unfinished, write_bytes, write_text
 
 # The file size limit stands for the end of the disk: the write fails after so many bytes.
 _LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import diffplan.cli
-from diffplan import field_files
+from diffplan.geometry import field_files
 field_files.save = lambda *_: None
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 sys.exit(diffplan.cli.main(sys.argv[1:]))

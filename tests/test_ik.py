@@ -5,9 +5,9 @@ import pytest
 
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
 from diffplan.ik import inverse_kinematics
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal
 
 BASE = Pose.from_rpy((0.2, -0.1, 0.4), (0.0, 0.1, 1.2))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import diffplan
-from diffplan.data import pieces
-from diffplan.data.generate import GenerateConfig, PathConfig, generate
 from diffplan.errors import DiffplanError, InputError
-from diffplan.files import alone_in, write_bytes
-from diffplan.jobs import THREAD_VARIABLES, Lost, run_jobs
+from diffplan.learning import pieces
+from diffplan.learning.generate import GenerateConfig, PathConfig, generate
+from diffplan.system.files import alone_in, write_bytes
+from diffplan.system.jobs import THREAD_VARIABLES, Lost, run_jobs
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffplan.errors import InputError
-from diffplan.kept import Kept
-from diffplan.mesh_files import content_key, read_mesh
-from diffplan.meshes import load_hulls, load_mesh
+from diffplan.geometry.mesh_files import content_key, read_mesh
+from diffplan.geometry.meshes import load_hulls, load_mesh
+from diffplan.system.kept import Kept
 
 BALL = trimesh.creation.icosphere(subdivisions=1, radius=0.2)
 BYTES = {

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from diffplan.errors import InputError
-from diffplan.meshes import load_hulls, load_mesh
+from diffplan.geometry.meshes import load_hulls, load_mesh
 
 TWO_TETRAHEDRA = """
 o first

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.assets import robot_asset, user_robots
-from diffplan.diffusion.prior import prior_file
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
-from diffplan.robot import Robot
-from diffplan.urdf import load_urdf
+from diffplan.prior.prior import prior_file
+from diffplan.robot.model import Robot
+from diffplan.robot.urdf import load_urdf
+from diffplan.system.assets import robot_asset, user_robots
 
 URDF = (
     '<robot name="part"><link name="l"><collision><geometry><mesh filename="package://arm_description/m/part.obj"/>'

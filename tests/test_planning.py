@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan import spline
+from diffplan.curves import spline
 from diffplan.formats.plan_file import plan_document
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.task import Task

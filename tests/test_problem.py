@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffplan.problem import Plan, Status
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import diffplan as dp
 from diffplan import ik
-from diffplan.simulation import certificate, execution, live, render
+from diffplan.certificate import certifier as certificate
+from diffplan.pybullet import execution, live, render
 from diffplan.viewer import plots
 
 NAMES = {

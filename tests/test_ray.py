@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from diffplan.benchmark.results import Row, read_rows
-from diffplan.data import pieces
-from diffplan.data.generate import GenerateConfig, PathConfig, generate
 from diffplan.errors import InputError
-from diffplan.files import write_bytes
-from diffplan.jobs import Lost, _versions, connected, run_jobs
+from diffplan.learning import pieces
+from diffplan.learning.generate import GenerateConfig, PathConfig, generate
+from diffplan.system.files import write_bytes
+from diffplan.system.jobs import Lost, _versions, connected, run_jobs
 
 COMMAND = "import sys, diffplan.cli; sys.exit(diffplan.cli.main(sys.argv[1:]))"
 TIMES = {"plan_time_s", "certify_time_s", "total_time_s"}
@@ -188,7 +188,7 @@ def test_a_node_of_other_versions_is_refused(cluster, tmp_path, monkeypatch):
     import stand_in_jobs
 
     here = {**_versions(), "numba": "0.1"}
-    monkeypatch.setattr("diffplan.jobs._versions", lambda: here)
+    monkeypatch.setattr("diffplan.system.jobs._versions", lambda: here)
     with pytest.raises(InputError, match=r"the Ray node .* has another version of numba .*allowed: 0\.1"):
         list(run_jobs(partial(stand_in_jobs.start, str(tmp_path)), ["a"], executor="ray"))
 

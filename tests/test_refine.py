@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import diffplan as dp
-from diffplan import spline
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.refine import RefineConfig, Refiner, covariant_step, metric_inverse
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.refinement import RefineConfig, Refiner, covariant_step, metric_inverse
 
 N = 12
 POST = dp.Box(name="post", size=(0.04, 0.04, 0.5), pose=dp.Pose(xyz=(0.26, 0.18, 0.5)))

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Mesh, Sphere
 from diffplan.problem import Alternative, Certificate, Closest, Metrics, Plan, Problem, Status, Trajectory
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Query, Scene
-from diffplan.shapes import Box, Mesh, Sphere
 from diffplan.words import one_line, some
 
 METRICS = Metrics(path_length_rad=1.5, straight_line_rad=1.0, duration_s=0.87, max_jerk=1.0, mean_jerk=1.0)
@@ -154,7 +154,7 @@ def test_a_notebook_shows_the_words_and_a_picture(robot):
 
 
 def test_a_notebook_shows_the_words_where_nothing_can_be_drawn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "diffplan.simulation.notebook", None)
+    monkeypatch.setitem(sys.modules, "diffplan.pybullet.notebook", None)
     assert "no picture: " in SCENE._repr_html_()
     monkeypatch.undo()
     gone = Scene(obstacles=(Mesh(name="a", file=Path("<gone>.obj")),))

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffplan.curves.spline import fit, straight
 from diffplan.formats.robot_file import load_robot
 from diffplan.planners.waypoints import quintic
 from diffplan.problem import Trajectory, trajectory_metrics
-from diffplan.retime import retime, why_untimed
-from diffplan.robot import Robot
-from diffplan.spline import fit, straight
+from diffplan.robot.model import Robot
+from diffplan.timing import retime, why_untimed
 
 PANDA = load_robot("panda", collision=False)
 
@@ -72,7 +72,7 @@ def test_samples_lie_on_the_path_in_order(seed):
     control = _path(seed, 12, 0.1)
     trajectory = retime(control, PANDA)
     assert trajectory is not None
-    from diffplan.spline import basis
+    from diffplan.curves.spline import basis
 
     curve = basis(12, 20001) @ control
     nearest = [np.linalg.norm(curve - q, axis=1) for q in trajectory.position]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from diffplan.certificate.bullet import bullet, connection
+from diffplan.certificate.world import load_robot_body
 from diffplan.errors import InputError
-from diffplan.geometry import Pose, quat_xyzw_from_rotation
-from diffplan.robot import Robot
-from diffplan.simulation.bullet import bullet, connection
-from diffplan.simulation.world import load_robot_body
+from diffplan.geometry.pose import Pose, quat_xyzw_from_rotation
+from diffplan.robot.model import Robot
 
 FINGERS = ("panda_finger_joint1", "panda_finger_joint2")
 

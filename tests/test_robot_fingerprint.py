@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
-from diffplan.shapes import Mesh, Shape
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Mesh, Shape
+from diffplan.robot.model import Robot
 
 TRIANGLES = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
 

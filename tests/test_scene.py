@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import LARGEST, SMALLEST, Box, Capsule, Cylinder, Plane, Sphere
 from diffplan.scene import Query, Scene
-from diffplan.shapes import LARGEST, SMALLEST, Box, Capsule, Cylinder, Plane, Sphere
 
 BALL = Sphere(name="ball", radius=0.1)
 CAN = Cylinder(name="can", radius=0.1, height=0.2)

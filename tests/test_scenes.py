@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from diffplan.assets import shipped_scenes
-from diffplan.robot import Robot
+from diffplan.geometry.shapes import Mesh
+from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene, Urdf
-from diffplan.shapes import Mesh
+from diffplan.system.assets import shipped_scenes
 
 CLEAR = 0.010  # [m]
 
@@ -38,7 +38,7 @@ def test_the_scenes_cover_mesh_and_urdf_obstacles_and_pose_goals() -> None:
 
 @pytest.mark.parametrize("name", shipped_scenes())
 def test_starts_and_goals_are_within_limits_and_a_centimetre_clear(name: str, robot: Robot) -> None:
-    from diffplan.simulation.certificate import Certifier
+    from diffplan.certificate.certifier import Certifier
 
     scene = Scene.load(name)
     with Certifier(robot, scene) as certifier:

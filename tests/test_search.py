@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan import spline
+from diffplan.certificate.certifier import Certifier
+from diffplan.curves import spline
 from diffplan.formats.plan_file import plan_document
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.polyline import resample
 from diffplan.planners.task import Task
 from diffplan.problem import Judged, Plan
 from diffplan.search import FURTHER_ROUNDS
-from diffplan.simulation.certificate import Certifier
 
 POLE = dp.Cylinder(name="pole", radius=0.03, height=1.2, pose=dp.Pose(xyz=(0.45, 0.0, 0.6)))
 

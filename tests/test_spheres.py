@@ -8,16 +8,13 @@ import pytest
 import trimesh
 from scipy.spatial import KDTree
 
+from diffplan.certificate.pairs import sample_pairs
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot, robot_path
-from diffplan.formats.strict_yaml import read_yaml
-from diffplan.geometry import Pose
-from diffplan.kernels.winding import winding_number
-from diffplan.link_solid import LinkSolid, surface_grid
-from diffplan.robot import Robot
-from diffplan.shapes import Box
-from diffplan.simulation.pairs import sample_pairs
-from diffplan.spheres import (
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
+from diffplan.geometry.winding import winding_number
+from diffplan.learning.spheres import (
     FitReport,
     SphereFit,
     Tolerance,
@@ -27,6 +24,9 @@ from diffplan.spheres import (
     uncovered,
     write_collision_file,
 )
+from diffplan.robot.link_solid import LinkSolid, surface_grid
+from diffplan.robot.model import Robot
+from diffplan.strict.strict_yaml import read_yaml
 
 TOOL = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
 PANDA = Robot.load("panda")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffplan import spline
+from diffplan.curves import spline
 from diffplan.formats.robot_file import load_robot
 from diffplan.planners.waypoints import control_points
 

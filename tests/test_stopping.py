@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffplan.data.shards import Shard, write_shard
-from diffplan.robot import Robot
+from diffplan.learning.shards import Shard, write_shard
+from diffplan.robot.model import Robot
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups of POSIX")
 
@@ -137,7 +137,7 @@ def test_plan_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
 
 
 _SMALL_SHARDS = """
-from diffplan.data.generate import GenerateConfig
+from diffplan.learning.generate import GenerateConfig
 GenerateConfig.__init__.__kwdefaults__.update(scenes_per_shard=1, problems_per_scene=1)
 """
 
@@ -156,7 +156,7 @@ def test_data_generate_keeps_its_shards_and_goes_on(number: signal.Signals, tmp_
 
 
 _OFTEN = """
-from diffplan.training import fit
+from diffplan.learning import fit
 fit.fit_prior.__kwdefaults__["checkpoint_minutes"] = 0.0
 """
 _TINY = """format: diffplan/train@1

@@ -12,10 +12,10 @@ class Signalling(MetaPathFinder):
             os.kill(os.getpid(), signal.{signal})
 
 sys.meta_path.insert(0, Signalling())
-from diffplan.stopping import stoppable
+from diffplan.system.stopping import stoppable
 try:
     with stoppable():
-        import diffplan.meshes
+        import diffplan.geometry.meshes
 except KeyboardInterrupt as error:
     print(type(error).__name__)
 """

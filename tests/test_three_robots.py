@@ -5,18 +5,18 @@ import pytest
 import torch
 
 import diffplan as dp
-from diffplan.geometry import Pose
+from diffplan.certificate.bullet import connection
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.frames import link_frame
+from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.world import load_robot_body
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.collision.torch_backend import TorchCollision
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Sphere
 from diffplan.ik import inverse_kinematics
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.sdf import TorchCollision
-from diffplan.shapes import Box, Sphere
-from diffplan.simulation.bullet import connection
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.frames import link_frame
-from diffplan.simulation.motion_bound import cover, travel
-from diffplan.simulation.world import load_robot_body
 
 SCENE = Scene(
     name="ball",

@@ -9,25 +9,25 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from diffplan.data.reaching import solve_poses
+from diffplan.certificate.bullet import connection
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.frames import link_frame
+from diffplan.certificate.limits import check_limits
+from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.pair_table import Pairs
+from diffplan.certificate.world import load_robot_body
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.collision.torch_backend import TorchCollision
+from diffplan.costs.terms import tilt
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Sphere
 from diffplan.ik import inverse_kinematics
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.named_costs.terms import tilt
+from diffplan.learning.reaching import solve_poses
 from diffplan.problem import Problem, Trajectory
-from diffplan.robot import CollisionSpheres, Robot
+from diffplan.robot.model import CollisionSpheres, Robot
 from diffplan.scene import Scene
-from diffplan.sdf import TorchCollision
-from diffplan.shapes import Sphere
-from diffplan.simulation.bullet import connection
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.frames import link_frame
-from diffplan.simulation.limits import check_limits
-from diffplan.simulation.motion_bound import cover, travel
-from diffplan.simulation.pair_table import Pairs
-from diffplan.simulation.world import load_robot_body
 
 JOINT = (
     '<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffplan.errors import InputError
-from diffplan.urdf import load_urdf
+from diffplan.robot.urdf import load_urdf
 
 BOX = '<collision><geometry><box size="1 2 3"/></geometry></collision>'
 GOOD = f"""<robot name="arm">

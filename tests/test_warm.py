@@ -10,13 +10,13 @@ import trimesh
 from numba.core.dispatcher import Dispatcher
 
 import diffplan as dp
-from diffplan import progress
 from diffplan.cli import main
+from diffplan.cli.warm import steps
 from diffplan.planners import PLANNERS
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.straight import StraightPlanner
 from diffplan.planners.task import Task
-from diffplan.warm import steps
+from diffplan.system import progress
 
 COMPILED = (
     "kernels.lanes.evaluate",

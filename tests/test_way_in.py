@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import diffplan as dp
+from diffplan.certificate.certifier import Certifier
 from diffplan.cli import main
+from diffplan.curves.spline import straight
 from diffplan.problem import Status, Trajectory
 from diffplan.recheck import recheck
-from diffplan.retime import retime
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.simulation.certificate import Certifier
-from diffplan.spline import straight
+from diffplan.timing import retime
 from diffplan.way_in import WayIn, out_of_contact
 
 ASIDE = dp.Scene(obstacles=(dp.Sphere(name="ball", radius=0.1, pose=dp.Pose(xyz=(0.5, 0.4, 0.9))),))

@@ -18,7 +18,7 @@ from diffplan.benchmark.results import Row
 from diffplan.benchmark.summary import frame
 from diffplan.benchmark.variants import ADAPTIVE, label
 from diffplan.benchmark.worker import Settings
-from diffplan.files import write_text
+from diffplan.system.files import write_text
 
 _NOTES = (
     "certified: the motion passed the independent PyBullet check on the real meshes and came within the time limit; "

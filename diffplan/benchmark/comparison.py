@@ -11,7 +11,7 @@ from scipy.stats import binomtest, wilcoxon
 
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.summary import in_time
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:

@@ -14,15 +14,15 @@ from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import in_time
 from diffplan.benchmark.worker import Settings, plan_path
+from diffplan.certificate.bisection import TOUCH
+from diffplan.certificate.certifier import Certifier, ConfigurationCheck
 from diffplan.ends import configuration, goal_configurations
 from diffplan.errors import InputError
 from diffplan.formats.plan_file import load_plan
-from diffplan.geometry import Float
-from diffplan.simulation.bisection import TOUCH
-from diffplan.simulation.certificate import Certifier, ConfigurationCheck
-from diffplan.simulation.failure import Arm
-from diffplan.simulation.palette import GOAL, START, TOUCHING
-from diffplan.simulation.still import draw_still
+from diffplan.geometry.pose import Float
+from diffplan.pybullet.failure import Arm
+from diffplan.pybullet.palette import GOAL, START, TOUCHING
+from diffplan.pybullet.still import draw_still
 
 _SIZE = (480, 360)
 _TELLING = ("not_certified", "no_path_found")

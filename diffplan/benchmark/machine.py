@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from diffplan.jobs import THREAD_VARIABLES, Place, usable_cores
+from diffplan.system.jobs import THREAD_VARIABLES, Place, usable_cores
 
 _PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "toppra", "scipy", "trimesh")
 

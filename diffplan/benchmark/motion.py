@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.problem import Plan, Trajectory
 
 _CLEARANCE_STEP = 0.02  # [s]
@@ -29,7 +29,7 @@ def measure_motion(plan: Plan) -> Motion:
     Raises:
         InputError: if the plan has no trajectory.
     """
-    from diffplan.simulation.execution import execute
+    from diffplan.pybullet.execution import execute
 
     report = execute(plan)
     return Motion(
@@ -41,7 +41,7 @@ def measure_motion(plan: Plan) -> Motion:
 
 def mean_clearance(plan: Plan) -> float | None:
     """Return the mean over time of PyBullet's least clearance from the obstacles [m]; None without obstacles."""
-    from diffplan.simulation.certificate import Certifier
+    from diffplan.certificate.certifier import Certifier
 
     if not plan.scene.obstacles:
         return None
@@ -67,7 +67,7 @@ def dense_samples(position: Float, step: float) -> Float:
 
 def dense_contact(plan: Plan, step: float) -> bool:
     """Whether PyBullet finds a contact (clearance <= 0) at any configuration `step` [rad] apart on the trajectory."""
-    from diffplan.simulation.certificate import Certifier
+    from diffplan.certificate.certifier import Certifier
 
     with Certifier(plan.robot, plan.scene) as certifier:
         for q in dense_samples(_trajectory(plan).position, step):

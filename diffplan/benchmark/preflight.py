@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffplan.benchmark.suites import Case
+from diffplan.certificate.certifier import Certifier
 from diffplan.ends import configuration, goal_configurations, outside_limits
-from diffplan.geometry import Float
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Float
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.simulation.certificate import Certifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from diffplan.benchmark.sessions import Session, longest_warm_up, read_sessions
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import ALL, Summary, frame, summarise
 from diffplan.benchmark.worker import Settings
-from diffplan.files import write_text
+from diffplan.system.files import write_text
 
 NOTES = (
     "certified: the motion passed the independent PyBullet check on the real meshes, between samples too, and was "

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from diffplan.errors import InputError
-from diffplan.files import unwritable, write_text
-from diffplan.reading import read_text
+from diffplan.system.files import unwritable, write_text
+from diffplan.system.reading import read_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,16 +17,16 @@ from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.suites import Case, suite_file
 from diffplan.benchmark.worker import Job, Run, Settings, plan_path, start
 from diffplan.errors import InputError
-from diffplan.files import alone_in, make_folder, remove_unfinished, write_text
 from diffplan.formats.notes import claim
-from diffplan.jobs import Lost, Work, run_jobs
+from diffplan.system.files import alone_in, make_folder, remove_unfinished, write_text
+from diffplan.system.jobs import Lost, Work, run_jobs
 
 _LONGEST_NAME = 230  # bytes; file systems take 255, and a file that is written has a longer name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """How many processes plan, where (`diffplan.jobs`), and what they begin with.
+    """How many processes plan, where (`diffplan.system.jobs`), and what they begin with.
 
     They have one thread each if there are several or `one_thread` says so. A planner is trusted to keep its time limit;
     the worker of one that does not answer after twice the limit and `grace` [s] (certifying comes on top) is killed.

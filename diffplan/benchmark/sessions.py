@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from diffplan.benchmark.machine import Machine
-from diffplan.files import write_text
-from diffplan.formats.record import read_record
-from diffplan.formats.strict_json import read_json
+from diffplan.strict.record import read_record
+from diffplan.strict.strict_json import read_json
+from diffplan.system.files import write_text
 
 _FILE = "sessions.json"
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from diffplan.assets import cache_folder
 from diffplan.benchmark.suite_import import SuiteDocument, digest, import_suite
 from diffplan.errors import InputError, did_you_mean
 from diffplan.formats.imports.moveit import FILE_NAME
-from diffplan.formats.strict_json import read_json
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
+from diffplan.strict.strict_json import read_json
+from diffplan.system.assets import cache_folder
 
 _STDERR = 2
 _SHOWN = 400  # characters of what pip says

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffplan.data.layout import obstacle_record
 from diffplan.errors import InputError
-from diffplan.files import make_folder, write_bytes
 from diffplan.formats.imports.draft import Draft, Imported, Unsupported
 from diffplan.formats.imports.formats import IMPORTERS, detect_format
-from diffplan.robot import Robot
+from diffplan.learning.layout import obstacle_record
+from diffplan.robot.model import Robot
+from diffplan.system.files import make_folder, write_bytes
 
 _DIGITS = 9  # of every number in a suite: a nanometre, and the same text wherever it was converted
 _SHOWN = 5  # refused problems that the message tells of

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffplan.assets import named_suites, shipped_scenes
 from diffplan.benchmark.suite_fetch import PUBLISHED
 from diffplan.errors import Faults, InputError, did_you_mean
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.planners.base import Options
 from diffplan.problem import Plan, robot_in
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Goal, Scene
+from diffplan.system.assets import named_suites, shipped_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

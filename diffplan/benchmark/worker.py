@@ -14,11 +14,11 @@ import numpy as np
 from diffplan.benchmark.motion import dense_contact, measure_motion
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case, load_cases
-from diffplan.files import NotWritten
 from diffplan.formats.plan_file import plan_text
-from diffplan.jobs import Work
 from diffplan.planners.base import Options
 from diffplan.problem import Plan
+from diffplan.system.files import NotWritten
+from diffplan.system.jobs import Work
 
 _WARM_UP_SEED = 2**31 - 1
 

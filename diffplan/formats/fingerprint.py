@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.mesh_files import content_key
-from diffplan.mesh_formats import READERS
+from diffplan.geometry.mesh_files import content_key
+from diffplan.geometry.mesh_formats import READERS
+from diffplan.geometry.shapes import Mesh, Shape
 from diffplan.problem import Fingerprint
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Obstacle, Scene, Urdf, bodies
-from diffplan.shapes import Mesh, Shape
 
 
 def fingerprint(robot: Robot, scene: Scene) -> Fingerprint:

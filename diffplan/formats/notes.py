@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from diffplan.errors import InputError
-from diffplan.files import write_text
-from diffplan.formats.strict_json import read_object
+from diffplan.strict.strict_json import read_object
+from diffplan.system.files import write_text
 
 
 def claim(

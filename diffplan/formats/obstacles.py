@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import Faults, InputError
-from diffplan.formats.entry import Entry
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
+from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Obstacle, Urdf
-from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
-from diffplan.urdf import load_urdf
+from diffplan.strict.entry import Entry
 
 _FULL_TURN = 1.001 * 2 * math.pi
 _ROTATIONS = ("rpy", "rpy_deg", "quat_xyzw", "quat_wxyz")
@@ -151,7 +151,7 @@ def _shape(kind: str, fields: dict[str, Entry], faults: Faults) -> Callable[[str
 
 
 def _check_mesh(entry: Entry, file: Path, scale: float, convex: bool) -> None:
-    from diffplan.meshes import load_hulls, load_mesh  # trimesh is slow to import, and few scenes have meshes
+    from diffplan.geometry.meshes import load_hulls, load_mesh  # trimesh is slow to import, and few scenes have meshes
 
     try:
         if convex:

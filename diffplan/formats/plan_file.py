@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from diffplan.assets import asset_folder
 from diffplan.errors import InputError
-from diffplan.files import write_text
-from diffplan.formats.entry import Entry, Json
 from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
-from diffplan.formats.record import read_record, required, word
 from diffplan.formats.scene_writer import path_word, scene_keys
-from diffplan.formats.strict_json import read_json
 from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, Status, Trajectory
-from diffplan.reading import LARGEST_JSON, is_file, read_bytes
 from diffplan.scene import UnknownScene
+from diffplan.strict.entry import Entry, Json
+from diffplan.strict.record import read_record, required, word
+from diffplan.strict.strict_json import read_json
+from diffplan.system.assets import asset_folder
+from diffplan.system.files import write_text
+from diffplan.system.reading import LARGEST_JSON, is_file, read_bytes
 
 _PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba", "toppra", "ompl")
 _ARRAYS = ("position", "velocity", "acceleration")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from diffplan.assets import shipped_robots
 from diffplan.errors import Faults, InputError
-from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles
 from diffplan.formats.robot_file import load_robot
-from diffplan.formats.strict_json import read_json
-from diffplan.geometry import Float
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Float
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_json import read_json
+from diffplan.system.assets import shipped_robots
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from diffplan import arguments
-from diffplan.assets import asset_folder, shipped_robots
 from diffplan.errors import AlreadyTold, Faults, InputError, did_you_mean
-from diffplan.formats.entry import Entry
-from diffplan.formats.strict_yaml import read_yaml
-from diffplan.geometry import Float
-from diffplan.packages import PACKAGE_SCHEMES, find_in_package, tried
-from diffplan.reading import is_file
-from diffplan.robot import WINDOW, CollisionSpheres, Robot
-from diffplan.urdf import Joint, UrdfModel, load_urdf
+from diffplan.geometry.pose import Float
+from diffplan.robot.model import WINDOW, CollisionSpheres, Robot
+from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, tried
+from diffplan.robot.urdf import Joint, UrdfModel, load_urdf
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_yaml import read_yaml
+from diffplan.system.assets import asset_folder, shipped_robots
+from diffplan.system.reading import is_file
 
 _REQUIRED = ("format", "name", "urdf", "base_link", "end_link", "joints", "configurations", "collision")
 _TOUCHING = ("adjacent", "always")

@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 
 from diffplan import arguments
-from diffplan.assets import asset_folder, shipped_robots, shipped_scenes
 from diffplan.errors import Faults, InputError, did_you_mean
-from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles, read_pose
 from diffplan.formats.robot_file import load_robot
-from diffplan.formats.strict_yaml import read_yaml
-from diffplan.geometry import Pose
-from diffplan.reading import is_file
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import FARTHEST
+from diffplan.robot.model import Robot
 from diffplan.scene import Goal, PoseGoal, Query, Scene
-from diffplan.shapes import FARTHEST
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_yaml import read_yaml
+from diffplan.system.assets import asset_folder, shipped_robots, shipped_scenes
+from diffplan.system.reading import is_file
 
 _REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries", "hold")
 

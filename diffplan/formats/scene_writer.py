@@ -7,13 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from diffplan.assets import shipped_robots
 from diffplan.errors import InputError
-from diffplan.files import write_text
-from diffplan.formats.entry import Json
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Mesh
 from diffplan.scene import Goal, Obstacle, PoseGoal, Query, Scene, Urdf
-from diffplan.shapes import Box, Mesh
+from diffplan.strict.entry import Json
+from diffplan.system.assets import shipped_robots
+from diffplan.system.files import write_text
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.formats.entry import Entry
 from diffplan.formats.fingerprint import file_sum, robot_sums
 from diffplan.formats.plan_file import PlanFile, load_plan
-from diffplan.formats.record import read_record
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import read_scene
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.problem import Contact, Fingerprint, Judged, Plan, Status
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene, UnknownScene
+from diffplan.strict.entry import Entry
+from diffplan.strict.record import read_record
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from typing_extensions import Self
 
 from diffplan.errors import InputError
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 
 if TYPE_CHECKING:
     from diffplan.planners.task import Task

@@ -13,7 +13,7 @@ import numpy as np
 from typing_extensions import Self
 
 from diffplan.errors import InputError
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.chomp_functional import obstacle_functional
 from diffplan.planners.options import configured, require_positive

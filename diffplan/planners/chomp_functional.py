@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.geometry.pose import Float
 
 _SLOW = 1e-9  # [m/s] a point that stands still has no direction
 

@@ -11,29 +11,29 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from diffplan import spline
-from diffplan.diffusion.feedback import Feedback, unseen
-from diffplan.diffusion.guidance import GuidanceConfig, Guided, ValueGuided
-from diffplan.diffusion.prior import Prior, kept_prior, prior_file
-from diffplan.diffusion.repair import colliding_stretch, renoised
-from diffplan.diffusion.samplers import Denoiser, ddim
-from diffplan.diffusion.tokens import SceneTokens
-from diffplan.diffusion.unet import chosen_products
-from diffplan.diffusion.value import Value, kept_value, value_file
-from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
+from diffplan.curves import spline
 from diffplan.errors import InputError
-from diffplan.geometry import Float, Pose
+from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Sphere
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.options import configured
 from diffplan.planners.picking import nearly_clear, tight
 from diffplan.planners.reuse import WARM_START, adapted, bent
 from diffplan.planners.task import Task
 from diffplan.planners.threads import threads
+from diffplan.prior.feedback import Feedback, unseen
+from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
+from diffplan.prior.prior import Prior, kept_prior, prior_file
+from diffplan.prior.repair import colliding_stretch, renoised
+from diffplan.prior.samplers import Denoiser, ddim
+from diffplan.prior.tokens import SceneTokens
+from diffplan.prior.unet import chosen_products
+from diffplan.prior.value import Value, kept_value, value_file
+from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 from diffplan.problem import Problem, Trajectory
-from diffplan.refine import RefineConfig, Refined, Refiner
-from diffplan.robot import Robot
+from diffplan.refinement import RefineConfig, Refined, Refiner
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Sphere
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from diffplan.diffusion.value import Value
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate
 from diffplan.planners.ways import Ways
-from diffplan.refine import Refined, Refiner
+from diffplan.prior.value import Value
+from diffplan.refinement import Refined, Refiner
 
 _FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
 """How the best of a round are looked at again: three times as many configurations, until all are clear."""

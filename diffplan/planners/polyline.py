@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from diffplan import spline
-from diffplan.geometry import Float
+from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 
 
 def length(path: Float) -> float:

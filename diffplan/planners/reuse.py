@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from diffplan import spline
-from diffplan.geometry import Float
+from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 from diffplan.planners.polyline import resample
 from diffplan.problem import Problem, Trajectory
-from diffplan.refine import metric_inverse
-from diffplan.robot import Robot
+from diffplan.refinement import metric_inverse
+from diffplan.robot.model import Robot
 
 WARM_START = "warm-start"
 """Source of a candidate that an earlier motion led to."""

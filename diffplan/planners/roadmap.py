@@ -13,7 +13,7 @@ from ompl import geometric as og
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.planners.optimal import GOOD_ENOUGH, RESERVE, OptimisingConfig, shorter, straight
 from diffplan.planners.polyline import length
 from diffplan.planners.trees import Checker, Query, configuration_of

@@ -12,9 +12,9 @@ import numpy as np
 from ompl import geometric as og
 from typing_extensions import Self
 
-from diffplan import spline
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.optimal import (
     AORRTCConfig,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from diffplan import spline
+from diffplan.curves import spline
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.task import Task
 

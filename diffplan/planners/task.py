@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffplan.computed import computed
-from diffplan.kept import Kept
-from diffplan.kernels.collision import CollisionModel
-from diffplan.kernels.obstacles import Obstacles
+from diffplan.collision.cpu import CollisionModel
+from diffplan.collision.obstacles import Obstacles
 from diffplan.problem import Problem, Trajectory
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
+from diffplan.system.computed import computed
+from diffplan.system.kept import Kept
 
 _models: Kept[CollisionModel] = Kept(64 << 20)
 

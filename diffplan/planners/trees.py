@@ -13,8 +13,8 @@ from ompl import base as ob
 from ompl import geometric as og
 from ompl import util as ou
 
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.geometry.pose import Float
 from diffplan.planners.polyline import dense
 
 ou.noOutputHandler()

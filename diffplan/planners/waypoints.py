@@ -8,12 +8,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from diffplan import spline
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 from diffplan.problem import Problem
-from diffplan.refine import RefineConfig, Refiner
-from diffplan.robot import Robot
+from diffplan.refinement import RefineConfig, Refiner
+from diffplan.robot.model import Robot
 
 _MARGIN = 0.625  # share of what the spheres leave uncovered of the links; the diffusion planner asks as much first
 _CONTROL_SHARE = 0.4  # control points a waypoint: enough to follow every bend that the waypoints can be trusted with

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from diffplan import spline
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 from diffplan.planners.polyline import resample
 
 OTHER_GOAL = 0.5

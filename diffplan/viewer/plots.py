@@ -10,10 +10,10 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
-from diffplan.files import write_bytes
-from diffplan.geometry import Float
+from diffplan.geometry.pose import Float
 from diffplan.problem import Plan, Trajectory
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
+from diffplan.system.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 from scipy.spatial import ConvexHull
 
-from diffplan import spline
-from diffplan.geometry import Float
+from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.planners.task import Task
 from diffplan.problem import Problem
-from diffplan.refine import RefineConfig, Refiner
-from diffplan.robot import Robot
+from diffplan.refinement import RefineConfig, Refiner
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene, bodies
-from diffplan.third_party import trimesh
+from diffplan.system.third_party import trimesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

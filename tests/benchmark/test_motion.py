@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import diffplan as dp
 from diffplan.benchmark.motion import dense_contact, dense_samples, mean_clearance, measure_motion, time_samples
+from diffplan.certificate.certifier import Certifier
 from diffplan.problem import Plan, Trajectory
-from diffplan.simulation.certificate import Certifier
 
 BALL = dp.Sphere(name="ball", radius=0.05, pose=dp.Pose(xyz=(-0.6, 0.0, 1.0)))
 

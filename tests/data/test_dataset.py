@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from diffplan.data.dataset import held_out_scenes, load_dataset, paths_from_waypoints
-from diffplan.data.shards import Shard, write_shard
+from diffplan.curves.spline import basis
 from diffplan.errors import InputError
-from diffplan.spline import basis
+from diffplan.learning.dataset import held_out_scenes, load_dataset, paths_from_waypoints
+from diffplan.learning.shards import Shard, write_shard
 
 
 class Toy:

@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from diffplan.data.hdf5 import seal, sealed
-from diffplan.data.info import data_info
-from diffplan.data.returns import FORMAT, read_returns
-from diffplan.data.shards import Shard, read_shard, write_shard
 from diffplan.errors import InputError
+from diffplan.learning.hdf5 import seal, sealed
+from diffplan.learning.info import data_info
+from diffplan.learning.returns import FORMAT, read_returns
+from diffplan.learning.shards import Shard, read_shard, write_shard
 
 BALL = {"name": "ball", "type": "sphere", "radius": 0.1, "pose": {"xyz": [1, 0, 0]}}
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import diffplan.data
-from diffplan.assets import shipped_scenes
-from diffplan.data.families import FAMILIES, HELD_OUT, MAX_OBSTACLES, MIN_OBSTACLES, TIGHT, draw_scene
-from diffplan.data.layout import DOWN, Layout, obstacle_record
-from diffplan.formats.entry import Entry
 from diffplan.formats.obstacles import read_obstacles
+from diffplan.geometry.shapes import Box
+from diffplan.learning.families import FAMILIES, HELD_OUT, MAX_OBSTACLES, MIN_OBSTACLES, TIGHT, draw_scene
+from diffplan.learning.layout import DOWN, Layout, obstacle_record
 from diffplan.scene import Obstacle, Scene
-from diffplan.shapes import Box
+from diffplan.strict.entry import Entry
+from diffplan.system.assets import shipped_scenes
 
 
 def shape(obstacle: Obstacle) -> tuple[object, ...]:

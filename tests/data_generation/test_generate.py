@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffplan.data.families import FAMILIES
-from diffplan.data.generate import GenerateConfig, PathConfig, ShardMaker, generate
-from diffplan.data.info import data_info, save_picture
-from diffplan.data.shards import Shard, read_shard, shard_files, shard_path
 from diffplan.errors import InputError
-from diffplan.robot import Robot
+from diffplan.learning.families import FAMILIES
+from diffplan.learning.generate import GenerateConfig, PathConfig, ShardMaker, generate
+from diffplan.learning.info import data_info, save_picture
+from diffplan.learning.shards import Shard, read_shard, shard_files, shard_path
+from diffplan.robot.model import Robot
 
 QUICK = PathConfig(trees=1, iterations=200, shortcuts=20)
 
@@ -115,7 +115,7 @@ def test_the_summary_counts_what_is_there_and_draws_it(made: Path, tmp_path: Pat
 def test_a_worker_never_imports_torch_and_ompl_keeps_quiet() -> None:
     script = (
         "import sys, tempfile; from pathlib import Path\n"
-        "from diffplan.data.generate import *\n"
+        "from diffplan.learning.generate import *\n"
         "config = GenerateConfig(out=Path(tempfile.mkdtemp()), scenes_per_shard=1, problems_per_scene=1,"
         " keep_straight=0.0, path=PathConfig(trees=1, iterations=50))\n"
         "list(ShardMaker(config).make(3))\n"

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from diffplan.data.families import draw_scene
-from diffplan.data.generate import WAYPOINTS, PathConfig, solve
-from diffplan.data.problems import ANYWHERE, Clearances, DrawnProblem, draw_endpoints, seeds, tool_offset
-from diffplan.data.reaching import solve_poses
-from diffplan.data.tighten import tighten
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
+from diffplan.learning.families import draw_scene
+from diffplan.learning.generate import WAYPOINTS, PathConfig, solve
+from diffplan.learning.problems import ANYWHERE, Clearances, DrawnProblem, draw_endpoints, seeds, tool_offset
+from diffplan.learning.reaching import solve_poses
+from diffplan.learning.tighten import tighten
 from diffplan.planners.polyline import dense, length, resample
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
 
 CLEAR = Clearances()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffplan import spline
-from diffplan.data.returns import ReturnsConfig, measure_returns, read_returns, vary
-from diffplan.data.shards import Shard, write_shard
+from diffplan.curves import spline
 from diffplan.errors import InputError
-from diffplan.retime import retime
-from diffplan.robot import Robot
+from diffplan.learning.returns import ReturnsConfig, measure_returns, read_returns, vary
+from diffplan.learning.shards import Shard, write_shard
+from diffplan.robot.model import Robot
+from diffplan.timing import retime
 
 PANDA = Robot.load("panda")
 

@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffplan.assets import shipped_suites
 from diffplan.benchmark.suites import load_cases
-from diffplan.data.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
-from diffplan.data.layout import obstacle_record
-from diffplan.data.problems import KINDS, DrawnProblem, draw_problem
-from diffplan.data.suites import RECIPES, SuiteConfig, SuiteMaker, beyond_random_seeds, make_suite, solvable
+from diffplan.certificate.certifier import Certifier
+from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.ends import outside_limits
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
+from diffplan.learning.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
+from diffplan.learning.layout import obstacle_record
+from diffplan.learning.problems import KINDS, DrawnProblem, draw_problem
+from diffplan.learning.suites import RECIPES, SuiteConfig, SuiteMaker, beyond_random_seeds, make_suite, solvable
 from diffplan.problem import Problem
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
-from diffplan.simulation.certificate import Certifier
+from diffplan.system.assets import shipped_suites
 
 LEAST = {"hard": 300, "seen": 200, "unseen": 200}
 
@@ -87,7 +87,7 @@ def test_a_problem_depends_on_seed_and_index_only(made: Path, tmp_path: Path) ->
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(made: Path, tmp_path: Path) -> None:
     config = small(tmp_path, workers=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffplan.data.suites._assemble", lambda config: 1 / 0)
+        patch.setattr("diffplan.learning.suites._assemble", lambda config: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             make_suite(replace(config, count=2), show=False)
     kept = config.part(0)
@@ -140,9 +140,11 @@ def test_hard_problems_pass_every_test_and_families_take_their_turns(
 ) -> None:
     asked: list[int] = []
     pairs: list[DrawnProblem | None] = []
-    monkeypatch.setattr("diffplan.data.suites.draw_problem", lambda *a: pairs.append(draw_problem(*a)) or pairs[-1])
-    monkeypatch.setattr("diffplan.data.suites.beyond_random_seeds", lambda *_, number, seed: not asked.append(number))
-    monkeypatch.setattr("diffplan.data.suites.solvable", lambda *_, seed: len(asked) >= 2)
+    monkeypatch.setattr("diffplan.learning.suites.draw_problem", lambda *a: pairs.append(draw_problem(*a)) or pairs[-1])
+    monkeypatch.setattr(
+        "diffplan.learning.suites.beyond_random_seeds", lambda *_, number, seed: not asked.append(number)
+    )
+    monkeypatch.setattr("diffplan.learning.suites.solvable", lambda *_, seed: len(asked) >= 2)
     maker = SuiteMaker(small(tmp_path, kind="hard"))
     found = [problem for problem in maker.attempts(1) if problem is not None]
     assert len(found) == 1

@@ -5,18 +5,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffplan import spline
-from diffplan.diffusion.guidance import GuidanceConfig, Guided, ValueGuided
-from diffplan.diffusion.prior import load_prior, prior_file
-from diffplan.diffusion.schedule import Schedule
-from diffplan.diffusion.value import Value, load_value, value_file
-from diffplan.diffusion.wrappers import FeedbackDenoiser
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.refine import RefineConfig, Refiner
-from diffplan.robot import Robot
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
+from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
+from diffplan.prior.prior import load_prior, prior_file
+from diffplan.prior.schedule import Schedule
+from diffplan.prior.value import Value, load_value, value_file
+from diffplan.prior.wrappers import FeedbackDenoiser
+from diffplan.refinement import RefineConfig, Refiner
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
 
 BATCH, SCHEDULE = 8, Schedule()
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from diffplan import spline
-from diffplan.diffusion.feedback import Feedback
-from diffplan.diffusion.prior import load_prior, prior_file
-from diffplan.diffusion.samplers import ddim
-from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.refine import RefineConfig, Refiner
-from diffplan.robot import Robot
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
+from diffplan.prior.feedback import Feedback
+from diffplan.prior.prior import load_prior, prior_file
+from diffplan.prior.samplers import ddim
+from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted
+from diffplan.refinement import RefineConfig, Refiner
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
 
 BATCH = 16
 

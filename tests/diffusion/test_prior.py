@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from diffplan.diffusion.prior import Prior, kept_prior, load_prior, save_prior
-from diffplan.diffusion.schedule import Schedule
-from diffplan.diffusion.unet import TemporalUnet, UnetConfig
 from diffplan.errors import InputError
+from diffplan.prior.prior import Prior, kept_prior, load_prior, save_prior
+from diffplan.prior.schedule import Schedule
+from diffplan.prior.unet import TemporalUnet, UnetConfig
 
 
 def make_prior() -> Prior:

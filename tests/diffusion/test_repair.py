@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import diffplan as dp
-from diffplan import spline
-from diffplan.diffusion.repair import Kept, colliding_stretch, renoised
-from diffplan.diffusion.schedule import Schedule
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.refine import RefineConfig, Refiner
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.prior.repair import Kept, colliding_stretch, renoised
+from diffplan.prior.schedule import Schedule
+from diffplan.refinement import RefineConfig, Refiner
 
 N = 16
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from diffplan.diffusion.samplers import ddim, dpm_solver
-from diffplan.diffusion.schedule import Schedule
 from diffplan.errors import InputError
+from diffplan.prior.samplers import ddim, dpm_solver
+from diffplan.prior.schedule import Schedule
 
 
 def test_signal_falls_from_one_to_nearly_nothing():

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from diffplan.diffusion.tokens import CHANNELS, MOST, Context, SceneTokens
-from diffplan.diffusion.unet import TemporalUnet, UnetConfig
-from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
+from diffplan.collision.lanes import BOX, CYLINDER, SPHERE
+from diffplan.collision.obstacles import Obstacles
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
-from diffplan.kernels.lanes import BOX, CYLINDER, SPHERE
-from diffplan.kernels.obstacles import Obstacles
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.prior.tokens import CHANNELS, MOST, Context, SceneTokens
+from diffplan.prior.unet import TemporalUnet, UnetConfig
+from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 from diffplan.scene import Scene
-from diffplan.shapes import Box, Cylinder, Sphere
 
 DOF, K = 3, 8
 ALIKE = {"rtol": 1e-4, "atol": 1e-5}

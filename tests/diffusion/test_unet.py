@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from diffplan.diffusion.unet import Convolution, Norm, TemporalUnet, UnetConfig, chosen_products, straight_between_ends
+from diffplan.curves.spline import straight
 from diffplan.errors import InputError
-from diffplan.spline import straight
+from diffplan.prior.unet import Convolution, Norm, TemporalUnet, UnetConfig, chosen_products, straight_between_ends
 
 
 def small(**changes) -> TemporalUnet:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from diffplan import spline
-from diffplan.diffusion.schedule import Schedule
-from diffplan.diffusion.unet import UnetConfig
-from diffplan.diffusion.value import Value, ValueNet, load_value, normalised_limits, save_value, straight_time
+from diffplan.curves import spline
 from diffplan.errors import InputError
-from diffplan.retime import retime
-from diffplan.robot import Robot
+from diffplan.prior.schedule import Schedule
+from diffplan.prior.unet import UnetConfig
+from diffplan.prior.value import Value, ValueNet, load_value, normalised_limits, save_value, straight_time
+from diffplan.robot.model import Robot
+from diffplan.timing import retime
 
 PANDA = Robot.load("panda")
 

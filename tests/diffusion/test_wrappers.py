@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from diffplan.diffusion.samplers import ddim, dpm_solver
-from diffplan.diffusion.schedule import Schedule
-from diffplan.diffusion.unet import TemporalUnet, UnetConfig, straight_between_ends
-from diffplan.diffusion.wrappers import FeedbackDenoiser, Inpainted, condition_channels
+from diffplan.prior.samplers import ddim, dpm_solver
+from diffplan.prior.schedule import Schedule
+from diffplan.prior.unet import TemporalUnet, UnetConfig, straight_between_ends
+from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted, condition_channels
 
 DOF, FEATURES, K = 3, 2, 16
 SCHEDULE = Schedule(steps=50)

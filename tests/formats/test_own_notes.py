@@ -7,12 +7,12 @@ import pytest
 from diffplan.benchmark.results import COLUMNS, read_rows
 from diffplan.benchmark.suite_fetch import MBM, cache_file, is_intact
 from diffplan.cli import main
-from diffplan.data import generate, returns, suites
 from diffplan.errors import InputError
 from diffplan.formats.notes import claim
-from diffplan.formats.strict_json import read_object
-from diffplan.training.log import Progress, read_log
-from diffplan.training.value import ValueLine
+from diffplan.learning import generate, returns, suites
+from diffplan.learning.log import Progress, read_log
+from diffplan.learning.value import ValueLine
+from diffplan.strict.strict_json import read_object
 
 DAMAGED = {
     "": "not readable as JSON",

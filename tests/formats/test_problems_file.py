@@ -6,8 +6,8 @@ import pytest
 
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
-from diffplan.geometry import Pose
-from diffplan.shapes import Cylinder
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Cylinder
 
 Q = [0.0, 0.1, 0.0, -1.0, 0.0, 1.0, 0.0]
 CAN = {"name": "can", "type": "cylinder", "radius": 0.03, "height": 0.14, "pose": {"xyz": [0.5, 0, 0.3]}}

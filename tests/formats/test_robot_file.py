@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffplan.assets import shipped_robots
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
+from diffplan.system.assets import shipped_robots
 
 BAD = Path(__file__).parent.parent / "data" / "bad"
 

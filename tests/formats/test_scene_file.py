@@ -10,10 +10,10 @@ from diffplan.benchmark.suites import load_cases
 from diffplan.errors import InputError
 from diffplan.formats.obstacles import read_pose
 from diffplan.formats.scene_file import load_scene
-from diffplan.formats.strict_yaml import parse_yaml
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 from diffplan.scene import PoseGoal, Query, Scene, Urdf
-from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
+from diffplan.strict.strict_yaml import parse_yaml
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
 DOOR = Path(__file__).parent.parent / "data" / "bad" / "door.urdf"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from diffplan.assets import asset_folder, shipped_scenes
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from diffplan.scene import PoseGoal, Query, Scene, Urdf
-from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Sphere
+from diffplan.system.assets import asset_folder, shipped_scenes
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
 BODY = """<robot name="arm"><link name="a"><collision><geometry><box size="0.1 0.1 0.1"/></geometry></collision></link>

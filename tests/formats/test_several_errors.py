@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from diffplan.cli import main
-from diffplan.commands.common import read_options
+from diffplan.cli.common import read_options
+from diffplan.costs.reader import read_costs
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import load_scene
-from diffplan.named_costs.reader import read_costs
-from diffplan.robot import Robot
-from diffplan.training.config import TrainConfig
-from diffplan.urdf import load_urdf
+from diffplan.learning.config import TrainConfig
+from diffplan.robot.model import Robot
+from diffplan.robot.urdf import load_urdf
 
 DATA = Path(__file__).parent.parent / "data" / "bad"
 SCENE = """\

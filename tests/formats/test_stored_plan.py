@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan.assets import asset_folder
 from diffplan.cli import main
 from diffplan.errors import InputError
 from diffplan.formats.plan_file import plan_document
 from diffplan.problem import Plan, Status
+from diffplan.system.assets import asset_folder
 
 CUBE = """v 0 0 0
 v 1 0 0

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffplan.errors import InputError
-from diffplan.formats.entry import Entry
-from diffplan.formats.strict_json import read_json
-from diffplan.formats.strict_yaml import parse_yaml, read_yaml
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_json import read_json
+from diffplan.strict.strict_yaml import parse_yaml, read_yaml
 
 
 def value(text: str) -> Entry:

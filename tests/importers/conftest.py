@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 
 SCENE = """\
 robot_model_name: panda

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import diffplan.benchmark.suite_fetch as suite_fetch
-from diffplan.assets import cache_folder
 from diffplan.benchmark.suite_fetch import PublishedSuite, cache_file, fetch_suite
 from diffplan.benchmark.suite_import import import_suite
 from diffplan.cli import main
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
+from diffplan.system.assets import cache_folder
 
 NAME, VERSION = "diffplan-test-problems", "1.0"
 ROOT = "diffplan_test_problems-1.0"
@@ -180,5 +180,5 @@ def test_the_cache_lies_where_the_platform_keeps_caches(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     for key, value in {"HOME": "home", **set_to}.items():
         monkeypatch.setenv(key, str(tmp_path / value))
-    monkeypatch.setattr("diffplan.assets.sys.platform", platform)
+    monkeypatch.setattr("diffplan.system.assets.sys.platform", platform)
     assert cache_folder() == tmp_path / expected

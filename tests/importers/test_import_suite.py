@@ -8,7 +8,7 @@ from diffplan.benchmark.suite_import import import_suite
 from diffplan.cli import main
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 
 Pairs = Callable[..., Path]
 CONE = ("type: cylinder", "type: cone")

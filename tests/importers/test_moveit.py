@@ -8,9 +8,9 @@ import pytest
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported
 from diffplan.formats.imports.moveit import drafts
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
-from diffplan.shapes import Box, Cylinder
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder
+from diffplan.robot.model import Robot
 
 Pairs = Callable[..., Path]
 

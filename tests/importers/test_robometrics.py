@@ -6,9 +6,9 @@ import pytest
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported
 from diffplan.formats.imports.robometrics import drafts
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.robot.model import Robot
 
 TEXT = """\
 shelf_panda:

@@ -8,9 +8,9 @@ from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported
 from diffplan.formats.imports.moveit import drafts
 from diffplan.formats.imports.scene_text import read_scene_text
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.robot.model import Robot
 
 OLD = """\
 kitchen

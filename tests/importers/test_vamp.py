@@ -7,9 +7,9 @@ import pytest
 
 from diffplan.errors import InputError
 from diffplan.formats.imports.vamp import drafts
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.robot.model import Robot
 
 JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 Q = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785]

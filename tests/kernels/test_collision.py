@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.robot import Robot
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.collision.torch_backend import TorchCollision
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.sdf import TorchCollision
-from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 
 TURNED = Pose.from_rpy((0.45, 0.1, 0.35), (0.4, -0.7, 1.1))
 

@@ -7,7 +7,7 @@ from contextvars import copy_context
 
 import pytest
 
-from diffplan.kernels import crew
+from diffplan.system import crew
 
 
 @pytest.fixture

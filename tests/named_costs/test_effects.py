@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan.costs import Cost
-from diffplan.geometry import Float
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.named_costs.terms import avoid, prefer, tilt, upright
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.costs.cost import Cost
+from diffplan.costs.terms import avoid, prefer, tilt, upright
+from diffplan.geometry.pose import Float
 
 PERSON = dp.Capsule(name="person", radius=0.18, height=1.2, pose=dp.Pose(xyz=(0.8, 0.0, 0.78)))
 COMFORT = 0.3

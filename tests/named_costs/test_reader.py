@@ -8,11 +8,11 @@ import torch
 
 import diffplan as dp
 from diffplan.cli import main
-from diffplan.costs import Cost
+from diffplan.costs.cost import Cost
+from diffplan.costs.named import COMMON, COSTS, PARAMETERS
+from diffplan.costs.reader import parse_cost, read_costs
+from diffplan.costs.terms import avoid, prefer, upright
 from diffplan.errors import InputError
-from diffplan.named_costs import COMMON, COSTS, PARAMETERS
-from diffplan.named_costs.reader import parse_cost, read_costs
-from diffplan.named_costs.terms import avoid, prefer, upright
 
 VASE = dp.Cylinder(name="vase", radius=0.05, height=0.3, pose=dp.Pose(xyz=(0.5, 0.1, 0.5)))
 BASE = dp.Pose.from_rpy((0.1, 0.2, 0.0), (0.0, 0.1, 0.4))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import diffplan as dp
-from diffplan.costs import Cost
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.costs.cost import Cost
+from diffplan.costs.terms import avoid, prefer, tilt, upright
 from diffplan.errors import InputError
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.named_costs.terms import avoid, prefer, tilt, upright
 from diffplan.problem import Problem
 
 BALL = dp.Sphere(name="ball", radius=0.1, pose=dp.Pose(xyz=(0.45, 0.2, 0.5)))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan import spline
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
 from diffplan.planners import make_planner
 from diffplan.planners.chomp import (
     ChompConfig,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan.kernels.obstacles import Obstacles
+from diffplan.collision.obstacles import Obstacles
 from diffplan.planners import PLANNERS, make_planner, planner_class
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.diffusion import DiffusionPlanner

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 import diffplan as dp
-from diffplan import spline
-from diffplan.diffusion.value import load_value, value_file
-from diffplan.kernels.collision import CollisionModel, Obstacles
-from diffplan.kernels.crew import get_kernel_threads
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.curves.spline import basis
 from diffplan.planners.base import Candidate
 from diffplan.planners.diffusion import DEMANDS, DiffusionConfig, DiffusionPlanner
 from diffplan.planners.task import Task
+from diffplan.prior.value import load_value, value_file
 from diffplan.problem import Problem
-from diffplan.refine import RefineConfig, Refiner
-from diffplan.spline import basis
+from diffplan.refinement import RefineConfig, Refiner
+from diffplan.system.crew import get_kernel_threads
 
 KINDS = ("prior", "unconditioned", "random")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.planners import make_planner
 from diffplan.planners.base import Candidate, Options
 from diffplan.planners.optimal import AORRTCConfig, aorrtc

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffplan import spline
+from diffplan.curves import spline
 from diffplan.planners.polyline import at, dense, length, resample, rounded, shortcut
 
 CORNER = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import diffplan as dp
-from diffplan import spline
+from diffplan.curves import spline
 from diffplan.planners.reuse import adapted, bent
 from diffplan.problem import Problem, Trajectory
 

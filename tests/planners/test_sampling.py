@@ -5,17 +5,17 @@ import time
 import numpy as np
 import pytest
 
-from diffplan import spline
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
 from diffplan.planners.sampling import RRTConnectPlanner, retreat
 from diffplan.planners.straight import StraightPlanner
 from diffplan.planners.task import Task
 from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
 from diffplan.problem import Problem
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.shapes import Box
 
 WALL = Scene(obstacles=(Box(name="wall", size=(0.6, 0.04, 0.6), pose=Pose(xyz=(0.65, 0.0, 0.3))),))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import diffplan as dp
-from diffplan import spline
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
 from diffplan.planners.ways import OTHER_GOAL, Ways, _crossable
 
 N = 16

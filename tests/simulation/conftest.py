@@ -8,7 +8,7 @@ import pytest
 
 from diffplan.formats.robot_file import load_robot
 from diffplan.problem import Trajectory
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 
 _ALWAYS = ("panda_link7 panda_hand", "panda_hand panda_leftfinger", "panda_hand panda_rightfinger")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.simulation.certificate import Certifier
+from diffplan.certificate.certifier import Certifier
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "attack_certificate.py"
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffplan.simulation.bisection import TOUCH, bisect
+from diffplan.certificate.bisection import TOUCH, bisect
 
 
 def _point_among_discs(path, centres, radii, sight_seen):

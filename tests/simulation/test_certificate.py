@@ -8,13 +8,13 @@ import pytest
 import torch
 import trimesh
 
+from diffplan.certificate import world
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.motion_bound import cover, travel
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 from diffplan.scene import Scene, Urdf
-from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
-from diffplan.simulation import world
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.motion_bound import cover, travel
 
 AWAY = np.array([0.9, 0.1, 0.2, -1.3, 0.1, 1.2, 0.3])
 

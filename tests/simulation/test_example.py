@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pybullet as p
 
+from diffplan.certificate.certifier import Certifier
+from diffplan.pybullet.live import robot_as_held, robot_configuration
 from diffplan.scene import Scene
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.live import robot_as_held, robot_configuration
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pybullet_world.py"
 

@@ -6,14 +6,14 @@ import numpy as np
 import pybullet as p
 import pytest
 
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.world import load_robot_body
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
 from diffplan.problem import Plan, Status
+from diffplan.pybullet.execution import execute, play
 from diffplan.scene import Scene
-from diffplan.shapes import Box
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.execution import execute, play
-from diffplan.simulation.world import load_robot_body
 
 
 @pytest.fixture

@@ -11,19 +11,19 @@ import pytest
 import trimesh
 import yaml
 
-from diffplan.assets import asset_folder
+from diffplan.certificate.bullet import bullet
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.private_files import private_file
+from diffplan.certificate.urdf_copy import urdf_copy
+from diffplan.certificate.world import Stage
+from diffplan.collision.cpu import Obstacles
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
-from diffplan.kernels.collision import Obstacles
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Mesh
+from diffplan.robot.model import Robot
+from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Scene, Urdf
-from diffplan.shapes import Mesh
-from diffplan.simulation.bullet import bullet
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.private_files import private_file
-from diffplan.simulation.urdf_copy import urdf_copy
-from diffplan.simulation.world import Stage
-from diffplan.urdf import load_urdf
+from diffplan.system.assets import asset_folder
 
 FORMATS = ("obj", "stl", "ascii.stl", "ply", "off", "glb", "gltf", "dae")
 AHEAD = Pose(xyz=(0.62, 0.0, 0.6))

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicHermiteSpline
 
 import diffplan as dp
-from diffplan import hermite
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.interpolation import swerve
+from diffplan.certificate.motion_bound import cover
+from diffplan.curves import hermite
+from diffplan.curves.spline import straight
 from diffplan.formats.plan_file import load_plan
 from diffplan.formats.robot_file import load_robot
 from diffplan.problem import Trajectory
-from diffplan.retime import retime
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.interpolation import swerve
-from diffplan.simulation.motion_bound import cover
-from diffplan.spline import straight
+from diffplan.timing import retime
 
 PANDA = load_robot("panda", collision=False)
 HOME = PANDA.configuration("home")

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffplan.simulation import least
-from diffplan.simulation.bisection import bisect
-from diffplan.simulation.least import refine
+from diffplan.certificate import least
+from diffplan.certificate.bisection import bisect
+from diffplan.certificate.least import refine
 
 LENGTH = 10
 SPEED = 0.1  # m of travel between two samples

@@ -7,9 +7,9 @@ import pytest
 import trimesh
 
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 from diffplan.scene import Scene
-from diffplan.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 
 TILT = Pose.from_rpy((0.4, -0.3, 0.5), (0.4, -0.7, 1.1))
 DATA = pybullet_data.getDataPath()
@@ -206,7 +206,7 @@ def test_ignoring_a_body_that_is_not_there_is_an_error(world):
 
 
 def test_start_and_fingers_are_read_from_the_current_joints(world, panda):
-    from diffplan.simulation.live import robot_as_held, robot_configuration
+    from diffplan.pybullet.live import robot_as_held, robot_configuration
 
     body = p.loadURDF("franka_panda/panda.urdf", useFixedBase=True, physicsClientId=world)
     q = panda.configuration("home")

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffplan.certificate.bullet import connection
+from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.world import load_obstacle, load_robot_body
+from diffplan.collision.obstacles import Obstacles
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import load_scene
-from diffplan.geometry import Pose
-from diffplan.kernels.obstacles import Obstacles
+from diffplan.geometry.pose import Pose
 from diffplan.problem import robot_in
+from diffplan.pybullet.stage_set import load_coloured
+from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Scene, Urdf
-from diffplan.simulation.bullet import connection
-from diffplan.simulation.certificate import Certifier
-from diffplan.simulation.stage_set import load_coloured
-from diffplan.simulation.world import load_obstacle, load_robot_body
-from diffplan.urdf import load_urdf
 
 LINK = '<link name="{}"><collision><geometry><box size="0.02 0.02 0.1"/></geometry></collision></link>'
 JOINT = (

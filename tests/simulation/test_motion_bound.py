@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from diffplan.geometry import Pose
-from diffplan.meshes import load_hulls
-from diffplan.simulation.bullet import bullet, connection
-from diffplan.simulation.frames import inertial_frame
-from diffplan.simulation.motion_bound import cover, travel
-from diffplan.simulation.world import load_robot_body
+from diffplan.certificate.bullet import bullet, connection
+from diffplan.certificate.frames import inertial_frame
+from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.world import load_robot_body
+from diffplan.geometry.meshes import load_hulls
+from diffplan.geometry.pose import Pose
 
 
 @pytest.fixture(scope="module")

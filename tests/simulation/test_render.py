@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from diffplan.certificate.bullet import bullet, connection
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Plane, Sphere
 from diffplan.problem import Contact, Plan, Status
+from diffplan.pybullet import render as rendering
+from diffplan.pybullet.failure import contact_point, failure, motion_contact
+from diffplan.pybullet.stage_set import tool_path, tube
 from diffplan.scene import Scene
-from diffplan.shapes import Box, Plane, Sphere
-from diffplan.simulation import render as rendering
-from diffplan.simulation.bullet import bullet, connection
-from diffplan.simulation.failure import contact_point, failure, motion_contact
-from diffplan.simulation.stage_set import tool_path, tube
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from diffplan.certificate.certifier import Certifier
 from diffplan.formats.robot_file import load_robot
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Plane, Sphere
 from diffplan.scene import Scene
-from diffplan.shapes import Box, Cylinder, Plane, Sphere
-from diffplan.simulation.certificate import Certifier
 
 GAP = 0.02
 FILE = """format: diffplan/robot@1

@@ -8,12 +8,12 @@ import pybullet_data
 import pytest
 
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box
 from diffplan.problem import Certificate, Plan, Status, Trajectory
+from diffplan.pybullet.execution import play
+from diffplan.pybullet.live import robot_as_held, robot_configuration
 from diffplan.scene import Scene
-from diffplan.shapes import Box
-from diffplan.simulation.execution import play
-from diffplan.simulation.live import robot_as_held, robot_configuration
 
 DATA = pybullet_data.getDataPath()
 

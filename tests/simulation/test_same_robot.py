@@ -8,15 +8,15 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffplan.certificate.bullet import connection
 from diffplan.errors import InputError
-from diffplan.geometry import Pose
+from diffplan.geometry.pose import Pose
 from diffplan.problem import Problem, robot_in
-from diffplan.robot import CollisionSpheres, Robot
+from diffplan.pybullet.live import robot_as_held, robot_configuration, scene_from_pybullet
+from diffplan.pybullet.same_robot import check_same_robot
+from diffplan.robot.model import CollisionSpheres, Robot
+from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Scene
-from diffplan.simulation.bullet import connection
-from diffplan.simulation.live import robot_as_held, robot_configuration, scene_from_pybullet
-from diffplan.simulation.same_robot import check_same_robot
-from diffplan.urdf import load_urdf
 
 FOLDER = pybullet_data.getDataPath() + "/franka_panda/"
 with open(FOLDER + "panda.urdf", encoding="utf-8") as _file:

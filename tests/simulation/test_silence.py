@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from diffplan.simulation.bullet import silence
+from diffplan.certificate.bullet import silence
 
 LIBC = ctypes.CDLL(None)
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="C's streams are tried on Linux")

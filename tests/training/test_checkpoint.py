@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from diffplan.errors import InputError
-from diffplan.formats.entry import Json
-from diffplan.training.checkpoint import pack, unpack
+from diffplan.learning.checkpoint import pack, unpack
+from diffplan.strict.entry import Json
 
 
 def made(width: int) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:

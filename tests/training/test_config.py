@@ -3,7 +3,7 @@
 import pytest
 
 from diffplan.errors import InputError
-from diffplan.training.config import TrainConfig
+from diffplan.learning.config import TrainConfig
 
 
 def load(tmp_path, text: str) -> TrainConfig:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from diffplan.data.dataset import Dataset, Paths
-from diffplan.diffusion.loss import denoising_loss, draw
-from diffplan.diffusion.prior import load_prior, save_prior
-from diffplan.diffusion.schedule import Schedule
+from diffplan.curves.spline import straight
 from diffplan.errors import DiffplanError, InputError
-from diffplan.spline import straight
-from diffplan.training.config import TrainConfig
-from diffplan.training.log import Progress, read_log
-from diffplan.training.run import batch_rows, learning_rate, run
-from diffplan.training.trainer import PriorFit, train_prior
+from diffplan.learning.config import TrainConfig
+from diffplan.learning.dataset import Dataset, Paths
+from diffplan.learning.log import Progress, read_log
+from diffplan.learning.run import batch_rows, learning_rate, run
+from diffplan.learning.trainer import PriorFit, train_prior
+from diffplan.prior.loss import denoising_loss, draw
+from diffplan.prior.prior import load_prior, save_prior
+from diffplan.prior.schedule import Schedule
 
 DOF, K = 2, 8
 

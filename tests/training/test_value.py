@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from diffplan import spline
-from diffplan.data.returns import Returns
-from diffplan.diffusion.value import load_value
+from diffplan.curves import spline
 from diffplan.errors import InputError
-from diffplan.robot import Robot
-from diffplan.training.log import read_log
-from diffplan.training.run import run
-from diffplan.training.value import ValueConfig, ValueFit, ValueLine, agreement, rate
-from diffplan.training.value_fit import fit_value
+from diffplan.learning.log import read_log
+from diffplan.learning.returns import Returns
+from diffplan.learning.run import run
+from diffplan.learning.value import ValueConfig, ValueFit, ValueLine, agreement, rate
+from diffplan.learning.value_fit import fit_value
+from diffplan.prior.value import load_value
+from diffplan.robot.model import Robot
 
 PANDA = Robot.load("panda")
 
@@ -80,7 +80,7 @@ def test_a_run_is_not_gone_on_with_other_settings_or_data(tmp_path):
 
 
 def test_a_run_leaves_weights_curve_and_card(tmp_path, monkeypatch):
-    monkeypatch.setattr("diffplan.training.value_fit.read_returns", lambda folder: returns())
+    monkeypatch.setattr("diffplan.learning.value_fit.read_returns", lambda folder: returns())
     threads = torch.get_num_threads()
     value = fit_value(PANDA, tmp_path, config(), tmp_path)
     torch.set_num_threads(threads)

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 import diffplan as dp
-from diffplan.kernels.collision import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.problem import Problem
-from diffplan.refine import RefineConfig, Refiner
+from diffplan.refinement import RefineConfig, Refiner
 from diffplan.viewer.samples import draw_samples, stages
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import yaml
 
 from diffplan.errors import InputError, did_you_mean
-from diffplan.formats.entry import Entry
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.robot.model import Robot
 from diffplan.scene import Primitive
+from diffplan.strict.entry import Entry
 
 _IDENTITY_TOLERANCE = 1e-9
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from diffplan.errors import InputError
 from diffplan.formats.imports import moveit, robometrics, vamp
 from diffplan.formats.imports.draft import Draft
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
 
 IMPORTERS: dict[str, Callable[[Path, Robot], Iterator[Draft]]] = {
     "moveit": moveit.drafts,

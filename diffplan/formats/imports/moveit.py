@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from diffplan.errors import InputError
-from diffplan.formats.entry import Entry
 from diffplan.formats.imports.draft import Draft, Imported, by_name, problem_id, unsupported
 from diffplan.formats.imports.moveit_scene import STATE_KEYS, check_state, items, read_scene
 from diffplan.formats.imports.scene_text import read_scene_text
-from diffplan.formats.strict_yaml import read_yaml
-from diffplan.robot import Robot
+from diffplan.robot.model import Robot
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_yaml import read_yaml
 
 FILE_NAME = re.compile(r"(scene|request)(\d+)\.(yaml|yml|scene)")
 _REQUEST_KEYS = (

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffplan.formats.entry import Entry
 from diffplan.formats.imports.draft import expect_frame, is_identity, quaternion, unit_quaternion, unsupported
-from diffplan.formats.strict_yaml import read_yaml
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.robot.model import Robot
 from diffplan.scene import Primitive
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_yaml import read_yaml
 
 _SCENE_KEYS = (
     "name",

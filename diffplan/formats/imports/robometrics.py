@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from diffplan.formats.entry import Entry
 from diffplan.formats.imports.draft import Draft, Imported, expect_frame, pose_of_seven, problem_id, unsupported
-from diffplan.formats.strict_yaml import read_yaml
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.robot.model import Robot
 from diffplan.scene import Primitive
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_yaml import read_yaml
 
 _REQUIRED = ("start", "obstacles")
 _OPTIONAL = ("goal_ik", "goal_pose", "collision_buffer_ik", "world_frame", "solution")

@@ -24,10 +24,10 @@ from pathlib import Path
 
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported, is_identity
-from diffplan.geometry import Pose
-from diffplan.reading import read_text
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
 from diffplan.scene import Primitive
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.system.reading import read_text
 
 _SHAPES = ("box", "cylinder", "sphere")
 _LONGEST_COUNT = 9  # digits

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.formats.entry import Entry
 from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaternion
-from diffplan.formats.strict_json import read_json
-from diffplan.geometry import Pose
-from diffplan.robot import Robot
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.robot.model import Robot
 from diffplan.scene import Primitive
-from diffplan.shapes import Box, Cylinder, Sphere
+from diffplan.strict.entry import Entry
+from diffplan.strict.strict_json import read_json
 
 _SHAPES = {"box": ("half_extents",), "cylinder": ("radius", "length"), "sphere": ("radius",)}
 _ROTATIONS = ("orientation_quat_xyzw", "orientation_euler_xyz")

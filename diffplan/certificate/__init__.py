@@ -1,0 +1,1 @@
+"""The one independent verdict: PyBullet's distances, bisection, motion bounds, limits."""

@@ -1,0 +1,482 @@
+"""The one independent judge of every plan: PyBullet's distances on real collision meshes, along the whole path.
+
+`bisection` decides where to look, `motion_bound` bounds how far links move between two looks, `limits` checks the
+samples themselves. Nothing here knows the planner's sphere model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+
+from diffplan import arguments
+from diffplan.certificate import limits
+from diffplan.certificate.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
+from diffplan.certificate.bullet import bullet
+from diffplan.certificate.frames import link_frame
+from diffplan.certificate.interpolation import swerve
+from diffplan.certificate.least import refine
+from diffplan.certificate.leaving import Leaving, leaving
+from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.pair_table import Pairs
+from diffplan.certificate.reach import FAR, judged
+from diffplan.certificate.solid import Solid
+from diffplan.certificate.world import Stage, in_base_frame, load_hull, load_scene_bodies
+from diffplan.curves import hermite
+from diffplan.errors import InputError
+from diffplan.geometry.pose import Float
+from diffplan.geometry.shapes import Mesh
+from diffplan.problem import Certificate, Closest, Exempt, Trajectory
+from diffplan.robot.model import Robot
+from diffplan.scene import Scene
+from diffplan.system.exclusive import exclusive
+
+MOUNT_DEPTH = 0.005
+"""How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
+_NEAR = 0.03
+_METHOD = (
+    "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation, "
+    "with room for the cubic one"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigurationCheck:
+    """Least clearances of one configuration [m]: `link` to `obstacle`, and between `self_links`.
+
+    Infinite (and names empty) where there is nothing within 0.25 m; negative where bodies overlap. Links that no joint
+    moves are left out unless they stand deeper than 5 mm in an obstacle.
+    """
+
+    clearance_m: float
+    link: str
+    obstacle: str
+    self_clearance_m: float
+    self_links: tuple[str, str]
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing touches."""
+        return not self.contact
+
+    @property
+    def contact(self) -> str:
+        """What touches, in words; empty if nothing does."""
+        if self.clearance_m <= TOUCH:
+            return _contact(self.link, self.obstacle, self.clearance_m)
+        if self.self_clearance_m <= TOUCH:
+            return _contact(*self.self_links, self.self_clearance_m)
+        return ""
+
+
+class Certifier:
+    """Checks configurations and trajectories of one robot in one scene, in a PyBullet client of its own.
+
+    A context manager; good for any number of candidates, until it is closed; threads that share it take turns. Pairs
+    are numbered: first the links that can move times the obstacles, link by link, then `robot.certified_pairs`.
+
+    Raises:
+        InputError: if a file of the robot or the scene cannot be read, or a hollow mesh is not closed.
+    """
+
+    @exclusive
+    def __init__(self, robot: Robot, scene: Scene) -> None:
+        """Set the scene up in a client."""
+        self.robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
+        self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
+        self._cover = cover(robot)
+        self._pairs = Pairs.of(robot, scene, self._cover)
+        near = judged(in_base_frame(scene), robot, self._cover)  # all of this client stands in the base frame
+        self._solids = [Solid.of(o) for o in near.obstacles if isinstance(o, Mesh) and not o.convex]
+        self._stage: Stage | None = Stage.enter(robot)
+        self._client, self._body = self._stage.client, self._stage.body
+        try:
+            self._bodies = list(load_scene_bodies(self._client, near).values())
+            self._hulls = self._load_hulls()
+            self._rounded = self._pairs.rounded(robot, near)
+            self._row = {self._body.links[link]: row for link, row in self._pairs.row.items()}
+            self._check_kinematics()
+            self._mount = self._deep_mount()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Certifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @exclusive
+    def close(self) -> None:
+        """Give the PyBullet client back."""
+        if self._stage:
+            self._stage.leave()
+            self._stage = None
+
+    @exclusive
+    def check(self, q: Float) -> ConfigurationCheck:
+        """Measure one configuration q [dof].
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        q = self._finite("q", q)
+        names, split = self._pairs.names, self._pairs.with_obstacles
+        clearance = self._measure(q, np.arange(len(names)), SIGHT)
+        least: list[tuple[str, str, float]] = []
+        for first, part in ((0, clearance[:split]), (split, clearance[split:])):
+            pair = int(np.argmin(part)) if len(part) else -1
+            near = pair >= 0 and np.isfinite(part[pair])
+            least.append((*names[first + pair], float(part[pair])) if near else ("", "", np.inf))
+        link, obstacle, distance = self._hidden(q) or least[0]
+        return ConfigurationCheck(
+            clearance_m=distance,
+            link=link,
+            obstacle=obstacle,
+            self_clearance_m=least[1][2],
+            self_links=least[1][:2],
+        )
+
+    @exclusive
+    def clearance(self, q: Float) -> float:
+        """Return the least clearance of moving links from the obstacles at q [dof], in m; infinite without obstacles.
+
+        From a hollow mesh farther than 3 cm it is a lower bound.
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        q = self._finite("q", q)
+        pairs = np.arange(self._pairs.with_obstacles)
+        near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
+        return near if np.isfinite(near) else float(self._measure(q, pairs, FAR).min(initial=np.inf))
+
+    @exclusive
+    def touching(self, q: Float) -> dict[tuple[str, str], float]:
+        """Return the pairs in contact at q [dof] with their clearances [m]: link and obstacle, or two links.
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        clearance = self._measure(self._finite("q", q), np.arange(len(self._pairs.names)), SIGHT)
+        return {self._pairs.names[pair]: float(clearance[pair]) for pair in np.flatnonzero(clearance <= TOUCH)}
+
+    @exclusive
+    def clearances(self, q: Float, pairs: Collection[tuple[str, str]]) -> Float:
+        """Return the clearances [pairs] of pairs of bodies at q [dof] in m, named as `touching` does; 0.25 if more.
+
+        Raises:
+            InputError: if q is not `dof` finite numbers, or the certifier is closed.
+        """
+        self._expect_open()
+        numbers = np.array([self._pairs.names.index(pair) for pair in pairs])
+        order = np.argsort(numbers)
+        clearance = np.empty(len(numbers))
+        clearance[order] = self._measure(self._finite("q", q), numbers[order], SIGHT)
+        return np.minimum(clearance, SIGHT)
+
+    @exclusive
+    def certify(
+        self,
+        trajectory: Trajectory,
+        *,
+        start: Float,
+        goals: Float,
+        start_tolerance: float = 0.0,
+        start_contact_m: float = 0.0,
+    ) -> Certificate:
+        """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
+
+        Args:
+            trajectory: as returned to the user.
+            start: where it must begin [dof].
+            goals: in one of which it must end [k, dof].
+            start_tolerance: by how much joints may begin outside their position limits (rad or m): they must come back
+                inside without going farther out.
+            start_contact_m: how deep bodies may touch at the start (m): they must come apart without going deeper, and
+                the clearances told are theirs from there on.
+
+        Returns:
+            A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
+            least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
+            beside those of a path without contact stand proven lower bounds for both interpolations, which may be some
+            millimetres lower; `resolution_rad` is the largest joint step between two neighbouring measured
+            configurations, proven free in between. What is no trajectory (shapes, values that are not finite, times
+            that do not increase) gets a certificate that is not valid and says so.
+
+        Raises:
+            InputError: if start is not `dof` finite numbers or goals are not rows of them, or the certifier is closed.
+        """
+        self._expect_open()
+        start = self._finite("start", start)
+        goals = self._finite("goals", goals, rows=True)
+        tolerance, depth = arguments.start_tolerance(start_tolerance), arguments.start_contact(start_contact_m)
+        form = limits.check_limits(self.robot, trajectory, start=start, goals=goals, start_tolerance=tolerance)
+        if not (form.well_formed and form.joint_limits_ok):
+            return self._certificate(form, form.reason, trajectory, None)
+        allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
+        hidden = self._hidden(trajectory.position[0])
+        room = self._room(trajectory, form)
+        out = self._leaving(trajectory.position, room, depth) if depth else None
+        if out:
+            hidden = hidden or self._hidden(trajectory.position[out.sample])
+            sweep, bounds = self._sweep_after(trajectory.position, room, out)
+        else:
+            sweep, bounds = self._sweep(trajectory.position, room)
+        reason = form.reason
+        if not reason and hidden:
+            reason = _contact(*hidden)
+        if not reason and sweep.touch:
+            time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
+            clearance = sweep.touch.clearance_m + room[sweep.touch.pair]
+            reason = f"{_contact(*self._pairs.names[sweep.touch.pair], float(clearance))} at {time:.3f} s"
+        sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
+        certificate = self._certificate(form, reason, trajectory, sweep, bounds)
+        return replace(
+            certificate,
+            start_tolerance=tolerance if allowed else 0.0,
+            start_outside=allowed,
+            start_contact_m=depth if out else 0.0,
+            exempt=self._exempt(out, trajectory, depth) if out else (),
+        )
+
+    def _expect_open(self) -> None:
+        """Refuse to judge when the world is gone: an empty one would let everything pass."""
+        if self._stage is None:
+            raise InputError("this Certifier is closed", key=self.robot.name, allowed="use it inside its `with` block")
+
+    def _finite(self, key: str, values: object, *, rows: bool = False) -> Float:
+        """Return joint positions [dof], or rows of them, as float64; PyBullet would measure something at NaN."""
+        allowed = f"{'one or more rows of ' if rows else ''}{self.robot.dof} finite numbers"
+        try:
+            array = arguments.array(values, key, self.robot.dof)
+        except InputError as error:
+            raise InputError("not joint positions", key=key, value=error.value, allowed=allowed) from None
+        if array.ndim != (2 if rows else 1) or array.size == 0:
+            raise InputError("not joint positions", key=key, value=array.tolist(), allowed=allowed)
+        return array
+
+    def _room(self, trajectory: Trajectory, form: limits.LimitCheck) -> Float:
+        """Return by how much the cubics may bring each pair [pairs] nearer than the straight lines do (m)."""
+        if not form.interpolation_rad:
+            return np.zeros(len(self._pairs.names))
+        inward = self._pairs.travel(swerve(self.robot, self._cover, trajectory))
+        return np.asarray(inward.max(axis=0))
+
+    def _measured(self, path: Float, room: Float, but: np.ndarray | None = None) -> Measure:
+        """Return what measures at places of the path, less the `room` [pairs]; the pairs `but` are never seen."""
+        widest = float(room.max(initial=0.0))
+
+        def measure(place: float, pairs: np.ndarray, sight: float) -> Float:
+            sample = min(int(place), len(path) - 2)
+            q = path[sample] + (place - sample) * (path[sample + 1] - path[sample])
+            clearance = self._measure(q, pairs, sight + widest) - room[pairs]
+            return clearance if but is None else np.where(np.isin(pairs, but), np.inf, clearance)
+
+        return measure
+
+    def _leaving(self, path: Float, room: Float, depth: float) -> Leaving | None:
+        """Return how the path leaves the contact that it begins in, if it does, nowhere deeper than `depth`."""
+        return leaving(self._pairs.travel(travel(self.robot, self._cover, path)), self._measured(path, room), depth)
+
+    def _sweep_after(self, path: Float, room: Float, out: Leaving) -> tuple[Sweep, tuple[float, float]]:
+        """Return the same as `_sweep` for a path that begins in contact, without the touching pairs while they part."""
+        first, before = self._sweep(path[: out.sample + 1], room, out.pairs)
+        second, after = self._sweep(path[out.sample :], room)
+        nearer = first.least < second.least
+        touch = first.touch or second.touch
+        if touch is second.touch and touch is not None:
+            touch = replace(touch, place=touch.place + out.sample)
+        sweep = Sweep(
+            touch=touch,
+            places=[*first.places, *(place + out.sample for place in second.places)],
+            least=np.where(nearer, first.least, second.least),
+            least_place=np.where(nearer, first.least_place, second.least_place + out.sample),
+        )
+        return sweep, (min(before[0], after[0]), min(before[1], after[1]))
+
+    def _exempt(self, out: Leaving, trajectory: Trajectory, depth: float) -> tuple[Exempt, ...]:
+        until = float(trajectory.time[out.sample] - trajectory.time[0])
+        return tuple(
+            Exempt(
+                pair=self._pairs.names[pair],
+                allowed_depth_mm=1000 * depth,
+                deepest_mm=1000 * max(0.0, -float(least)),
+                until_s=until,
+            )
+            for pair, least in zip(out.pairs.tolist(), out.least, strict=True)
+        )
+
+    def _sweep(self, path: Float, room: Float, but: np.ndarray | None = None) -> tuple[Sweep, tuple[float, float]]:
+        """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at.
+
+        From every clearance the `room` [pairs] is taken that the cubics between the samples need; the pairs `but` are
+        left out.
+
+        Returns:
+            What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
+        """
+        measure = self._measured(path, room, but)
+        way = self._pairs.travel(travel(self.robot, self._cover, path))
+        sweep = bisect(way, measure)
+        group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
+        first, looks = np.flatnonzero(group == 0), sweep.looks
+        if len(first) and np.isinf(sweep.least[first]).all():
+            looks = [(place, pairs[group[pairs] == 1], seen[group[pairs] == 1]) for place, pairs, seen in looks]
+            for place in sweep.places:
+                clearance = measure(place, first, FAR)
+                closer = clearance < sweep.least[first]
+                sweep.least[first[closer]], sweep.least_place[first[closer]] = clearance[closer], place
+                looks.append((place, first, np.minimum(clearance, FAR)))
+        if not sweep.free:
+            return sweep, (-np.inf, -np.inf)
+        near, near_self = refine(sweep, looks, way, measure, group).tolist()
+        return sweep, (near, near_self)
+
+    def _measure(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
+        """Return the clearances of these pairs (sorted numbers) at q [dof], infinite beyond `sight` (m).
+
+        PyBullet gives one point for every pair of convex parts or triangles nearer than `sight`; the least counts.
+        """
+        self._body.place(q)
+        clearance = np.full(len(self._pairs.names), np.inf)
+        client, body, rows = self._client, self._body.body, self._row
+        split = int(np.searchsorted(pairs, self._pairs.with_obstacles))
+        for column in np.unique(pairs[:split] % max(1, len(self._bodies))).tolist():
+            shape = self._hulls.get(column, self._bodies[column])
+            one = {"linkIndexA": self._body.links[self._pairs.names[pairs[0]][0]]} if split == 1 else {}
+            for point in bullet.getClosestPoints(body, shape, sight, physicsClientId=client, **one):
+                row = rows.get(point[3])
+                if row is not None and point[8] < clearance[row + column]:
+                    clearance[row + column] = point[8]
+            if column in self._hulls:
+                self._look_into_hollow(column, clearance, sight)
+        for pair in pairs[split:].tolist():
+            a, b = (self._body.links[link] for link in self._pairs.names[pair])
+            points = bullet.getClosestPoints(body, body, sight, linkIndexA=a, linkIndexB=b, physicsClientId=client)
+            clearance[pair] = min((point[8] for point in points), default=np.inf)
+        return clearance[pairs] - self._rounded[pairs]
+
+    def _look_into_hollow(self, column: int, clearance: Float, sight: float) -> None:
+        """Replace the clearances from a hollow mesh's hull, where they are small, by those from its triangles.
+
+        The hull holds the mesh, so that distance from it never exceeds distance from the mesh; and PyBullet's distance
+        from a thousand triangles is slow. Beyond `_NEAR` the clearance from a hollow mesh is thus a lower bound.
+        """
+        near = min(sight, _NEAR)
+        beyond = np.inf if sight <= _NEAR else _NEAR
+        for link, row in self._row.items():
+            if clearance[row + column] <= near:
+                points = bullet.getClosestPoints(
+                    self._body.body, self._bodies[column], near, linkIndexA=link, physicsClientId=self._client
+                )
+                clearance[row + column] = min((point[8] for point in points), default=beyond)
+
+    def _hidden(self, q: Float) -> tuple[str, str, float] | None:
+        """Return the contact that surface distances do not show at q [dof]: (link, obstacle, clearance).
+
+        A base that stands in an obstacle, or a link wholly within the walls of a hollow mesh. Where surfaces do not
+        touch, a link is wholly inside or wholly outside, so that a point of each of its convex parts tells; and along
+        a path without touch it stays so.
+        """
+        if self._mount or not self._solids:
+            return self._mount
+        poses = self.robot.body_poses(q)[0, self._cover.body]
+        for link, pose, points in zip(self.robot.links, poses, self._cover.inner, strict=True):
+            for solid in self._solids:
+                if solid.contains(points @ pose[:3, :3].T + pose[:3, 3]).any():
+                    return link, solid.name, -np.inf
+        return None
+
+    def _load_hulls(self) -> dict[int, int]:
+        """Put the convex hull of each hollow mesh beside it; returns the hulls' bodies by the obstacle's number."""
+        column = {obstacle.name: i for i, obstacle in enumerate(self.scene.obstacles)}
+        return {column[solid.name]: load_hull(self._client, solid.triangles.reshape(-1, 3)) for solid in self._solids}
+
+    def _deep_mount(self) -> tuple[str, str, float] | None:
+        """Return link, obstacle and clearance where a link that no joint moves stands too deep in an obstacle."""
+        for link in set(self.robot.links) - set(self._pairs.row):
+            for obstacle, body in zip(self.scene.obstacles, self._bodies, strict=True):
+                points = bullet.getClosestPoints(
+                    self._body.body, body, SIGHT, linkIndexA=self._body.links[link], physicsClientId=self._client
+                )
+                least = min((point[8] for point in points), default=np.inf)
+                if least < -MOUNT_DEPTH:
+                    return link, obstacle.name, least
+        return None
+
+    def _check_kinematics(self) -> None:
+        """Compare our forward kinematics, on which the motion bounds stand, with PyBullet's in a bent configuration."""
+        low, high = np.maximum(self.robot.lower, -3.0), np.minimum(self.robot.upper, 3.0)
+        q = low + (high - low) * np.linspace(0.3, 0.8, self.robot.dof)
+        self._body.place(q)
+        for link in self.robot.links:
+            theirs = link_frame(self._client, self._body.body, self._body.links[link]).matrix
+            ours = self.robot.link_pose(q, link)[0]
+            if np.abs(ours - theirs).max() > 1e-5:
+                raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {theirs}, our kinematics at {ours}")
+
+    def _certificate(
+        self,
+        form: limits.LimitCheck,
+        reason: str,
+        trajectory: Trajectory,
+        sweep: Sweep | None,
+        bounds: tuple[float, float] = (-np.inf, -np.inf),
+    ) -> Certificate:
+        split = self._pairs.with_obstacles
+        least = sweep.least if sweep else np.full(len(self._pairs.names), np.inf)
+        near, near_self = (float(part.min(initial=np.inf)) for part in (least[:split], least[split:]))
+        closest = None
+        if sweep and np.isfinite(near):
+            pair = int(np.argmin(least[:split]))
+            time = np.interp(sweep.least_place[pair], np.arange(len(trajectory.time)), trajectory.time)
+            link, obstacle = self._pairs.names[pair]
+            closest = Closest(link=link, obstacle=obstacle, time_s=float(time))
+        return Certificate(
+            valid=not reason,
+            reason=reason,
+            checked_by="PyBullet",
+            method=_METHOD,
+            resolution_rad=_largest_step(trajectory.position, sweep.places) if sweep else 0.0,
+            min_clearance_m=near if np.isfinite(near) else None,
+            min_self_clearance_m=near_self if np.isfinite(near_self) else None,
+            min_clearance_bound_m=bounds[0] if np.isfinite([near, bounds[0]]).all() else None,
+            min_self_clearance_bound_m=bounds[1] if np.isfinite([near_self, bounds[1]]).all() else None,
+            closest=closest,
+            joint_limits_ok=form.joint_limits_ok,
+            velocity_limits_ok=form.velocity_limits_ok,
+            acceleration_limits_ok=form.acceleration_limits_ok,
+            start_error_rad=form.start_error_rad,
+            goal_error_rad=form.goal_error_rad,
+            goal_index=form.goal_index,
+            interpolation=hermite.NAME,
+            interpolation_rad=form.interpolation_rad,
+            velocity_share=form.velocity_share,
+            acceleration_share=form.acceleration_share,
+            configurations_checked=len(sweep.places) if sweep else 0,
+        )
+
+
+def _contact(one: str, other: str, clearance_m: float) -> str:
+    if clearance_m == -np.inf:
+        return f"{one} is inside {other}"
+    if clearance_m > TOUCH:
+        return f"{one} and {other} are too close to tell ({1000 * clearance_m:.2f} mm)"
+    return f"{one} touches {other} ({1000 * clearance_m:.1f} mm)"
+
+
+def _largest_step(path: Float, places: list[float]) -> float:
+    """Return the largest step of a joint along the path [n, dof] between two neighbouring places (rad or m)."""
+    along = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(np.abs(np.diff(path, axis=0)), axis=0)])
+    at = [np.interp(sorted(places), np.arange(len(path)), joint) for joint in along.T]
+    return float(np.diff(at, axis=1).max(initial=0.0))

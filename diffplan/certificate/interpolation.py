@@ -1,0 +1,36 @@
+"""Why a proof about the straight lines between samples holds for the cubics too.
+
+At the same time the cubic through positions and velocities (hermite.py) is at most `deviations` from the straight
+line, joint by joint (a follower of a planning joint by its factor times that). On the straight way from the one
+configuration to the other a point of a link therefore travels at most the sum over the joints of R'_k *
+deviation_k, where R'_k is R_k of `motion_bound`, good for the line, plus what the joints beyond k can add on that short
+way. Where the line keeps a clearance greater than this, the cubic keeps the rest of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffplan.certificate.motion_bound import Cover, farthest
+from diffplan.curves import hermite
+from diffplan.geometry.pose import Float
+from diffplan.problem import Trajectory
+from diffplan.robot.model import Robot
+
+
+def swerve(robot: Robot, shapes: Cover, trajectory: Trajectory) -> Float:
+    """Bound how far because of each moving joint a link's points are off the straight lines, at the same time.
+
+    Returns:
+        [n - 1, links, moving] in m for the steps of the trajectory.
+    """
+    chain = robot.chain
+    deviations = hermite.deviations(trajectory.time, trajectory.position, trajectory.velocity)
+    aside = deviations[:, chain.source] * np.abs(chain.factor)
+    reach = farthest(robot, shapes, trajectory.position)
+    grown = np.zeros(reach.shape[:2])
+    for k in reversed(range(chain.moving)):
+        if not chain.prismatic[k]:
+            reach[:, :, k] += grown * chain.carried[shapes.body, k]
+        grown += reach[:, :, k] * aside[:, k, None]
+    return reach * aside[:, None]

@@ -1,0 +1,266 @@
+"""A robot and the obstacles of a scene as bodies of a PyBullet client.
+
+Shapes are what PyBullet collides with: the robot's and URDF obstacles' meshes become one convex hull for each OBJ
+group, grown by a margin of 1 mm; a `Mesh` obstacle keeps its hollows (a surface of triangles) unless `convex`. Meshes
+are read by us as their files are now; PyBullet gets their corners, and what it made of them is compared (loaded.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from scipy.spatial import ConvexHull
+
+from diffplan.certificate.body_shapes import making
+from diffplan.certificate.bullet import bullet, silence
+from diffplan.certificate.frames import joint_indices, link_indices
+from diffplan.certificate.hull_match import rounding
+from diffplan.certificate.loaded import MARGIN, check_loaded, check_mesh
+from diffplan.certificate.urdf_copy import mesh_file, urdf_copy
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry.mesh_files import content_key
+from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Box, Mesh, Plane, Shape
+from diffplan.robot.model import Robot
+from diffplan.robot.urdf import UrdfModel, load_urdf, read_source
+from diffplan.scene import Obstacle, Scene
+
+_PLATE = 10.0  # m, edge of what is seen of a plane
+_MOST_USES = 100
+_MOST_IDLE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotBody:
+    """A robot in a client: `joints` are the planning joints' indices, `moving` those of `robot.moving_joints`.
+
+    `links` maps link names to indices (-1: base).
+    """
+
+    robot: Robot
+    client: int
+    body: int
+    joints: tuple[int, ...]
+    moving: tuple[int, ...]
+    links: dict[str, int]
+
+    def place(self, q: Float) -> None:
+        """Put the planning joints at q [dof], and those that follow them where they belong, without simulating."""
+        values = [[value] for value in self.robot.moving_values(q).tolist()]
+        bullet.resetJointStatesMultiDof(self.body, self.moving, values, physicsClientId=self.client)
+
+    def joint_positions(self) -> Float:
+        """Return the planning joints' current positions [dof]."""
+        states = bullet.getJointStates(self.body, self.joints, physicsClientId=self.client)
+        return np.array([state[0] for state in states])
+
+
+def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = False) -> RobotBody:
+    """Load the robot's URDF with `base_link` at `base` (world frame), fixed there, its held joints set.
+
+    Raises:
+        InputError: if PyBullet cannot read the URDF file.
+    """
+    if read_source(robot.model.file) != robot.model.source:
+        raise InputError(
+            f"the URDF file changed after the robot {robot.name} was loaded from it",
+            file=robot.model.file,
+            allowed="the file as it was, or the robot loaded again (Robot.load)",
+        )
+    T_root_base = robot.model.link_poses(robot.still_joints)[robot.base_link]
+    body = _load_urdf(client, robot.model, Pose.from_matrix(base.matrix @ np.linalg.inv(T_root_base)), visuals=visuals)
+    handle = attach_robot(client, body, robot, hold=True)
+    check_loaded(client, body, robot.model)
+    return handle
+
+
+def in_base_frame(scene: Scene) -> Scene:
+    """Return the scene as seen from the robot's base, which stands at the origin: near it, float32 is fine enough."""
+    return _seen_from(scene, scene.robot_base, Pose())
+
+
+def at_origin(scene: Scene) -> Scene:
+    """Return the scene moved, not turned, so that the robot's base stands at the origin: for gravity and pictures."""
+    base = scene.robot_base
+    return _seen_from(scene, Pose(xyz=base.xyz), Pose(quat_xyzw=base.quat_xyzw))
+
+
+def _seen_from(scene: Scene, T_world_frame: Pose, base: Pose) -> Scene:
+    if T_world_frame == Pose():
+        return scene
+    T_frame_world = T_world_frame.inverse()
+    obstacles = tuple(replace(obstacle, pose=T_frame_world @ obstacle.pose) for obstacle in scene.obstacles)
+    return replace(scene, robot_base=base, obstacles=obstacles)
+
+
+class Stage:
+    """A client of our own with the robot in it, kept for the next scene when it is left: loading the robot is slow."""
+
+    _idle: ClassVar[list[Stage]] = []
+
+    def __init__(self, robot: Robot, key: str) -> None:
+        """Open a client and load the robot; its base stands at the origin."""
+        self.key = key
+        self.uses = 0
+        self.client: int = bullet.connect(bullet.DIRECT)
+        try:
+            self.body = load_robot_body(self.client, robot, Pose())
+        except BaseException:
+            bullet.disconnect(physicsClientId=self.client)
+            raise
+
+    @staticmethod
+    def enter(robot: Robot) -> Stage:
+        """Return an empty stage with this robot, as its files are now, its held joints set; its base at the origin."""
+        key = _robot_key(robot)
+        stage = next((idle for idle in reversed(Stage._idle) if idle.key == key), None)
+        if stage is None:
+            return Stage(robot, key)
+        Stage._idle.remove(stage)
+        stage.body = attach_robot(stage.client, stage.body.body, robot, hold=True)
+        return stage
+
+    def leave(self) -> None:
+        """Clear the obstacles and keep the stage, few of them; after 100 scenes close it, for PyBullet keeps shapes."""
+        self.uses += 1
+        if self.uses >= _MOST_USES:
+            bullet.disconnect(physicsClientId=self.client)
+            return
+        for number in reversed(range(bullet.getNumBodies(physicsClientId=self.client))):
+            body = bullet.getBodyUniqueId(number, physicsClientId=self.client)
+            if body != self.body.body:
+                bullet.removeBody(body, physicsClientId=self.client)
+        Stage._idle.append(self)
+        if len(Stage._idle) > _MOST_IDLE:
+            bullet.disconnect(physicsClientId=Stage._idle.pop(0).client)
+
+
+def _robot_key(robot: Robot) -> str:
+    """Return a digest of all that a client with this robot depends on: its URDF, and its meshes as they are now."""
+    model = robot.model
+    digest = hashlib.sha256(repr((model.source, read_source(model.file), robot.base_link)).encode())
+    for file in sorted({file for shapes in model.collisions.values() for shape in shapes for file in shape.files}):
+        digest.update(repr((str(file), content_key(file))).encode())
+    return digest.hexdigest()
+
+
+def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) -> RobotBody:
+    """Return the handle of a robot that is already in the client; with `hold`, put its held joints at their values,
+    joints that mimic them where they belong, and all others at zero.
+
+    Raises:
+        InputError: if a joint of the robot is not one of the body's.
+    """
+    joints, links = joint_indices(client, body), link_indices(client, body)
+    for name in (*robot.moving_joints, *robot.held_joints):
+        if name not in joints:
+            raise InputError(
+                f"body {body} is not the robot {robot.name}: no joint {name!r}{did_you_mean(name, joints)}",
+                allowed=sorted(joints),
+            )
+    if hold:
+        at_zero = dict(zip(robot.moving_joints, robot.moving_values(np.zeros(robot.dof)).tolist(), strict=True))
+        stand = {**robot.still_joints, **at_zero}
+        for name, joint in joints.items():
+            bullet.resetJointState(body, joint, stand.get(name, 0.0), physicsClientId=client)
+    moving = tuple(joints[name] for name in robot.moving_joints)
+    return RobotBody(robot=robot, client=client, body=body, joints=moving[: robot.dof], moving=moving, links=links)
+
+
+def load_scene_bodies(
+    client: int, scene: Scene, *, colours: Iterable[tuple[float, float, float, float]] | None = None
+) -> dict[str, int]:
+    """Load every obstacle of a scene; returns the body of each by name.
+
+    Raises:
+        InputError: naming the obstacle whose file PyBullet cannot read.
+    """
+    paint = iter(colours) if colours is not None else None
+    return {o.name: load_obstacle(client, o, next(paint) if paint else None) for o in scene.obstacles}
+
+
+def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, float, float] | None = None) -> int:
+    """Load one obstacle as an immovable body; with a colour (RGBA, 0...1) it can be seen in pictures too.
+
+    Raises:
+        InputError: naming the obstacle whose file PyBullet cannot read, or whose joints cannot stand so.
+    """
+    if isinstance(obstacle, Mesh):
+        return _load_mesh_body(client, obstacle, colour)
+    if isinstance(obstacle, Shape):
+        shape = bullet.createCollisionShape(physicsClientId=client, **making(obstacle))
+        visual = -1 if colour is None else _visual_shape(client, obstacle, colour)
+        pose = obstacle.pose
+        return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
+    model = load_urdf(obstacle.file, obstacle.scale)
+    values = model.joint_values(obstacle.joints, key=f"{obstacle.name}.joints", limited=True)
+    body = _load_urdf(client, model, obstacle.pose, visuals=colour is not None)
+    for name, joint in joint_indices(client, body).items():
+        bullet.resetJointState(body, joint, values.get(name, 0.0), physicsClientId=client)
+    check_loaded(client, body, model)
+    return body
+
+
+def load_hull(client: int, points: Float) -> int:
+    """Load a body that holds the convex hull of points [n, 3] (m): its margin is larger by what PyBullet rounds off."""
+    corners = points[ConvexHull(points).vertices]
+    shape = bullet.createCollisionShape(bullet.GEOM_MESH, vertices=corners.tolist(), physicsClientId=client)
+    body = bullet.createMultiBody(0, shape, physicsClientId=client)
+    bullet.changeDynamics(body, -1, collisionMargin=MARGIN + rounding(corners), physicsClientId=client)
+    return body
+
+
+def _load_mesh_body(client: int, obstacle: Mesh, colour: tuple[float, float, float, float] | None) -> int:
+    """Load a mesh: convex hulls from a file that we wrote, or the triangles themselves."""
+    meshes = obstacle.solids()
+    visual = -1
+    if colour is None and not obstacle.convex:  # nothing for PyBullet to read, but the shape cannot be read back either
+        vertices, indices = meshes[0].vertices.tolist(), meshes[0].faces.ravel().tolist()
+        with silence():
+            shape = bullet.createCollisionShape(
+                bullet.GEOM_MESH, vertices=vertices, indices=indices, physicsClientId=client
+            )
+    else:
+        flags = 0 if obstacle.convex else bullet.GEOM_FORCE_CONCAVE_TRIMESH
+        file = str(mesh_file(meshes))
+        with silence():
+            shape = bullet.createCollisionShape(bullet.GEOM_MESH, fileName=file, flags=flags, physicsClientId=client)
+        if colour is not None:
+            looks = {"rgbaColor": colour, "specularColor": (0.1, 0.1, 0.1)}
+            visual = bullet.createVisualShape(bullet.GEOM_MESH, fileName=file, physicsClientId=client, **looks)
+    pose = obstacle.pose
+    body = bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
+    if not obstacle.convex:
+        bullet.changeDynamics(body, -1, collisionMargin=0.0, physicsClientId=client)
+    check_mesh(client, body, meshes, convex=obstacle.convex, file=obstacle.file, name=obstacle.name)
+    return body
+
+
+def _load_urdf(client: int, model: UrdfModel, pose: Pose, *, visuals: bool) -> int:
+    file = urdf_copy(model, visuals=visuals)
+    flags = bullet.URDF_USE_IMPLICIT_CYLINDER  # else a cylinder is a prism inside of it
+    try:
+        with silence():
+            return bullet.loadURDF(
+                str(file),
+                pose.xyz,
+                pose.quat_xyzw,
+                useFixedBase=True,
+                flags=flags if visuals else flags | bullet.URDF_IGNORE_VISUAL_SHAPES,
+                globalScaling=model.scale,
+                physicsClientId=client,
+            )
+    except bullet.error as error:
+        raise InputError(f"PyBullet cannot load this URDF file: {error}", file=model.file) from error
+
+
+def _visual_shape(client: int, shape: Shape, colour: tuple[float, float, float, float]) -> int:
+    looks = {"rgbaColor": colour, "specularColor": (0.1, 0.1, 0.1), "physicsClientId": client}
+    if isinstance(shape, Plane):
+        shape = Box(name=shape.name, size=(_PLATE, _PLATE, 0.01))
+        looks["visualFramePosition"] = (0.0, 0.0, -0.005)
+    return bullet.createVisualShape(**making(shape, visual=True), **looks)

@@ -1,0 +1,115 @@
+"""`diffplan check`: strict reading of a scene or suite, and where each query starts and ends; no planning.
+
+A plan file is certified again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from diffplan.cli.common import print_table, tell_units
+from diffplan.words import count
+
+if TYPE_CHECKING:
+    from diffplan.problem import Certificate
+    from diffplan.recheck import Recheck
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    about = "scene file or name, folder of scenes, problem suite, or plan file"
+    parser.add_argument("scene", metavar="SCENE|SUITE|PLAN", help=about)
+    parser.add_argument("--robot", metavar="NAME", help="robot, if the file names none or another is meant")
+    parser.description = (
+        "Check a scene or a problem suite strictly, and whether each problem can start and end where it says. "
+        "A plan file is certified again, with the robot and the meshes that are there now."
+    )
+
+
+def run(args: argparse.Namespace, out: TextIO) -> int:
+    """Print a table of all queries, or of the motions of a plan.
+
+    Returns:
+        0 if each query can start and end where it says, or each motion is certified; 1 if one is not; 2 if a file of a
+        folder is refused.
+    """
+    from diffplan.formats.plan_file import is_plan_file
+
+    if is_plan_file(args.scene):
+        return _check_plan(Path(args.scene), args.robot, out)
+    from diffplan.benchmark.preflight import preflight, stand
+    from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
+    from diffplan.errors import InputError
+    from diffplan.system.progress import working
+
+    rows, bad, broken = [], 0, list[InputError]()
+    with working("reading"):
+        scenes = load_scenes(args.scene, args.robot, broken=broken) if suite_file(args.scene) is None else ()
+        cases = [case for pair in scenes for case in scene_cases(*pair)]
+        cases += load_cases(args.scene, args.robot) if suite_file(args.scene) else ()
+    bare = [(robot, scene) for robot, scene in scenes if not scene.queries]
+    for _, scene in scenes:
+        tell_units(scene)
+    with working("checking", len(bare) + len(cases)) as task:
+        for robot, scene in bare:
+            stand(robot, scene)
+            rows.append([scene.name, robot.name, str(len(scene.obstacles)), "no queries", "no queries"])
+            task.advance()
+        for case in cases:
+            start, goal = preflight(case)
+            bad += not (start.free and goal.free)
+            rows.append([case.id, case.robot.name, str(len(case.scene.obstacles)), start.text, goal.text])
+            task.advance()
+    print_table(out, ("problem", "robot", "obstacles", "start", "goal"), rows)
+    for _, scene in bare:
+        sound = f"{count(len(scene.obstacles), 'obstacle')} can be loaded"
+        print(f"{scene.name} has no queries: its file is sound, {sound}", file=sys.stderr)
+    for error in broken:
+        print(f"refused: {error}", file=sys.stderr)
+    if cases:
+        print(f"{len(cases) - bad} of {len(cases)} problems can start and end where they say", file=sys.stderr)
+    return 2 if broken else 1 if bad else 0
+
+
+def _check_plan(file: Path, robot: str | None, out: TextIO) -> int:
+    from diffplan.recheck import recheck
+    from diffplan.robot.model import Robot
+
+    found = recheck(file, robot=Robot.load(robot) if robot else None)
+    rows = [[m.name, _verdict(m.recorded), _verdict(m.now), _least(m.recorded), _least(m.now)] for m in found.motions]
+    print_table(out, ("motion", "the file says", "now", "its clearance", "clearance now"), rows)
+    for what in found.changed:
+        print(f"not as it was when the plan was made: {what}", file=sys.stderr)
+    for words in sorted({motion.now.start_words for motion in found.motions} - {""}):
+        print(words, file=sys.stderr)
+    print(_conclusion(found), file=sys.stderr)
+    return 0 if found.holds else 1
+
+
+def _conclusion(found: Recheck) -> str:
+    refused = [motion for motion in found.motions if not motion.now.valid]
+    if not found.motions:
+        return f"nothing to certify: the plan has no motion ({found.plan.status.value}: {found.plan.message})"
+    if refused:
+        return "; ".join(f"{motion.name} is refused: {motion.now.reason}" for motion in refused)
+    if not found.intact:
+        return (
+            "the plan file was changed after it was written (its content_sum differs), so its verdict is void; "
+            "as it stands now it is certified. Remove the key content_sum to have an edited file judged for itself"
+        )
+    if any(motion.recorded is None or not motion.recorded.valid for motion in found.motions):
+        return "certified now, which the plan was not when it was made"
+    return "the verdict still holds: certified again" + (" with what is there now" if found.changed else "")
+
+
+def _verdict(certificate: Certificate | None) -> str:
+    return "nothing" if certificate is None else "certified" if certificate.valid else "refused"
+
+
+def _least(certificate: Certificate | None) -> str:
+    if certificate is None or certificate.min_clearance_m is None:
+        return "-"
+    return f"{1000 * certificate.min_clearance_m:.1f} mm"

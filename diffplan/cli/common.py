@@ -1,0 +1,172 @@
+"""What several commands share: arguments of planning, and tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from diffplan.scene import Scene
+    from diffplan.strict.entry import Entry
+    from diffplan.system.jobs import Place
+
+DEFAULT_TIMEOUT_S = 10.0
+
+
+def positive_number(text: str) -> float:
+    """Read a positive number from the command line."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return value
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 from the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return value
+
+
+def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that `plan` and `bench` share."""
+    parser.add_argument(
+        "--timeout",
+        type=positive_number,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help=f"time limit of planning (default {DEFAULT_TIMEOUT_S:g})",
+    )
+    parser.add_argument("--no-fallback", action="store_true", help="no sampling planner may help `diffusion`")
+    about = "planner options (YAML: planner: {option: value})"
+    parser.add_argument("--options", type=Path, metavar="FILE", help=about)
+
+
+def add_executor_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare where jobs run."""
+    from diffplan.system.jobs import EXECUTORS
+
+    about = "processes of this machine (default), or the Ray cluster at RAY_ADDRESS (docs/clusters.md)"
+    parser.add_argument("--executor", choices=EXECUTORS, default="local", metavar="local|ray", help=about)
+
+
+@contextmanager
+def place_of(args: argparse.Namespace, workers: int | None) -> Iterator[Place]:
+    """Connect to where jobs run, and say where that is if it is not this machine's processes."""
+    from diffplan.system.jobs import connected
+
+    with connected(args.executor, workers) as place:
+        if place.nodes:
+            print(f"on {place.text}", file=sys.stderr)
+        yield place
+
+
+def check_planner(name: str) -> None:
+    """Make sure that there is a planner of this name, before anything slow happens.
+
+    Raises:
+        InputError: if there is none; the message lists the names there are.
+    """
+    from diffplan.errors import InputError, did_you_mean
+    from diffplan.planners import PLANNERS
+
+    if name not in PLANNERS:
+        raise InputError(f"no planner {name!r}{did_you_mean(name, PLANNERS)}", allowed=list(PLANNERS))
+
+
+def read_options(file: Path, planners: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Read planner options (`planner: {option: value}`), checked by the planners, and return those of `planners`.
+
+    One file serves every command: options of planners that are not run are checked too, and told to be of no use.
+
+    Raises:
+        InputError: naming file, line and key, for a planner that is not there, or options that it does not know; all
+            that is wrong in the file is told together.
+    """
+    from diffplan.errors import Faults
+    from diffplan.planners import PLANNERS
+    from diffplan.strict.strict_yaml import read_yaml
+
+    with Faults() as faults:
+        entries = read_yaml(file, faults).fields((), PLANNERS, faults)
+        options = {name: faults.of(partial(_planner_options, name, entry)) for name, entry in entries.items()}
+    unused = [name for name in options if name not in planners]
+    if unused:
+        print(f"{file}: not used, since they are not run: options of {', '.join(unused)}", file=sys.stderr)
+    return {name: values for name, values in options.items() if name in planners}
+
+
+def _planner_options(planner: str, entry: Entry) -> dict[str, object]:
+    """Return the options of a planner, which has checked them; if it refuses them, one by one to tell of each."""
+    from diffplan.errors import Faults, InputError
+    from diffplan.planners import make_planner
+
+    def check(key: str | None = None) -> None:
+        try:
+            make_planner(planner, {key: options[key]} if key else options)
+        except InputError as error:
+            named = key or (error.key or "").rpartition(".")[2]
+            raise entries.get(named, entry).error(error.problem, allowed=error.allowed) from error
+
+    entries = entry.mapping()
+    with Faults() as faults:
+        options = {key: faults.of(partial(_option, value)) for key, value in entries.items()}
+    try:
+        check()
+    except InputError:
+        with Faults() as faults:
+            for key in options:
+                faults.of(partial(check, key))
+        raise
+    return options
+
+
+def _option(entry: Entry) -> object:
+    """Return a truth value, number or list of them if it reads as one, else the text."""
+    from diffplan.errors import InputError
+
+    if entry.is_list:
+        return [_option(item) for item in entry.sequence()]
+    try:
+        return entry.boolean()
+    except InputError:
+        pass
+    try:
+        value = entry.number()
+    except InputError:
+        return entry.text()
+    return int(value) if value.is_integer() and not set(entry.text()) & set(".eE") else value
+
+
+def tell_units(scene: Scene) -> None:
+    """Say on stderr which meshes are so large that their files are likely to be in millimetres."""
+    from diffplan.geometry.meshes import LARGE
+    from diffplan.geometry.shapes import Mesh
+
+    for mesh in (obstacle for obstacle in scene.obstacles if isinstance(obstacle, Mesh)):
+        across = max(float(part.extents.max()) for part in mesh.solids())
+        if across > LARGE:
+            hint = f"if its file is in millimetres, its scale is {0.001 * mesh.scales[0]:g}"
+            print(f"{mesh.name}: a mesh {across:.3g} m across; {hint}", file=sys.stderr)
+
+
+def print_table(
+    out: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
+) -> None:
+    """Print a table; columns of numbers stand to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, heading in enumerate(headings):
+        numeric = all(not row[i] or row[i].lstrip("-+")[:1].isdigit() for row in rows)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(file=out, width=None if out.isatty() else 160).print(table)

@@ -1,0 +1,282 @@
+"""`diffplan plan`: one query of a scene, from reading to certified plan, file and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, TextIO
+
+from diffplan.cli.common import add_planner_arguments, check_planner, read_options, tell_units
+from diffplan.costs.named import COMMON, COSTS, PARAMETERS
+from diffplan.errors import InputError
+from diffplan.system.files import check_writable, make_folder
+
+if TYPE_CHECKING:
+    from diffplan.costs.cost import Cost
+    from diffplan.problem import Plan
+    from diffplan.robot.model import Robot
+    from diffplan.scene import Goal, Query, Scene
+
+_UNDER = 0.02  # m above the base: what begins higher does not hold the robot
+_PICTURES = (".png", ".gif", ".mp4")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("scene", metavar="SCENE", help="scene file, or the name of a shipped scene")
+    parser.add_argument("--query", metavar="NAME", help="query of the scene (default: `default`, or the only one)")
+    parser.add_argument("--robot", metavar="NAME", help="robot, if the scene names none or another is meant")
+    parser.add_argument("--start", metavar="J,J,...|NAME", help="start: joint values or a configuration's name")
+    parser.add_argument("--goal", metavar="J,J,...|NAME", help="goal: joint values or a configuration's name")
+    parser.add_argument(
+        "--cost",
+        action="append",
+        default=[],
+        metavar="KIND[:KEY=VALUE]...",
+        help="a wish that is weighed against the path length, see below; repeatable",
+    )
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="wishes in a file (YAML, diffplan/costs@1)")
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _costs_help()
+    add_planner_arguments(parser)
+    parser.add_argument("--planner", metavar="NAME", default="diffusion", help="see `diffplan planners`")
+    parser.add_argument(
+        "--warm-start", type=Path, metavar="PLAN.json", help="start from an earlier plan; something has moved a little"
+    )
+    parser.add_argument(
+        "--alternatives", type=int, default=0, metavar="K", help="up to K further ways, shortest motion first"
+    )
+    parser.add_argument(
+        "--start-tolerance",
+        type=float,
+        default=0.0,
+        metavar="RAD",
+        help="take a start with joints outside their limits by at most so much (rad or m); they first come back inside",
+    )
+    parser.add_argument(
+        "--start-contact",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="take a start in contact at most so deep (m); the motion first leaves it",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
+    parser.add_argument(
+        "--render",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="draw to .png, .gif or .mp4; repeatable",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw joint curves with their limits")
+    parser.add_argument("--execute", action="store_true", help="follow the plan in PyBullet's dynamics and report")
+    parser.add_argument("--json", action="store_true", help="print the plan document on stdout")
+
+
+def _costs_help() -> str:
+    """Return the kinds of costs and their parameters, for people."""
+    lines = ["costs, for example --cost upright --cost avoid:xyz=0.4,0.3,0.5:radius=0.2:weight=50"]
+    for kind, purpose in COSTS.items():
+        lines.append(f"  {kind}: {purpose}")
+        lines += [f"    {key}: {meaning}" for key, meaning in PARAMETERS[kind].items()]
+    return "\n".join([*lines, "  every kind:", *(f"    {key}: {meaning}" for key, meaning in COMMON.items())])
+
+
+def run(args: argparse.Namespace, out: TextIO) -> int:
+    """Plan and report; 0 if the plan is certified, 1 if not."""
+    begin = perf_counter()
+    files: list[Path] = [*args.render, *([args.out] if args.out else []), *([args.plot] if args.plot else [])]
+    for picture in args.render:
+        if picture.suffix.lower() not in _PICTURES:
+            raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
+    check_planner(args.planner)
+    options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
+
+    from diffplan.planning import plan
+    from diffplan.robot.model import Robot
+    from diffplan.scene import Scene
+
+    scene = Scene.load(args.scene)
+    tell_units(scene)
+    robot = Robot.load(args.robot or scene.robot or "panda")
+    start, goal = _ends(args, scene, robot)
+    costs = _costs(args, robot, scene)
+    for file in files:
+        make_folder(file.parent)
+        check_writable(file)
+    load = perf_counter() - begin
+    result = plan(
+        robot,
+        scene,
+        start,
+        goal,
+        planner=args.planner,
+        seed=args.seed,
+        timeout=args.timeout,
+        fallback=not args.no_fallback,
+        options=options,
+        costs=costs,
+        warm_start=args.warm_start,
+        alternatives=args.alternatives,
+        start_tolerance=args.start_tolerance,
+        start_contact_m=args.start_contact,
+    )
+    load += result.timing_s.get("load", 0.0)
+    result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
+    _report(result, args.alternatives)
+    _report_waiting(result, args.timeout)
+    _report_costs(result, costs)
+    _write(result, args, out)
+    return 0 if result.solved else 1
+
+
+def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[float, ...] | str, Goal]:
+    """Return start and goal: those given, else the query's."""
+    start = _joints(args.start, "--start", robot) if args.start is not None else None
+    goal = _joints(args.goal, "--goal", robot) if args.goal is not None else None
+    if start is not None and goal is not None:
+        if args.query:
+            raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
+        return start, goal
+    query = _query(args.query, scene)
+    return start if start is not None else query.start, goal if goal is not None else query.goal
+
+
+def _costs(args: argparse.Namespace, robot: Robot, scene: Scene) -> tuple[Cost, ...]:
+    """Return the costs of the command line after those of the file."""
+    if not args.cost and args.costs is None:
+        return ()
+    from diffplan.costs.reader import parse_cost, read_costs
+
+    in_file = read_costs(args.costs, robot, scene) if args.costs is not None else ()
+    return (*in_file, *(parse_cost(text, robot, scene) for text in args.cost))
+
+
+def _query(name: str | None, scene: Scene) -> Query:
+    if name is None and "default" not in scene.queries and len(scene.queries) != 1:
+        raise InputError(
+            "which query?", key="--query", allowed=list(scene.queries) or "none in this scene: give --start and --goal"
+        )
+    return scene.query(name or ("default" if "default" in scene.queries else next(iter(scene.queries))))
+
+
+def _joints(text: str, option: str, robot: Robot) -> tuple[float, ...] | str:
+    """Return joint values, or the name of a configuration after checking that there is one."""
+    if "," not in text:
+        robot.configuration(text)
+        return text
+    try:
+        values = tuple(float(value) for value in text.split(","))
+    except ValueError:
+        raise InputError("not joint values", key=option, value=text, allowed="numbers with commas between") from None
+    if len(values) != robot.dof or any(value - value != 0 for value in values):
+        allowed = f"{robot.dof} finite values: {', '.join(robot.joint_names)}"
+        raise InputError("wrong joint values", key=option, value=text, allowed=allowed)
+    return values
+
+
+def _report(plan: Plan, alternatives: int) -> None:
+    """Say on stderr what came out; so many alternatives were asked for."""
+    if not plan.solved:
+        print(f"not solved: {plan.status.value}: {plan.message}", file=sys.stderr)
+    elif plan.metrics and plan.certificate:
+        closest = plan.certificate.closest
+        words = plan.certificate.clearance_words
+        where = f", {words}" if words else ""
+        where += f" ({closest.link} to {closest.obstacle})" if closest else ""
+        path = f"path {plan.metrics.path_length_rad:.2f} rad (straight line {plan.metrics.straight_line_rad:.2f})"
+        print(
+            f"solved by {plan.solved_by}, certified by {plan.certificate.checked_by}: "
+            f"{path}, motion {plan.metrics.duration_s:.2f} s{where}",
+            file=sys.stderr,
+        )
+        if plan.certificate.start_words:
+            print(plan.certificate.start_words, file=sys.stderr)
+        for number, way in enumerate(plan.alternatives, start=1):
+            size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
+            print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
+        if len(plan.alternatives) < alternatives:
+            print(f"{len(plan.alternatives)} of {alternatives} alternatives found", file=sys.stderr)
+    if plan.trajectory is not None and _nothing_below(plan):
+        print(
+            "nothing is below the robot in this scene: the arm may pass below its base, unless a floor is added "
+            "({name: floor, type: floor}, or dp.Plane)",
+            file=sys.stderr,
+        )
+    print("times: " + ", ".join(f"{name} {value:.2f} s" for name, value in plan.timing_s.items()), file=sys.stderr)
+
+
+def _report_waiting(plan: Plan, timeout: float) -> None:
+    """Say on stderr what took longer than the time limit [s] of planning, if anything did."""
+    ready = sum(plan.timing_s.get(part, 0.0) for part in ("prepare", "warmup", "load"))
+    if ready > timeout:
+        print(f"getting ready took {ready:.1f} s, which does not count as planning", file=sys.stderr)
+    if plan.timing_s.get("certify", 0.0) > timeout:
+        print(f"certifying took {plan.timing_s['certify']:.1f} s, which does not count as planning", file=sys.stderr)
+    if plan.timing_s["plan"] > timeout:
+        print(f"planning took {plan.timing_s['plan']:.2f} s of a limit of {timeout:g} s", file=sys.stderr)
+
+
+def _nothing_below(plan: Plan) -> bool:
+    """Return whether nothing in reach lies under the base's origin, by the obstacles' boxes in the base frame."""
+    from diffplan.collision.obstacles import Obstacles
+
+    boxes = Obstacles.around(plan.robot, plan.scene).double.aabb
+    below = (boxes[:, :2] <= 0).all(axis=1) & (boxes[:, 3:5] >= 0).all(axis=1) & (boxes[:, 2] <= _UNDER)
+    return not below.any()
+
+
+def _report_costs(plan: Plan, costs: Sequence[Cost]) -> None:
+    """Say on stderr what the wishes came to, and whether the planner that answered weighed them."""
+    if not costs or not plan.costs:
+        return
+    values = (f"{c.name} {plan.costs[c.name]:.4g} (worth {c.weight * plan.costs[c.name]:.2f} rad)" for c in costs)
+    print("costs: " + ", ".join(values), file=sys.stderr)
+    if not plan.costs_weighed:
+        print(f"costs were not weighed: {plan.solved_by or plan.planner} does not know them", file=sys.stderr)
+
+
+def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
+    """Write the plan file and pictures that were asked for."""
+    if args.out:
+        plan.save(args.out)
+        print(f"wrote {args.out}", file=sys.stderr)
+    if args.json:
+        from diffplan.formats.plan_file import plan_document
+
+        json.dump(plan_document(plan, args.out.parent if args.out else None), out)
+        out.write("\n")
+    moves = plan.trajectory is not None
+    if not moves and (args.plot or args.execute):
+        print("no curves to plot and no motion to follow: no candidate was found", file=sys.stderr)
+    if args.execute and moves:
+        _execute(plan)
+    for file in args.render:
+        from diffplan.pybullet.render import render
+
+        render(plan, file)
+        print(f"wrote {file}", file=sys.stderr)
+    if args.plot and moves:
+        from diffplan.viewer.plots import plot_joints
+
+        plot_joints(plan, args.plot)
+        print(f"wrote {args.plot}", file=sys.stderr)
+
+
+def _execute(plan: Plan) -> None:
+    """Say on stderr how PyBullet's position control follows the plan."""
+    from diffplan.pybullet.execution import execute
+
+    report = execute(plan)
+    touched = ", ".join(f"{contact.link} with {contact.obstacle}" for contact in report.contacts) or "none"
+    print(
+        f"executed: tracking error max {report.max_tracking_error_rad:.4f} rad, "
+        f"final {report.final_error_rad:.4f} rad, contacts: {touched}",
+        file=sys.stderr,
+    )

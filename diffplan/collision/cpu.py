@@ -1,0 +1,224 @@
+"""The sphere model of a robot among obstacles: clearance, cost and gradient of many configurations at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffplan.collision import lanes
+from diffplan.collision.obstacles import Obstacles, frame12
+from diffplan.geometry.pose import Float
+from diffplan.robot.model import Robot
+from diffplan.system.crew import share_out
+
+__all__ = ["CollisionModel", "Obstacles"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """Cost [m^2] and its joint gradient, and clearances [m] to obstacles and between links, for [batch, points]."""
+
+    cost: np.ndarray
+    gradient: np.ndarray
+    clearance: np.ndarray
+    self_clearance: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nearest:
+    """Centres [n, s, 3] of all spheres, base frame, and their distances [n, s] from the nearest obstacle's surface (m).
+
+    `normal` [n, s, 3] is the gradient of a distance by the centre, zero where there is no obstacle within reach.
+    """
+
+    centre: Float
+    distance: Float
+    normal: Float
+
+
+class CollisionModel:
+    """A robot's spheres, packed once; every method takes the packed obstacles. `sdf.TorchCollision` is its twin.
+
+    Cost of a configuration: sum over spheres and obstacles of 0.5 max(0, activation - distance)^2, and the same over
+    the sphere pairs of links that can touch. The base link is left out: it cannot be planned around.
+    """
+
+    def __init__(self, robot: Robot) -> None:
+        self.robot = robot
+        self.arrays = pack_robot(robot, np.float32)
+        self.double = pack_robot(robot, np.float64)
+
+    def evaluate(
+        self,
+        world: Obstacles,
+        q: np.ndarray,
+        scene_of: np.ndarray | None = None,
+        *,
+        activation: float = 0.03,
+        self_activation: float = 0.01,
+        gradient: bool = True,
+    ) -> Evaluation:
+        """Evaluate configurations q [batch, points, dof]; trajectory i stands in scene `scene_of[i]` (default 0).
+
+        Clearances are exact below the activation distances and equal to them above. float64 input is computed in
+        float64, anything else in float32.
+        """
+        kind = np.float64 if q.dtype == np.float64 else np.float32
+        robot, obstacles = (self.double, world.double) if kind is np.float64 else (self.arrays, world.arrays)
+        q = np.ascontiguousarray(q, dtype=kind)
+        scene_of = (
+            np.zeros(len(q), dtype=np.int64) if scene_of is None else np.ascontiguousarray(scene_of, dtype=np.int64)
+        )
+        shape = q.shape[:2]
+        cost, grad = (
+            (np.zeros(shape, kind), np.zeros(q.shape, kind))
+            if gradient
+            else (np.zeros((0, 0), kind), np.zeros((0, 0, 0), kind))
+        )
+        clear, clear_self = np.empty(shape, kind), np.empty(shape, kind)
+        mode = lanes.GRADED if gradient else lanes.CLEARANCE
+
+        def rows(first: int, end: int) -> None:
+            part = slice(first, end)
+            lanes.evaluate(
+                q[part],
+                robot,
+                obstacles,
+                scene_of[part],
+                kind(activation),
+                kind(self_activation),
+                mode,
+                cost[part],
+                grad[part],
+                clear[part],
+                clear_self[part],
+            )
+
+        share_out(rows, *shape)
+        return Evaluation(cost=cost, gradient=grad, clearance=clear, self_clearance=clear_self)
+
+    def clearance(
+        self, world: Obstacles, q: Float, scene: int = 0, *, cap: float = 0.15
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return signed clearances [n] of q [n, dof] to obstacles and between own links, at most `cap` [m]."""
+        blocks = -(-len(q) // lanes.LANES)
+        padded = np.concatenate([q, np.repeat(q[-1:], blocks * lanes.LANES - len(q), axis=0)])
+        result = self.evaluate(
+            world,
+            padded.astype(np.float32).reshape(blocks, lanes.LANES, -1),
+            np.full(blocks, scene),
+            activation=cap,
+            self_activation=cap,
+            gradient=False,
+        )
+        return result.clearance.reshape(-1)[: len(q)], result.self_clearance.reshape(-1)[: len(q)]
+
+    def nearest(self, world: Obstacles, q: Float, scene: int = 0, *, reach: float) -> Nearest:
+        """Return where the spheres are at q [n, dof], and how far from the nearest obstacle, `reach` [m] at most.
+
+        Spheres of the base link, which no motion can help, count as far. In float64.
+        """
+        q = np.ascontiguousarray(q, dtype=np.float64)
+        shape = (len(q), len(self.double.sphere))
+        centre, distance, normal = np.empty((*shape, 3)), np.empty(shape), np.empty((*shape, 3))
+        lanes.nearest(q, self.double, world.double, scene, reach, centre, distance, normal)
+        return Nearest(centre=centre, distance=distance, normal=normal)
+
+    def pull_back(self, q: Float, force: Float) -> Float:
+        """Return the joint gradient [n, dof] of forces [n, s, 3] on the centres of the spheres at q [n, dof]."""
+        gradient = np.zeros(q.shape)
+        lanes.pull_back(np.ascontiguousarray(q, dtype=np.float64), self.double, force, gradient)
+        return gradient
+
+    def edge_free(
+        self,
+        world: Obstacles,
+        a: Float,
+        b: Float,
+        scene: int = 0,
+        *,
+        step: float = 0.03,
+        margin: float = 0.0,
+        self_margin: float = 0.0,
+    ) -> bool:
+        """Whether the straight edge from a to b [dof], sampled every `step` rad (max-norm), keeps the margins [m]."""
+        single = np.float32
+        return lanes.edge_free(
+            a.astype(single),
+            b.astype(single),
+            self.arrays,
+            world.arrays,
+            scene,
+            single(step),
+            single(margin),
+            single(self_margin),
+        )
+
+    def free(
+        self, world: Obstacles, q: Float, scene: int = 0, *, margin: float = 0.0, self_margin: float = 0.0
+    ) -> bool:
+        """Whether one configuration [dof] keeps the margins [m]."""
+        return self.edge_free(world, q, q, scene, margin=margin, self_margin=self_margin)
+
+
+def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
+    """Pack a robot: frames turned so that joint axes are local z, spheres sorted by link and moved to body frames."""
+    chain = robot.chain
+    turn = [np.eye(4)] + [_z_to(axis) for axis in chain.axis]
+    origin = [np.linalg.inv(turn[body]) @ chain.origin[k] @ turn[k + 1] for k, body in enumerate(chain.parent)]
+    links = robot.links
+    first, spheres, bounds, bodies = [0], [], [], []
+    for link in links:
+        body, T_body_link = chain.placement[link]
+        chosen = robot.spheres.link == (robot.spheres.links.index(link) if link in robot.spheres.links else -1)
+        centre = robot.spheres.centre[chosen] @ T_body_link[:3, :3].T + T_body_link[:3, 3]
+        centre = centre @ turn[body][:3, :3]
+        radius = robot.spheres.radius[chosen]
+        spheres.append(np.column_stack([centre, radius]))
+        bounds.append(_bounding_sphere(centre, radius))
+        bodies.append(body)
+        first.append(first[-1] + len(radius))
+    pairs = [(links.index(a), links.index(b)) for a, b in robot.checked_pairs]
+    return lanes.RobotArrays(
+        parent=chain.parent,
+        source=chain.source,
+        factor=chain.factor.astype(kind),
+        offset=chain.offset.astype(kind),
+        origin=np.array([frame12(m) for m in origin], dtype=kind),
+        prismatic=chain.prismatic.astype(np.bool_),
+        link_body=np.array(bodies, dtype=np.int64),
+        link_first=np.array(first, dtype=np.int64),
+        bound=np.array(bounds, dtype=kind),
+        sphere=np.concatenate(spheres).astype(kind),
+        pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+    )
+
+
+def _z_to(axis: Float) -> Float:
+    """Return a rotation [4, 4] that takes local z to a unit axis."""
+    turn = np.eye(4)
+    helper = np.eye(3)[np.argmin(np.abs(axis))]
+    x = np.cross(helper, axis)
+    x /= np.linalg.norm(x)
+    if np.allclose(axis, [0, 0, 1]):
+        return turn
+    turn[:3, :3] = np.column_stack([x, np.cross(axis, x), axis])
+    return turn
+
+
+def _bounding_sphere(centre: Float, radius: Float) -> Float:
+    """Return centre and radius [4] of a sphere around spheres (Ritter-like: shrink towards the farthest)."""
+    if len(radius) == 0:
+        return np.zeros(4)
+    middle = (centre.min(axis=0) + centre.max(axis=0)) / 2
+    best, best_radius = middle, float((np.linalg.norm(centre - middle, axis=1) + radius).max())
+    step = 0.5
+    for _ in range(200):
+        reach = np.linalg.norm(centre - middle, axis=1) + radius
+        far = int(np.argmax(reach))
+        if reach[far] < best_radius:
+            best, best_radius = middle, float(reach[far])
+        middle = middle + step * (centre[far] - middle)
+        step *= 0.97
+    return np.array([*best, best_radius])

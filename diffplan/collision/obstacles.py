@@ -1,0 +1,184 @@
+"""Obstacles of one or many scenes, packed for the compiled kernel and for the torch reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from diffplan.collision.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, SPLIT_FIELD, ObstacleArrays
+from diffplan.geometry.fields import SPLIT, DistanceField, Reach, file_field
+from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
+from diffplan.robot.model import Robot
+from diffplan.scene import Scene, bodies
+from diffplan.system.computed import computed
+
+_KINDS: dict[type[Shape], int] = {Box: BOX, Sphere: SPHERE, Cylinder: CYLINDER, Capsule: CAPSULE}
+_LOOK = 0.25  # [m] farther than any planner looks from the arm's surface (CHOMP: 0.2)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One solid in the robot's base frame: its kind, pose, half sizes [m], and its field if it is a mesh."""
+
+    name: str
+    kind: int
+    T_base_solid: Float
+    size: tuple[float, float, float]
+    field: DistanceField | None = None
+
+
+class _Places(NamedTuple):
+    """Frames [m, 12], sizes [m, 3] and boxes [m, 6] of rows, as in `ObstacleArrays`."""
+
+    frame: Float
+    size: Float
+    aabb: Float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Obstacles:
+    """Packed obstacles; scene i owns rows `first[i]` to `first[i + 1]`."""
+
+    rows: tuple[Row, ...]
+    first: tuple[int, ...]
+
+    @computed
+    def arrays(self) -> ObstacleArrays:
+        """What the kernel takes, in float32."""
+        return _arrays(self.rows, self.first, self._places, np.float32)
+
+    @computed
+    def double(self) -> ObstacleArrays:
+        """What the kernel takes, in float64."""
+        return _arrays(self.rows, self.first, self._places, np.float64)
+
+    @computed
+    def _places(self) -> _Places:
+        return _Places(
+            frame=np.array([frame12(row.T_base_solid) for row in self.rows]).reshape(-1, 12),
+            size=np.array([row.size for row in self.rows]).reshape(-1, 3),
+            aabb=np.array([_aabb(row) for row in self.rows]).reshape(-1, 6),
+        )
+
+    @staticmethod
+    def around(robot: Robot, scene: Scene) -> Obstacles:
+        """Pack the scene that a robot stands in, as far as it matters to this robot.
+
+        Meshes farther off than the arm reaches are left out; large ones are sampled where it does reach.
+
+        Raises:
+            InputError: if a mesh or URDF file cannot be read.
+        """
+        return Obstacles.pack([scene], reach_of(robot))
+
+    @staticmethod
+    def pack(scenes: Sequence[Scene], reach: Reach | None = None) -> Obstacles:
+        """Pack scenes, each in its own robot base frame; meshes whole, or as far as they are in reach (base frame).
+
+        Raises:
+            InputError: if a mesh or URDF file cannot be read.
+        """
+        rows: list[Row] = []
+        first = [0]
+        for scene in scenes:
+            T_base_world = scene.robot_base.inverse().matrix
+            for obstacle in scene.obstacles:
+                for body in bodies(obstacle):
+                    T_base_body = T_base_world @ body.pose.matrix
+                    for shape in body.shapes:
+                        rows += _rows(obstacle.name, shape, T_base_body @ shape.pose.matrix, reach)
+            first.append(len(rows))
+        packed = Obstacles(rows=tuple(rows), first=tuple(first))
+        _ = packed.arrays  # now, since this is not planning
+        return packed
+
+
+def reach_of(robot: Robot) -> Reach:
+    """Return a ball in the base frame with all that the arm's spheres can come as near to as planners look."""
+    chain = robot.chain
+    first = chain.origin[0, :3, 3]
+    slides = np.where(chain.prismatic, robot.farthest_values, 0.0)
+    length = np.zeros(chain.moving + 1)  # from the first joint's place at zero to each body's
+    for m, parent in enumerate(chain.parent):
+        steps = chain.origin[m, :3, 3] - (first if parent == 0 else 0.0)
+        length[m + 1] = length[parent] + np.linalg.norm(steps) + slides[m]
+    farthest = 0.0
+    for i, centre, radius in zip(robot.spheres.link, robot.spheres.centre, robot.spheres.radius, strict=True):
+        body, T_body_link = chain.placement[robot.spheres.links[i]]
+        if body > 0:
+            at = T_body_link[:3, :3] @ centre + T_body_link[:3, 3]
+            farthest = max(farthest, float(length[body] + np.linalg.norm(at) + radius))
+    x, y, z = first.tolist()
+    return Reach(centre=(x, y, z), radius=farthest + _LOOK)
+
+
+def _rows(name: str, shape: Shape, T: Float, reach: Reach | None) -> list[Row]:
+    """Return the row of a shape at T_base_shape [4, 4]; none if it is a mesh out of reach."""
+    if isinstance(shape, Plane):
+        near = replace(shape, pose=Pose.from_matrix(T)).near((0.0, 0.0, 0.0))
+        return _rows(name, near, near.pose.matrix, reach)
+    if isinstance(shape, Mesh):
+        seen = None if reach is None else reach.seen_from(T)
+        field = file_field(shape.file, shape.scales, convex=shape.convex, reach=seen)
+        if field is None:
+            return []
+        kind = SPLIT_FIELD if field.cells.size else FIELD
+        return [Row(name=name, kind=kind, T_base_solid=T, size=(0.0, 0.0, 0.0), field=field)]
+    a, b, c = (*shape.sizes, 0.0, 0.0)[:3]
+    size = (a / 2, b / 2, c / 2) if isinstance(shape, Box) else (a, b / 2, 0.0)
+    return [Row(name=name, kind=_KINDS[type(shape)], T_base_solid=T, size=size)]
+
+
+def extent(row: Row) -> tuple[Float, Float]:
+    """Return lower and upper corner of the row's solid in its own frame."""
+    a, b, c = row.size
+    if row.field is not None:
+        shape = np.array(row.field.values.shape)
+        lower = np.asarray(row.field.origin, dtype=np.float64)
+        return lower, lower + (shape - 1) * row.field.spacing
+    half = {BOX: (a, b, c), SPHERE: (a, a, a), CYLINDER: (a, a, b), CAPSULE: (a, a, a + b)}[row.kind]
+    return -np.array(half), np.array(half)
+
+
+def _aabb(row: Row) -> Float:
+    """Return the row's box in the base frame [6]: lower and upper corner."""
+    lower, upper = extent(row)
+    centre = row.T_base_solid[:3, :3] @ ((lower + upper) / 2) + row.T_base_solid[:3, 3]
+    half = np.abs(row.T_base_solid[:3, :3]) @ ((upper - lower) / 2)
+    return np.concatenate([centre - half, centre + half])
+
+
+def _arrays(rows: Sequence[Row], first: Sequence[int], places: _Places, kind: type) -> ObstacleArrays:
+    fields: dict[int, DistanceField] = {id(row.field): row.field for row in rows if row.field is not None}
+    index = {key: i for i, key in enumerate(fields)}
+    grids = list(fields.values())
+    counts = [grid.values.size + grid.split.size for grid in grids]
+    nodes = [part.ravel() for grid in grids for part in (grid.values, grid.split)]
+    first_node = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    cells = [
+        np.where(grid.cells < 0, -1, begin + grid.values.size + grid.cells.astype(np.int64) * (SPLIT + 1) ** 3).ravel()
+        for grid, begin in zip(grids, first_node, strict=False)
+    ]
+    return ObstacleArrays(
+        first=np.array(first, dtype=np.int64),
+        kind=np.array([row.kind for row in rows], dtype=np.int64),
+        frame=places.frame.astype(kind),
+        size=places.size.astype(kind),
+        aabb=places.aabb.astype(kind),
+        field=np.array([index.get(id(row.field), -1) for row in rows], dtype=np.int64),
+        nodes=np.concatenate([*nodes, np.zeros(0, dtype=np.float32)]).astype(kind, copy=False),
+        field_first=first_node,
+        field_shape=np.array([grid.values.shape for grid in grids], dtype=np.int64).reshape(-1, 3),
+        field_grid=np.array([[*grid.origin, grid.spacing] for grid in grids], dtype=kind).reshape(-1, 4),
+        cells=np.concatenate([*cells, np.zeros(0, dtype=np.int64)]),
+        cell_first=np.concatenate([[0], np.cumsum([len(part) for part in cells])]).astype(np.int64),
+    )
+
+
+def frame12(matrix: Float) -> Float:
+    """Return rotation (row-major) and translation [12] of a homogeneous matrix."""
+    return np.concatenate([matrix[:3, :3].ravel(), matrix[:3, 3]])

@@ -1,0 +1,207 @@
+"""What a data set holds: counts, histograms, and a picture of some scenes with their paths."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffplan.errors import InputError
+from diffplan.formats.obstacles import read_obstacles
+from diffplan.geometry.pose import Float
+from diffplan.learning.problems import KINDS
+from diffplan.learning.shards import read_shard, scene_obstacles, shard_files
+from diffplan.system.files import make_folder, write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from mpl_toolkits.mplot3d import Axes3D
+
+    from diffplan.robot.model import Robot
+
+STRAIGHT = 1.001  # a path this many times the straight line or less counts as straight
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """One trajectory [points, dof] and the obstacles of its scene, as scene-file maps."""
+
+    family: str
+    waypoints: Float
+    obstacles: list[dict[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataInfo:
+    """Counts and per-trajectory measures of a data set: `length` and `straight` [rad], `clearance` [m], `obstacles`."""
+
+    folder: Path
+    robot: str
+    shards: int
+    scenes: int
+    trajectories: dict[str, int]
+    scenes_of: dict[str, int]
+    kinds: dict[str, int]
+    length: Float
+    straight: Float
+    clearance: Float
+    obstacles: Float
+    samples: tuple[Sample, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of trajectories."""
+        return len(self.length)
+
+    @property
+    def ratio(self) -> Float:
+        """Path length by straight line, for each trajectory."""
+        return self.length / np.maximum(self.straight, 1e-9)
+
+    def text(self) -> str:
+        """Return the counts and quartiles as a table for people."""
+        lines = [
+            f"{self.folder}: {self.total} trajectories in {self.scenes} scenes, {self.shards} shards, {self.robot}",
+            f"{'family':<16}{'scenes':>8}{'paths':>8}",
+        ]
+        lines += [f"{f:<16}{self.scenes_of[f]:>8}{self.trajectories[f]:>8}" for f in sorted(self.trajectories)]
+        lines += [f"{kind:<24}{count:>8}" for kind, count in self.kinds.items()]
+        for name, values in self._measures().items():
+            low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+            lines.append(f"{name:<24} 5% {low:8.3f}   median {middle:8.3f}   95% {high:8.3f}")
+        lines.append(f"{'straight-line paths':<24} {(self.ratio < STRAIGHT).mean():.1%}")
+        return "\n".join(lines)
+
+    def _measures(self) -> dict[str, Float]:
+        return {
+            "path length [rad]": self.length,
+            "length / straight line": self.ratio,
+            "clearance [mm]": self.clearance * 1000,
+            "obstacles": self.obstacles,
+        }
+
+
+def data_info(folder: Path, *, samples: int = 12) -> DataInfo:
+    """Read all complete shards of a folder; `samples` trajectories are kept for the picture, spread over the families.
+
+    Raises:
+        InputError: if there is none, or one cannot be read.
+    """
+    files = shard_files(folder)
+    paths: list[Float] = []
+    clearance: list[Float] = []
+    obstacles: list[int] = []
+    families: list[str] = []
+    scene_families: list[str] = []
+    kinds: list[int] = []
+    shown: dict[str, list[Sample]] = {}
+    robot = ""
+    for file in files:
+        shard = read_shard(file)
+        robot = shard.robot
+        scenes = scene_obstacles(shard, file)
+        counts = [len(scene.sequence()) for scene in scenes]
+        scene_families += shard.family
+        families += [shard.family[i] for i in shard.scene]
+        obstacles += [counts[i] for i in shard.scene]
+        kinds += shard.kind.tolist()
+        paths.append(shard.waypoints.astype(np.float64))
+        clearance.append(shard.clearance.astype(np.float64))
+        for i, path in zip(shard.scene, shard.waypoints, strict=True):
+            chosen = shown.setdefault(shard.family[i], [])
+            if len(chosen) < samples and np.linalg.norm(path[-1] - path[0]) > 2.0:
+                read_obstacles(scenes[i])
+                chosen.append(Sample(family=shard.family[i], waypoints=path, obstacles=json.loads(shard.obstacles[i])))
+    if not any(map(len, paths)):
+        raise InputError("no paths in these shards", file=folder)
+    steps = [np.linalg.norm(np.diff(path, axis=1), axis=2).sum(axis=1) for path in paths]
+    order = [shown[f][k] for k in range(samples) for f in sorted(shown) if k < len(shown[f])]
+    return DataInfo(
+        folder=folder,
+        robot=robot,
+        shards=len(files),
+        scenes=len(scene_families),
+        trajectories={f: families.count(f) for f in sorted(set(families))},
+        scenes_of={f: scene_families.count(f) for f in sorted(set(scene_families))},
+        kinds={name: kinds.count(i) for i, name in enumerate(KINDS)},
+        length=np.concatenate(steps),
+        straight=np.concatenate([np.linalg.norm(path[:, -1] - path[:, 0], axis=1) for path in paths]),
+        clearance=np.concatenate(clearance),
+        obstacles=np.array(obstacles, dtype=np.float64),
+        samples=tuple(order[:samples]),
+    )
+
+
+def save_picture(info: DataInfo, robot: Robot, path: Path) -> None:
+    """Write a PNG: histograms on top, then scenes with the tool's way and the arm at both ends."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = 4
+    rows = -(-len(info.samples) // columns)
+    figure = Figure(figsize=(16, 3.2 + 4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for i, (name, values) in enumerate(info._measures().items()):
+        axes = figure.add_subplot(rows + 1, columns, i + 1)
+        _histogram(axes, name, values)
+    for i, sample in enumerate(info.samples):
+        axes = figure.add_subplot(rows + 1, columns, columns + i + 1, projection="3d")
+        draw_sample(axes, sample, robot)  # pyright: ignore[reportArgumentType]  (a 3-D axes by its projection)
+    figure.suptitle(f"{info.total} trajectories in {info.scenes} scenes")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=80, format="png")
+    make_folder(path.parent)
+    write_bytes(path, picture.getvalue())
+
+
+def draw_sample(axes: Axes3D, sample: Sample, robot: Robot) -> None:
+    """Draw the obstacles as wires, the tool's way as a line, and the arm as a chain at start, middle and goal."""
+    for record in sample.obstacles:
+        for line in _wires(record):
+            axes.plot(*line.T, color="0.6" if record["type"] == "box" else "tab:orange", linewidth=0.6)
+    tool = robot.link_pose(sample.waypoints, robot.end_link)[:, :3, 3]
+    axes.plot(*tool.T, color="tab:red", linewidth=2)
+    for q, colour in zip(sample.waypoints[[0, 32, -1]], ("tab:green", "0.3", "tab:blue"), strict=True):
+        joints = robot.body_poses(q)[0, :, :3, 3]
+        end = robot.link_pose(q, robot.end_link)[0]
+        joints = np.vstack([np.zeros(3), joints, end[:3, 3], end[:3, 3] + 0.1 * end[:3, 2]])
+        axes.plot(*joints.T, color=colour, linewidth=2.5, marker="o", markersize=2.5)
+    axes.set_title(sample.family, fontsize=9)
+    axes.set_xlim(-0.9, 0.9)
+    axes.set_ylim(-0.9, 0.9)
+    axes.set_zlim(-0.4, 1.2)
+    axes.set_box_aspect((1.8, 1.8, 1.6))
+    axes.tick_params(labelsize=5)
+
+
+def _histogram(axes: Axes, name: str, values: Float) -> None:
+    low, high = np.quantile(values, (0.0, 0.995))
+    axes.hist(np.clip(values, low, high), bins=50, color="tab:blue")
+    axes.set_title(name, fontsize=9)
+
+
+def _wires(record: dict[str, object]) -> list[Float]:
+    """Return polylines [k, 3] in the base frame that outline an obstacle."""
+    from diffplan.geometry.pose import rotation_from_quat_xyzw
+
+    pose = record["pose"]
+    assert isinstance(pose, dict)
+    R, t = rotation_from_quat_xyzw(tuple(pose["quat_xyzw"])), np.array(pose["xyz"])
+    return [line @ R.T + t for line in _local_wires(record)]
+
+
+def _local_wires(record: dict[str, object]) -> list[Float]:
+    if record["type"] == "box":
+        x, y, z = np.array(record["size"], dtype=np.float64) / 2
+        rings = [np.array([[-x, -y, h], [x, -y, h], [x, y, h], [-x, y, h], [-x, -y, h]]) for h in (-z, z)]
+        return rings + [np.array([[a, b, -z], [a, b, z]]) for a in (-x, x) for b in (-y, y)]
+    angle = np.linspace(0, 2 * np.pi, 17)
+    circle = float(str(record["radius"])) * np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+    if record["type"] == "sphere":
+        return [circle, circle[:, [0, 2, 1]], circle[:, [2, 0, 1]]]
+    up = np.array([0.0, 0.0, float(str(record["height"])) / 2])
+    return [circle + up, circle - up] + [np.stack([circle[i] - up, circle[i] + up]) for i in (0, 4, 8, 12)]

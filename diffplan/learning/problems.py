@@ -1,0 +1,133 @@
+"""Starts and goals for procedural scenes: hands inside the places of a scene, and arms anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.geometry.pose import Float
+from diffplan.learning.layout import DrawnScene
+from diffplan.learning.reaching import solve_poses
+from diffplan.robot.model import Robot
+
+KINDS = ("place-place", "place-anywhere", "anywhere-anywhere")
+KIND_SHARES = (0.6, 0.3, 0.1)
+ANYWHERE = -1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Endpoints:
+    """Configurations [n, dof] clear of a scene, with the index of the place each reaches into (-1: anywhere)."""
+
+    q: Float
+    place: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DrawnProblem:
+    """A start and a goal [dof] and the kind of pair (index into `KINDS`)."""
+
+    start: Float
+    goal: Float
+    kind: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clearances:
+    """Least sphere-model clearances [m] to obstacles and between the arm's own links."""
+
+    obstacle: float = 0.008
+    self: float = 0.004
+
+
+def tool_offset(robot: Robot) -> float:
+    """Return how far the robot's spheres reach beyond the end link's origin along its z axis [m], less 1 cm.
+
+    That point (between the finger tips for a gripper) is what places are given for.
+    """
+    body, T_body_end = robot.chain.placement[robot.end_link]
+    T_end_body = np.linalg.inv(T_body_end)
+    reach = [0.0]
+    for i, link in enumerate(robot.spheres.links):
+        link_body, T_body_link = robot.chain.placement[link]
+        if link_body == body:
+            T = T_end_body @ T_body_link
+            chosen = robot.spheres.link == i
+            z = robot.spheres.centre[chosen] @ T[2, :3] + T[2, 3]
+            reach += (z + robot.spheres.radius[chosen]).tolist()
+    return max(0.0, max(reach) - 0.01)
+
+
+def draw_endpoints(
+    model: CollisionModel,
+    world: Obstacles,
+    drawn: DrawnScene,
+    rng: np.random.Generator,
+    *,
+    wanted: int,
+    clear: Clearances,
+    rounds: int = 6,
+    batch: int = 32,
+) -> Endpoints:
+    """Return up to `wanted` configurations that reach into places, and a third as many anywhere, all clear."""
+    robot = model.robot
+    offset = tool_offset(robot)
+    found_q: list[Float] = [np.zeros((0, robot.dof))]
+    found_place: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+    count = 0
+    for _ in range(rounds if drawn.places else 0):
+        place = rng.integers(len(drawn.places), size=batch)
+        target = np.stack([drawn.places[i].sample(rng) for i in place])
+        target[:, :3, 3] -= offset * target[:, :3, 2]
+        q, solved = solve_poses(robot, target, seeds(robot, rng, batch))
+        good = np.flatnonzero(solved)
+        good = good[is_clear(model, world, q[good], clear)][: wanted - count]
+        found_q.append(q[good])
+        found_place.append(place[good])
+        count += len(good)
+        if count >= wanted:
+            break
+    loose = seeds(robot, rng, 4 * wanted)
+    loose = loose[is_clear(model, world, loose, clear)][: max(2, wanted // 3)]
+    return Endpoints(
+        q=np.concatenate([*found_q, loose]),
+        place=np.concatenate([*found_place, np.full(len(loose), ANYWHERE)]),
+    )
+
+
+def draw_problem(endpoints: Endpoints, rng: np.random.Generator) -> DrawnProblem | None:
+    """Return a random pair of the wanted mix of kinds; None where the endpoints do not allow the drawn kind."""
+    kind = int(rng.choice(len(KINDS), p=KIND_SHARES))
+    inside, outside = np.flatnonzero(endpoints.place >= 0), np.flatnonzero(endpoints.place == ANYWHERE)
+    first = outside if kind == 2 else inside
+    second = inside if kind == 0 else outside
+    if len(first) == 0 or len(second) == 0:
+        return None
+    a, b = int(rng.choice(first)), int(rng.choice(second))
+    if a == b:
+        return None
+    if rng.random() < 0.5:
+        a, b = b, a
+    return DrawnProblem(start=endpoints.q[a], goal=endpoints.q[b], kind=kind)
+
+
+def seeds(robot: Robot, rng: np.random.Generator, number: int) -> Float:
+    """Return configurations [number, dof]: a third uniform in the limits, the others around the first named one."""
+    span = robot.upper - robot.lower
+    q = robot.lower + rng.random((number, robot.dof)) * span
+    if robot.configurations:
+        home = next(iter(robot.configurations.values()))
+        near = rng.random(number) < 2 / 3
+        around = home + rng.normal(size=(number, robot.dof)) * 0.12 * span
+        q[near, 1:] = np.clip(around, robot.lower, robot.upper)[near, 1:]
+    return q
+
+
+def is_clear(model: CollisionModel, world: Obstacles, q: Float, clear: Clearances) -> np.ndarray:
+    """Return for q [n, dof] whether each keeps the clearances [n]."""
+    if len(q) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    obstacle, own = model.clearance(world, q, cap=max(clear.obstacle, clear.self) + 0.01)
+    return (obstacle >= clear.obstacle) & (own >= clear.self)

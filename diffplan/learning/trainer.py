@@ -1,0 +1,188 @@
+"""Fit the prior: a denoiser of paths that is fed back what the scene says about its own estimate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from diffplan.errors import InputError
+from diffplan.learning.card import model_card, summary
+from diffplan.learning.config import TrainConfig
+from diffplan.learning.dataset import Dataset
+from diffplan.learning.log import Progress, draw_curve, read_log
+from diffplan.learning.run import Fit, batch_rows, generator_of, run, watched
+from diffplan.prior.loss import NoisyBatch, denoising_loss, draw
+from diffplan.prior.prior import FORMAT, Prior, read_tensors, save_prior
+from diffplan.prior.tokens import SceneTokens
+from diffplan.prior.unet import TemporalUnet
+from diffplan.prior.wrappers import Features, condition_channels
+from diffplan.strict.entry import Json
+from diffplan.system.files import write_text
+
+_STEP, _VALIDATION, _WEIGHTS = range(1, 4)  # streams of random numbers
+
+
+class PriorFit(Fit[TemporalUnet, Progress]):
+    """The state of a run of the prior.
+
+    Args:
+        config: the settings.
+        dataset: training and held-out paths.
+        features: what the scene says about a path, `(x0, scene_of) -> features`; `scene_of` counts `dataset.scenes`.
+        channels: how many channels `features` returns.
+        tokens: the obstacles of `dataset.scenes`, for `config.tokens`.
+    """
+
+    checkpoint = "diffplan/checkpoint@1"
+    line = Progress
+    config: TrainConfig
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        features: Features,
+        channels: int,
+        tokens: SceneTokens | None = None,
+    ) -> None:
+        self.dataset, self.features, self.tokens = dataset, features, tokens
+        self.schedule = config.schedule()
+        shape = config.unet(dataset.robot.dof, condition_channels(dataset.robot.dof, channels))
+        super().__init__(config, lambda: TemporalUnet(shape), _WEIGHTS, fused=True)
+        self.net.products(torch.bfloat16 if config.products == "bfloat16" else torch.float32)
+        self._validation: NoisyBatch | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many paths it is trained on."""
+        return len(self.dataset.train)
+
+    @property
+    def digest(self) -> Json:
+        """A sum of the paths."""
+        return self.dataset.digest
+
+    def other_data(self, path: Path) -> InputError:
+        """Return the error for a checkpoint of other paths."""
+        return InputError(
+            "not the data that this run began with",
+            file=path,
+            key="shards",
+            value=self.config.shards,
+            allowed="the same shards (`shards: N` takes the first N), or to extend the run",
+        )
+
+    def batch(self, step: int) -> NoisyBatch:
+        """Return the batch of step `step` (from 0): half of its paths run backwards, which doubles the data."""
+        paths = self.dataset.train
+        rows = batch_rows(self.config, len(paths), step)
+        generator = generator_of(self.config.seed, _STEP, step)
+        x0 = paths.x[rows]
+        back = torch.rand(len(rows), generator=generator) < 0.5
+        x0 = torch.where(back[:, None, None], x0.flip(1), x0)
+        return draw(x0, paths.scene_of[rows], self.schedule, self.config.pass_shares, generator)
+
+    def loss(self, step: int) -> Tensor:
+        """Return the denoising loss of step `step` (from 0)."""
+        return denoising_loss(self.net, self.schedule, self.batch(step), self.features, self.tokens).mean()
+
+    def judged(self) -> dict[str, float]:
+        """Return the averaged weights' losses on held-out scenes: `first`, `third` and `free` (see `Progress`).
+
+        The same paths, levels and noise every time.
+        """
+        if self._validation is None:
+            paths, generator = self.dataset.validation, generator_of(self.config.seed, _VALIDATION, 0)
+            first = slice(self.config.validation_paths)  # the same ones however much data is added behind them
+            shares = self.config.pass_shares
+            self._validation = draw(paths.x[first], paths.scene_of[first], self.schedule, shares, generator)
+        losses = {}
+        with torch.no_grad():
+            for name, passes in (("first", 1), ("third", 3), ("free", 0)):
+                batch = replace(self._validation, passes=torch.full_like(self._validation.passes, passes))
+                loss = denoising_loss(self.average, self.schedule, batch, self.features, self.tokens)
+                losses[name] = loss.mean().item()
+        return losses
+
+    def prior(self, training: dict[str, str | int | float]) -> Prior:
+        """Return the averaged network as a prior."""
+        robot = self.dataset.robot
+        return Prior(
+            net=self.average,
+            schedule=self.schedule,
+            horizon=self.config.horizon,
+            joint_names=robot.joint_names,
+            lower=tuple(map(float, robot.lower)),
+            upper=tuple(map(float, robot.upper)),
+            training=training,
+        )
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a trained prior; attention to tokens that it lacks begins as if it were not there.
+
+        Raises:
+            InputError: if the file is no prior, or one of another shape.
+        """
+        tensors, header = read_tensors(path, FORMAT)
+        weights = {name: tensor.float() for name, tensor in tensors.items()}
+        own = self.net.state_dict()
+        new = {name: tensor for name, tensor in own.items() if name.startswith("attend.") and name not in weights}
+        if {name: t.shape for name, t in {**weights, **new}.items()} != {name: t.shape for name, t in own.items()}:
+            shape = asdict(self.net.config)
+            raise InputError("a prior of another shape", file=path, value=header.get("unet"), allowed=str(shape))
+        for net in (self.net, self.average):
+            net.load_state_dict({**weights, **new})
+
+
+def train_prior(
+    config: TrainConfig,
+    dataset: Dataset,
+    features: Features,
+    channels: int,
+    folder: Path,
+    *,
+    tokens: SceneTokens | None = None,
+    hours: float | None = None,
+    checkpoint_minutes: float = 5.0,
+    extend: bool = False,
+    start: Path | None = None,
+    console: Console | None = None,
+) -> Prior:
+    """Train (or resume) with a progress bar; leave prior.safetensors, curve.png and PRIOR.md in the run's folder.
+
+    Raises:
+        InputError: if the folder holds a run with another config.
+        DiffplanError: if the loss is not finite.
+    """
+    fit = PriorFit(config, dataset, features, channels, tokens)
+    log, curve = folder / "log.csv", folder / "curve.png"
+    lines = run(
+        fit,
+        folder,
+        hours=hours,
+        checkpoint_minutes=checkpoint_minutes,
+        extend=extend,
+        start=None if start is None else partial(fit.start_from, start),
+    )
+    for line in watched(lines, config.steps, _told, console):
+        if not math.isnan(line.first):
+            draw_curve(read_log(log, Progress, up_to=line.step), curve)
+    lines = read_log(log, Progress, up_to=fit.done)
+    draw_curve(lines, curve)
+    prior = fit.prior(summary(config, dataset, lines, fit.history))
+    save_prior(prior, folder / "prior.safetensors")
+    write_text(folder / "PRIOR.md", model_card(prior, config, lines))
+    return prior
+
+
+def _told(line: Progress) -> str:
+    if math.isnan(line.first):
+        return ""
+    losses = f"first pass {line.first:.4f}, third {line.third:.4f}, scene not shown {line.free:.4f}"
+    return f"held-out loss: {losses}"

@@ -1,0 +1,67 @@
+"""What the scene says about a path: the collision gradient in joint space, fed back to the network as channels.
+
+No scene encoder: the kernel sees obstacles of any kind and number, and tells the network at every control point
+which way is out, how far, and how much room there is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.curves import spline
+from diffplan.refinement import covariant_step
+
+ACTIVATION = 0.06
+"""Distance [m] below which the network feels an obstacle."""
+_REACH = 0.3  # longest joint displacement [rad] that a channel shows
+_SCALE = 8.0  # brings normalised displacements to about one
+
+
+def unseen(x0: Tensor, scene_of: Tensor) -> Tensor:
+    """Return features [b, K, 0] of x0 [b, K, dof]: nothing is fed back but the estimate itself."""
+    return x0[..., :0]
+
+
+class Feedback:
+    """Maps clean estimates x0 [b, K, dof] (normalised) to features [b, K, 2 dof + 1], each in its own scene.
+
+    Channels: the Newton step that would clear each point alone, spread to the control points [dof]; the same for the
+    whole curve through the smoothing metric (a capped Polyak step) [dof]; clearance over `ACTIVATION`, in [-1, 1].
+    """
+
+    def __init__(self, model: CollisionModel, world: Obstacles) -> None:
+        self.model, self.world = model, world
+        robot = model.robot
+        self.half_range = (robot.upper - robot.lower) / 2
+        self.channels = 2 * robot.dof + 1
+
+    def __call__(self, x0: Tensor, scene_of: Tensor) -> Tensor:
+        """Return features [b, K, channels] of x0 [b, K, dof]; not differentiable."""
+        robot = self.model.robot
+        control = robot.denormalise(x0.detach().cpu().numpy().astype(np.float64))
+        n = control.shape[1]
+        matrix = spline.basis(n, 2 * n - 1)
+        result = self.model.evaluate(
+            self.world,
+            (matrix @ control).astype(np.float32),
+            scene_of.cpu().numpy(),
+            activation=ACTIVATION,
+            self_activation=0.02,
+        )
+        gradient = result.gradient.astype(np.float64)
+        newton = gradient * (2 * result.cost / ((gradient**2).sum(axis=2) + 1e-9))[..., None]
+        newton *= np.minimum(1.0, _REACH / (np.abs(newton).max(axis=2, keepdims=True) + 1e-9))
+        spread = matrix / matrix.sum(axis=0)
+        local = spread.T @ newton
+        slope = matrix[:, 1:-1].T @ gradient
+        step = covariant_step(result.cost[:, 1:-1].sum(axis=1).astype(np.float64), slope, _REACH)
+        whole = np.pad(step, ((0, 0), (1, 1), (0, 0)))
+        room = np.clip(
+            spread.T @ np.minimum(result.clearance, 3 * result.self_clearance)[..., None] / ACTIVATION, -1, 1
+        )
+        moves = -np.concatenate([local / self.half_range, whole / self.half_range], axis=2) * _SCALE
+        features = np.concatenate([moves, room], axis=2)
+        return torch.from_numpy(features.astype(np.float32)).to(x0.device)

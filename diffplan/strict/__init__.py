@@ -1,0 +1,1 @@
+"""Strict reading of YAML and JSON: every entry knows its file, line and key."""

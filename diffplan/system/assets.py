@@ -1,0 +1,84 @@
+"""Where the shipped robots, scenes and weights lie: inside the installed package, or at the top of a checkout.
+
+What a user fetches lies in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def asset_folder(kind: str) -> Path:
+    """Return the folder of the shipped `robots` or `scenes`."""
+    inside = _PACKAGE / "assets_data" / kind
+    return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def shipped_robots() -> list[str]:
+    """Return the names of the shipped robots."""
+    return sorted(path.parent.name for path in asset_folder("robots").glob("*/robot.yaml"))
+
+
+def shipped_scenes() -> list[str]:
+    """Return the names of the shipped scenes."""
+    return sorted(path.stem for path in asset_folder("scenes").glob("*.yaml"))
+
+
+def shipped_suites() -> dict[str, Path]:
+    """Return the shipped problem suites, by name."""
+    return {path.name.split(".")[0]: path for path in sorted(asset_folder("scenes").glob("suites/*.json.gz"))}
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be fetched again: XDG_CACHE_HOME if set, else the platform's custom."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "diffplan"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "diffplan"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "diffplan" / "cache"
+    return Path.home() / ".cache" / "diffplan"
+
+
+def user_robots() -> Path:
+    """Return the user's folder of robots: DIFFPLAN_HOME/robots if set, else that of the platform's data folder."""
+    if given := os.environ.get("DIFFPLAN_HOME"):
+        return Path(given) / "robots"
+    if given := os.environ.get("XDG_DATA_HOME"):
+        return Path(given) / "diffplan" / "robots"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "diffplan" / "robots"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "diffplan" / "robots"
+    return Path.home() / ".local" / "share" / "diffplan" / "robots"
+
+
+def robot_asset(robot: str, beside: Path | None, name: str) -> Path:
+    """Return where a robot's weights lie: beside its file, in the user's folder, or shipped, whichever has them first.
+
+    Args:
+        robot: its name.
+        beside: the robot file that it was read from, if it was.
+        name: such as `prior.safetensors`.
+
+    Returns:
+        The file; where there is none, the one beside the robot file, or else in the user's folder.
+    """
+    places = [] if beside is None else [beside.parent / name]
+    if Path(robot).name == robot:  # a name leads to no other folder
+        places += [user_robots() / robot / name, asset_folder("robots") / robot / name]
+    return next((place for place in places if place.exists()), places[0] if places else user_robots() / name)
+
+
+def cached_suites() -> dict[str, Path]:
+    """Return the problem suites that the user fetched, by name."""
+    return {path.name.split(".")[0]: path for path in sorted(cache_folder().glob("suites/*.json.gz"))}
+
+
+def named_suites() -> dict[str, Path]:
+    """Return the suites that go by a name: the fetched ones and the shipped ones, which come first if both have it."""
+    return {**cached_suites(), **shipped_suites()}

@@ -1,0 +1,8 @@
+"""trimesh, imported while signals wait: its optional imports catch every exception, and would swallow a Ctrl-C."""
+
+from __future__ import annotations
+
+from diffplan.system.stopping import held
+
+with held():
+    import trimesh as trimesh

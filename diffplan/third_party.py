@@ -1,8 +1,0 @@
-"""trimesh, imported while signals wait: its optional imports catch every exception, and would swallow a Ctrl-C."""
-
-from __future__ import annotations
-
-from diffplan.stopping import held
-
-with held():
-    import trimesh as trimesh

@@ -1,1 +1,0 @@
-"""Fit the prior to generated paths: settings, the loop, its log and the model card."""
