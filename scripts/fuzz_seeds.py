@@ -38,11 +38,12 @@ from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import load_scene
 from diffplan.geometry.meshes import load_hulls, load_mesh
-from diffplan.learning import generate, log, returns, suites, value
+from diffplan.learning import generate, log, returns, suites
 from diffplan.learning.config import TrainConfig
 from diffplan.learning.dataset import load_dataset
 from diffplan.learning.info import data_info
 from diffplan.learning.shards import Shard, write_shard
+from diffplan.learning.value import ValueLine
 from diffplan.planners import PLANNERS
 from diffplan.prior.prior import Prior, load_prior, save_prior
 from diffplan.prior.schedule import Schedule
@@ -548,7 +549,7 @@ def _training() -> list[Reader]:
         (folder / "s.json.parts").mkdir()
         claims(folder)
         log.write_log([log.Progress(step=s, seconds=1.0, rate=0.1, train=0.5) for s in (1, 2)], folder / "log.csv")
-        value._write_lines([value.Line(step=s, seconds=1.0, train=0.5) for s in (1, 2)], folder / "value.csv")
+        log.write_log([ValueLine(step=s, seconds=1.0, rate=0.1, train=0.5) for s in (1, 2)], folder / "value.csv")
         files = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
     def data(path: Path) -> None:
@@ -568,8 +569,8 @@ def _training() -> list[Reader]:
         Reader(
             name="how data were made", files=told, damaged=dict.fromkeys(told, Syntax.JSON), target=".", read=claims
         ),
-        one("log of training", "log.csv", Syntax.TEXT, lambda path: log.read_log(path, up_to=10)),
-        one("log of the value", "value.csv", Syntax.TEXT, lambda path: value.read_lines(path, up_to=10)),
+        one("log of training", "log.csv", Syntax.TEXT, lambda path: log.read_log(path, log.Progress, up_to=10)),
+        one("log of the value", "value.csv", Syntax.TEXT, lambda path: log.read_log(path, ValueLine, up_to=10)),
     ]
 
 

@@ -251,6 +251,7 @@ TAKEN: dict[str, set[str]] = {
     "plan(options)": {"None"},
     "plan(costs)": {"None", "empty list", "range of none"},
     "plan(warm_start)": {"None"},
+    "plan(helper)": {"None"},
     "Cost(function)": {"function", "class"},
     "avoid(link)": {"None"},
     "avoid(robot_base)": {"None"},

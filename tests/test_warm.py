@@ -19,14 +19,14 @@ from diffplan.planners.task import Task
 from diffplan.system import progress
 
 COMPILED = (
-    "kernels.lanes.evaluate",
-    "kernels.lanes.edge_free",
-    "kernels.triangle_distance._measure",
-    "kernels.winding._wind",
-    "kernels.lanes.nearest",
-    "kernels.lanes.pull_back",
+    "collision.lanes.evaluate",
+    "collision.lanes.edge_free",
+    "geometry.triangle_distance._measure",
+    "geometry.winding._wind",
+    "collision.lanes.nearest",
+    "collision.lanes.pull_back",
     "planners.chomp_functional._push",
-    "data.reaching._solve_all",
+    "learning.reaching._solve_all",
 )
 
 

@@ -117,7 +117,7 @@ def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(problem
 
 
 def test_a_planner_uses_the_prior_and_the_value_that_it_was_given(problem: Problem) -> None:
-    robot = replace(problem.robot, name="one without a shipped prior")
+    robot = replace(problem.robot, name="one without a shipped prior", file=None)
     task, config = Task.of(replace(problem, robot=robot)), DiffusionConfig(rounds=1, value=True)
     with pytest.raises(dp.InputError, match="no such file"):
         DiffusionPlanner(config).prepare(task)
