@@ -18,7 +18,8 @@ from diffplan.planners.base import Options, Planner
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arm:
     """A robot, two configurations [dof] joined by a free way past an obstacle of no use (`easy`), and two between which
-    a straight line hits the `wall`. `options` are those that planners need for this robot, by the planner's name.
+    a straight line hits the `wall`. `options` are those that planners need for this robot, by the planner's name; those in
+    `slow` take most of the time limit for the wall, and what a time limit ends is not repeatable.
     """
 
     robot: dp.Robot
@@ -29,6 +30,7 @@ class Arm:
     behind: np.ndarray
     wall: dp.Box
     options: dict[str, Options] = field(default_factory=dict)
+    slow: tuple[str, ...] = ()
 
     def planner(self, name: str, **options: object) -> Planner:
         """Return a planner that can plan for this robot."""
@@ -94,6 +96,7 @@ def ur5(file: Path) -> Arm:
         behind=behind,
         wall=dp.Box(name="wall", size=(0.3, 0.04, 0.3), pose=dp.Pose(xyz=(tip[0], tip[1], tip[2]))),
         options=_quick(),
+        slow=("rrtstar",),
     )
 
 
