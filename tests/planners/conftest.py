@@ -18,8 +18,8 @@ from diffplan.planners.base import Options, Planner
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arm:
     """A robot, two configurations [dof] joined by a free way past an obstacle of no use (`easy`), and two between which
-    a straight line hits the `wall`. `options` are those that planners need for this robot, by the planner's name; those in
-    `slow` take most of the time limit for the wall, and what a time limit ends is not repeatable.
+    a straight line hits the `wall`. `options` are those that planners need for this robot, by the planner's name. Those
+    in `slow` take most of the time limit for the wall, and what a time limit ends is not repeatable.
     """
 
     robot: dp.Robot
