@@ -70,11 +70,11 @@ def _same(a: Path, b: Path) -> None:
 
 
 def _actors():
-    """Return the process numbers of the actors on this machine."""
-    found = []
+    """Return the process numbers of the actors of this checkout's cluster; other runs may have some too."""
+    found, ours = [], str(Path(__file__).parent).encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ray::_Actor" in (folder / "cmdline").read_bytes():
+            if b"ray::_Actor" in (folder / "cmdline").read_bytes() and ours in (folder / "environ").read_bytes():
                 found.append(int(folder.name))
         except OSError:  # it has just ended
             continue
