@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import trimesh
 
+from diffplan.certificate.certifier import Certifier
+from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.errors import InputError
 from diffplan.geometry.meshes import load_hulls, load_mesh
+from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Mesh
+from diffplan.robot.model import Robot
+from diffplan.scene import Scene
+
+TETRAHEDRON = ([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)])
 
 TWO_TETRAHEDRA = """
 o first
@@ -80,3 +88,24 @@ def test_a_bad_mesh_file_is_named(tmp_path: Path, name: str, text: str | None, m
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         load_hulls(tmp_path / name)
+
+
+@pytest.mark.parametrize("convex", [True, False])
+def test_a_mirrored_uneven_mesh_stands_where_the_same_mesh_written_so_does(tmp_path: Path, convex: bool) -> None:
+    """In the planner's distances and in the certificate's."""
+    robot, factors = Robot.load("panda"), (0.2, -0.3, 0.5)
+    (wedge := trimesh.Trimesh(TETRAHEDRON[0], TETRAHEDRON[1])).export(tmp_path / "wedge.obj")
+    wedge.apply_scale(factors)
+    wedge.invert()
+    wedge.export(tmp_path / "written.obj")
+    named = {"name": "wedge", "convex": convex, "pose": Pose.from_rpy((0.35, 0.1, 0.4), (0.3, 0.2, 0.1))}
+    scaled = Mesh(file=tmp_path / "wedge.obj", scale=factors, **named)
+    scenes = [Scene(obstacles=(mesh,)) for mesh in (scaled, Mesh(file=tmp_path / "written.obj", **named))]
+    q = np.random.default_rng(0).uniform(robot.lower, robot.upper, (30, robot.dof))
+    model = CollisionModel(robot)
+    ours, theirs = (model.nearest(Obstacles.pack([scene]), q, reach=0.3).distance for scene in scenes)
+    assert (ours < 0.3).sum() > 100
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    with Certifier(robot, scenes[0]) as one, Certifier(robot, scenes[1]) as other:
+        checks = [(one.check(row).clearance_m, other.check(row).clearance_m) for row in q]
+    np.testing.assert_allclose(*np.array(checks).T, atol=1e-5)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffplan.geometry.meshes import load_mesh
 from diffplan.geometry.pose import Float
 from diffplan.geometry.shapes import Mesh
 from diffplan.system.computed import computed
@@ -27,7 +26,7 @@ class Solid:
             InputError: if the file is missing or the mesh is not closed.
         """
         pose = mesh.pose.matrix
-        corners = load_mesh(mesh.file, mesh.scales).triangles
+        corners = mesh.solids()[0].triangles
         return Solid(name=mesh.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
 
     @computed

@@ -139,25 +139,33 @@ def _shape(kind: str, fields: dict[str, Entry], faults: Faults) -> Callable[[str
         return lambda name, pose: round_(name=name, radius=radius, height=height, pose=pose)
     if kind in ("plane", "floor"):
         return lambda name, pose: Plane(name=name, pose=pose)
+    if kind == "mesh":
+        factors = faults.of(lambda: _factors(fields["scale"])) if "scale" in fields else 1.0
+        file = fields["file"].path()
+        convex = fields["convex"].boolean() if "convex" in fields else False
+        if factors is not None:
+            _check_mesh(fields["file"], Mesh(name="mesh", file=file, scale=factors, convex=convex))
+        return lambda name, pose: Mesh(name=name, file=file, scale=factors, pose=pose, convex=convex)
     scale = positive("scale") if "scale" in fields else 1.0
     file = fields["file"].path()
-    if kind == "mesh":
-        convex = fields["convex"].boolean() if "convex" in fields else False
-        if scale is not None:
-            _check_mesh(fields["file"], file, scale, convex)
-        return lambda name, pose: Mesh(name=name, file=file, scale=scale, pose=pose, convex=convex)
     joints = _urdf_joints(fields["file"], file, 1.0 if scale is None else scale, fields.get("joints"))
     return lambda name, pose: Urdf(name=name, file=file, scale=scale, pose=pose, joints=joints)
 
 
-def _check_mesh(entry: Entry, file: Path, scale: float, convex: bool) -> None:
-    from diffplan.geometry.meshes import load_hulls, load_mesh  # trimesh is slow to import, and few scenes have meshes
+def _factors(entry: Entry) -> float | tuple[float, float, float]:
+    """Return the scale of a mesh: one factor, or one each for x, y and z (a negative one mirrors)."""
+    if not entry.is_list:
+        return entry.number(positive=True)
+    x, y, z = entry.numbers(3)
+    if x * y * z == 0:
+        raise entry.error("a mesh without thickness", allowed="a number > 0, or three numbers that are not 0")
+    return x, y, z
 
+
+def _check_mesh(entry: Entry, mesh: Mesh) -> None:
+    """Make sure that the mesh in a file can be an obstacle."""
     try:
-        if convex:
-            load_hulls(file, (scale, scale, scale))
-        else:
-            load_mesh(file, (scale, scale, scale))
+        mesh.solids()
     except InputError as error:
         line = f", on its line {error.line}" if error.line else ""
         raise entry.error(error.problem + line, allowed=error.allowed) from error

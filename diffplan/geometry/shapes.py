@@ -309,10 +309,7 @@ class Mesh(Shape):
             raise InputError(error.problem, key=self.name, **told) from error
 
     def _corners(self) -> list[Float]:
-        from diffplan.geometry.meshes import load_mesh
-
-        meshes = self.hulls() if self.convex else [load_mesh(self.file, self.scales)]
-        return [np.asarray(mesh.vertices) for mesh in meshes]
+        return [np.asarray(mesh.vertices) for mesh in self.solids()]
 
 
 def _scale(value: object, key: str) -> float | tuple[float, float, float]:

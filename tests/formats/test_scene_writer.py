@@ -62,6 +62,8 @@ def obstacles(draw, folder: Path):
         return Capsule(name=title, radius=draw(length), height=draw(length), pose=pose)
     scale = draw(st.floats(0.01, 2.0) | st.just(1.0))
     if kind == 4:
+        factor = st.floats(0.01, 2.0) | st.floats(-2.0, -0.01)
+        scale = draw(st.just(scale) | st.tuples(factor, factor, factor))
         return Mesh(name=title, file=folder / "meshes" / "a.obj", scale=scale, pose=pose, convex=draw(st.booleans()))
     joints = draw(st.dictionaries(st.just("turn"), st.floats(-0.9, 0.9)))
     return Urdf(name=title, file=folder / "arm.urdf", scale=scale, pose=pose, joints=joints)
