@@ -18,6 +18,7 @@ from scipy.spatial import ConvexHull
 
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
+from diffplan.geometry.shapes import Plane
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.planners.task import Task
 from diffplan.problem import Problem
@@ -110,12 +111,14 @@ def _views(traces: Float) -> tuple[tuple[int, int], tuple[int, int]]:
 def _solids(scene: Scene) -> list[Float]:
     """Return for each solid of a scene points [n, 3] of the robot's base frame of which it is the convex hull."""
     T_base_world = scene.robot_base.inverse()
-    return [
-        trimesh.transform_points(shape.surface().vertices, (T_base_world @ body.pose @ shape.pose).matrix)
-        for obstacle in scene.obstacles
-        for body in bodies(obstacle)
-        for shape in body.shapes
-    ]
+    found = []
+    for obstacle in scene.obstacles:
+        for body in bodies(obstacle):
+            for shape in body.shapes:
+                here = replace(shape, pose=T_base_world @ body.pose @ shape.pose)
+                near = here.near((0.0, 0.0, 0.0)) if isinstance(here, Plane) else here
+                found.append(trimesh.transform_points(near.surface().vertices, near.pose.matrix))
+    return found
 
 
 def _outline(points: Float, view: tuple[int, int]) -> Float:

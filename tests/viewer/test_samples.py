@@ -12,7 +12,7 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.problem import Problem
 from diffplan.refinement import RefineConfig, Refiner
-from diffplan.viewer.samples import draw_samples, stages
+from diffplan.viewer.samples import _solids, draw_samples, stages
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,10 @@ def test_colliding_paths_are_red_and_clear_ones_green(problem):
     assert pixels("estimate 2 of 3", red) > 200
     assert pixels("the shortest, drawn tight", green) > 200
     assert pixels("the shortest, drawn tight", red) == 0
+
+
+def test_a_plane_is_drawn_where_the_robot_stands_however_far_its_origin_is():
+    floor = dp.Plane(name="floor", pose=dp.Pose(xyz=(500.0, 300.0, -0.1)))
+    (points,) = _solids(dp.Scene(robot_base=dp.Pose(xyz=(510.0, 300.0, 0.0)), obstacles=(floor,)))
+    assert np.allclose(points.max(axis=0), (10.0, 10.0, -0.1))
+    assert np.allclose(points.min(axis=0)[:2], -10.0)
