@@ -26,3 +26,11 @@ def test_a_signal_while_trimesh_is_imported_is_not_lost():
         code = _SIGNALLED.format(signal=signal)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
         assert done.stdout.split() == ["signalled", raised], done.stderr
+
+
+def test_importing_trimesh_starts_no_process():
+    code = (
+        "from multiprocessing.resource_tracker import _resource_tracker as tracker; import diffplan.geometry.meshes; "
+        "assert tracker._fd is None"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)

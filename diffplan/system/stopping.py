@@ -53,24 +53,36 @@ def exit_code(error: KeyboardInterrupt) -> int:
 
 
 @contextmanager
+def waiting() -> Iterator[None]:
+    """Let signals wait for the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = [n for n in (signal.SIGINT, *_ENDING) if callable(signal.getsignal(n))]
+    handlers = {n: signal.signal(n, lambda number, _: came.append(number)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt if came[0] == signal.SIGINT else Stopped(came[0])
+
+
+@contextmanager
 def held() -> Iterator[None]:
     """Let signals wait for the end of the block; Ctrl-C never reaches a process started in it (its parent ends it)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     resource_tracker.ensure_running()  # which would lift the mask below when it starts with the first process
-    waiting: list[int] = []
-    numbers = [n for n in (signal.SIGINT, *_ENDING) if callable(signal.getsignal(n))]
-    handlers = {n: signal.signal(n, lambda number, _: waiting.append(number)) for n in numbers}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if waiting:
-        raise KeyboardInterrupt if waiting[0] == signal.SIGINT else Stopped(waiting[0])
+    with waiting():
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def leave_on_terminate() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffplan.system.stopping import held
+from diffplan.system.stopping import waiting
 
-with held():
+with waiting():
     import trimesh as trimesh
