@@ -432,9 +432,7 @@ class Plan:
         """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
 
         def draw() -> str:
-            plan_picture = higher("pybullet.notebook:plan_picture")
-
-            return plan_picture(self)
+            return higher("pybullet.notebook:plan_picture")(self)
 
         return html(repr(self), draw)
 
@@ -444,9 +442,7 @@ class Plan:
         Raises:
             InputError: if the file cannot be written.
         """
-        save_plan = higher("formats.plan_file:save_plan")
-
-        save_plan(self, arguments.path(path, "path"))
+        higher("formats.plan_file:save_plan")(self, arguments.path(path, "path"))
 
     @staticmethod
     def load(path: str | Path, *, robot: Robot | None = None) -> Plan:
@@ -463,11 +459,9 @@ class Plan:
         Raises:
             InputError: naming file, key and value if the file is wrong, or what has changed since.
         """
-        read_plan = higher("formats.stored_plan:read_plan")
-
         if robot is not None:
             arguments.instance(robot, Robot, "robot", allowed="a Robot, or None")
-        return read_plan(arguments.path(path, "path"), robot=robot)
+        return higher("formats.stored_plan:read_plan")(arguments.path(path, "path"), robot=robot)
 
     def play(self, client: int, body: int) -> None:
         """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there.
@@ -476,9 +470,7 @@ class Plan:
             InputError: if the plan is not certified, or the body is not this robot, at the plan's start; see
                 `diffplan.pybullet.execution.play`.
         """
-        play = higher("pybullet.execution:play")
-
-        play(self, client=client, body=body)
+        higher("pybullet.execution:play")(self, client=client, body=body)
 
 
 def _motion(metrics: Metrics, certificate: Certificate) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
-from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere, check_place
 from diffplan.robot.urdf import UrdfModel, load_urdf
 from diffplan.system.higher import higher
@@ -44,15 +44,14 @@ class Urdf:
             object.__setattr__(self, key, value)
         check_place(name, self.pose)
 
-    def standing(self) -> tuple[UrdfModel, dict[str, Float]]:
-        """Return what its file holds now, to its scale, and T_root_link [4, 4] of each link where its joints stand.
+    def standing(self) -> tuple[UrdfModel, dict[str, float]]:
+        """Return what its file holds now, to its scale, and where all of its joints stand (rad or m).
 
         Raises:
             InputError: if the file cannot be read, or the joints cannot stand so.
         """
         model = load_urdf(self.file, self.scale)
-        values = model.joint_values(self.joints, key=f"{self.name}.joints", limited=True)
-        return model, model.link_poses(values)
+        return model, model.joint_values(self.joints, key=f"{self.name}.joints", limited=True)
 
 
 Obstacle: TypeAlias = Shape | Urdf
@@ -81,7 +80,8 @@ def bodies(obstacle: Obstacle) -> tuple[Body, ...]:
     """
     if isinstance(obstacle, Shape):
         return (Body(name=obstacle.name, shapes=(obstacle,)),)
-    model, poses = obstacle.standing()
+    model, values = obstacle.standing()
+    poses = model.link_poses(values)
     return tuple(
         Body(name=obstacle.name, shapes=shapes, pose=obstacle.pose @ Pose.from_matrix(poses[link]))
         for link, shapes in model.collisions.items()
@@ -189,9 +189,7 @@ class Scene:
         Raises:
             InputError: naming file, line, key, value and what is allowed.
         """
-        load_scene = higher("formats.scene_file:load_scene")
-
-        return load_scene(path)
+        return higher("formats.scene_file:load_scene")(path)
 
     @staticmethod
     def from_pybullet(
@@ -202,9 +200,7 @@ class Scene:
         Raises:
             InputError: naming the body that cannot be read.
         """
-        scene_from_pybullet = higher("pybullet.live:scene_from_pybullet")
-
-        return scene_from_pybullet(client, robot_body=robot_body, robot=robot, ignore=ignore)
+        return higher("pybullet.live:scene_from_pybullet")(client, robot_body=robot_body, robot=robot, ignore=ignore)
 
     def save(self, path: str | Path) -> None:
         """Write a scene file (YAML, `diffplan/scene@1`); meshes below its folder are named relative to it.
@@ -212,9 +208,7 @@ class Scene:
         Raises:
             InputError: if the scene has a name that no file can hold, or the file cannot be written.
         """
-        save_scene = higher("formats.scene_writer:save_scene")
-
-        save_scene(self, path)
+        higher("formats.scene_writer:save_scene")(self, path)
 
     def to_pybullet(self, client: int) -> dict[str, int]:
         """Put the obstacles into a running PyBullet world; returns the body of each by name.
@@ -222,9 +216,7 @@ class Scene:
         Raises:
             InputError: naming the obstacle whose file PyBullet cannot read.
         """
-        scene_to_pybullet = higher("pybullet.live:scene_to_pybullet")
-
-        return scene_to_pybullet(self, client)
+        return higher("pybullet.live:scene_to_pybullet")(self, client)
 
     def __repr__(self) -> str:
         kinds = Counter(type(obstacle).__name__.lower() for obstacle in self.obstacles)
@@ -239,9 +231,7 @@ class Scene:
         """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
 
         def draw() -> str:
-            scene_picture = higher("pybullet.notebook:scene_picture")
-
-            return scene_picture(self)
+            return higher("pybullet.notebook:scene_picture")(self)
 
         return html(repr(self), draw)
 

@@ -26,7 +26,7 @@ from diffplan.geometry.mesh_files import content_key
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box, Mesh, Plane, Shape
 from diffplan.robot.model import Robot
-from diffplan.robot.urdf import UrdfModel, load_urdf, read_source
+from diffplan.robot.urdf import UrdfModel, read_source
 from diffplan.scene import Obstacle, Scene
 
 _PLATE = 10.0  # m, edge of what is seen of a plane
@@ -36,7 +36,7 @@ _MOST_IDLE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class RobotBody:
-    """A robot in a client: `joints` are the planning joints' indices, `moving` those of `robot.moving_joints`.
+    """A robot in a client: `joints` are the planning joints' indices, `moving` those of `robot.chain.names`.
 
     `links` maps link names to indices (-1: base).
     """
@@ -50,7 +50,7 @@ class RobotBody:
 
     def place(self, q: Float) -> None:
         """Put the planning joints at q [dof], and those that follow them where they belong, without simulating."""
-        values = [[value] for value in self.robot.moving_values(q).tolist()]
+        values = [[value] for value in self.robot.chain.values(q).tolist()]
         bullet.resetJointStatesMultiDof(self.body, self.moving, values, physicsClientId=self.client)
 
     def joint_positions(self) -> Float:
@@ -163,12 +163,12 @@ def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) ->
                 allowed=sorted(joints),
             )
     if hold:
-        at_zero = dict(zip(robot.moving_joints, robot.moving_values(np.zeros(robot.dof)).tolist(), strict=True))
+        at_zero = dict(zip(robot.chain.names, robot.chain.offset.tolist(), strict=True))
         stand = {**robot.still_joints, **at_zero}
         for name, joint in joints.items():
             bullet.resetJointState(body, joint, stand.get(name, 0.0), physicsClientId=client)
-    moving = tuple(joints[name] for name in robot.moving_joints)
-    return RobotBody(robot=robot, client=client, body=body, joints=moving[: robot.dof], moving=moving, links=links)
+    planned, moving = (tuple(joints[name] for name in names) for names in (robot.joint_names, robot.chain.names))
+    return RobotBody(robot=robot, client=client, body=body, joints=planned, moving=moving, links=links)
 
 
 def load_scene_bodies(
@@ -196,8 +196,7 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
         visual = -1 if colour is None else _visual_shape(client, obstacle, colour)
         pose = obstacle.pose
         return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
-    model = load_urdf(obstacle.file, obstacle.scale)
-    values = model.joint_values(obstacle.joints, key=f"{obstacle.name}.joints", limited=True)
+    model, values = obstacle.standing()
     body = _load_urdf(client, model, obstacle.pose, visuals=colour is not None)
     for name, joint in joint_indices(client, body).items():
         bullet.resetJointState(body, joint, values.get(name, 0.0), physicsClientId=client)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -16,8 +17,8 @@ import torch
 from torch import Tensor
 
 from diffplan import arguments
-from diffplan.collision import torch_backend as sdf
 from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.collision.torch_backend import TorchCollision
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
@@ -88,13 +89,17 @@ def collision(
 ) -> CurveCost:
     """Return the collision cost (m^2, summed over the curve's points): compiled on the CPU, torch elsewhere."""
 
+    @cache
+    def twin(device: torch.device) -> TorchCollision:
+        return TorchCollision(model.robot, device)
+
     def cost(q: Tensor) -> Tensor:
         if q.device.type == "cpu":
             value = _KernelCost.apply(q, model, world, activation, self_activation)
             assert isinstance(value, Tensor)
             return value
-        backend = sdf.TorchCollision(model.robot, q.device)
-        return backend.cost(world, q, activation=activation, self_activation=self_activation)[0].sum(dim=1)
+        value, *_ = twin(q.device).cost(world, q, activation=activation, self_activation=self_activation)
+        return value.sum(dim=1)
 
     return cost
 

@@ -180,8 +180,8 @@ def _held(entry: Entry, joint: Joint) -> float:
 def _within_followers(robot: Robot, entries: dict[str, Entry]) -> Robot:
     """Return the robot with limits that those joints keep too that follow planning joints (URDF `mimic`)."""
     lower, upper = robot.lower.copy(), robot.upper.copy()
-    for name, (source, factor, offset) in robot.followers.items():
-        joint = robot.model.joints[name]
+    for name in robot.moving_joints[robot.dof :]:
+        joint, (source, factor, offset) = robot.model.joints[name], robot.rules[name]
         if joint.limited and factor != 0:
             low, high = sorted(((joint.lower - offset) / factor, (joint.upper - offset) / factor))
             lower[source], upper[source] = max(lower[source], low), min(upper[source], high)

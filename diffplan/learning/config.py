@@ -23,6 +23,8 @@ class RunConfig:
 
     Attributes:
         seed: of weights, order of the data, noise.
+        dim, mults, blocks: shape of the network (`UnetConfig`).
+        noise_steps, data_std: the schedule (`Schedule`).
         steps, batch: length of the run, in steps of `batch` rows of data.
         rate, warm_up, decay_share: the learning rate rises for `warm_up` steps, stays, and falls along a cosine to
             zero over the last `decay_share` of the run. A flat middle lets a run be extended before it starts falling.
@@ -33,6 +35,11 @@ class RunConfig:
     """
 
     seed: int = 0
+    dim: int
+    mults: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 1
+    noise_steps: int = 100
+    data_std: float = 0.25
     steps: int
     batch: int
     rate: float
@@ -52,6 +59,10 @@ class RunConfig:
             if not 0 < getattr(self, key) < 1:
                 raise InputError("not a share", key=key, value=getattr(self, key), allowed="between 0 and 1")
 
+    def schedule(self) -> Schedule:
+        """Return the noise schedule."""
+        return Schedule(steps=self.noise_steps, data_std=self.data_std)
+
     def plain(self) -> dict[str, Json]:
         """Return the settings as JSON holds them."""
         return json.loads(json.dumps(asdict(self)))
@@ -67,10 +78,8 @@ class TrainConfig(RunConfig):
 
     Attributes (and those of `RunConfig`, with defaults for the Panda's prior):
         horizon: control points of a path.
-        dim, mults, blocks: shape of the network (`UnetConfig`).
         feedback, tokens: how the network sees the scene: fed back what it does to the estimate, and this many blocks of
             cross-attention to obstacle tokens.
-        noise_steps, data_std: the schedule (`Schedule`).
         pass_shares: shares of samples whose condition is dropped, whose fed-back estimate is the straight line, the
             network's first, and the network's second estimate.
         shards: how many shards of the data folder to take, in order; 0 takes all.
@@ -80,12 +89,8 @@ class TrainConfig(RunConfig):
 
     horizon: int = 16
     dim: int = 64
-    mults: tuple[int, ...] = (1, 2, 4)
-    blocks: int = 1
     feedback: bool = True
     tokens: int = 0
-    noise_steps: int = 100
-    data_std: float = 0.25
     steps: int = 26_000
     batch: int = 128
     rate: float = 1e-3
@@ -119,10 +124,6 @@ class TrainConfig(RunConfig):
         return UnetConfig(
             dof=dof, condition=condition, dim=self.dim, mults=self.mults, blocks=self.blocks, tokens=self.tokens
         )
-
-    def schedule(self) -> Schedule:
-        """Return the noise schedule."""
-        return Schedule(steps=self.noise_steps, data_std=self.data_std)
 
     def save(self, path: Path) -> None:
         """Write the settings as a file that `load` reads."""

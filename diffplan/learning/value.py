@@ -19,7 +19,6 @@ from diffplan.learning.dataset import held_out_scenes
 from diffplan.learning.log import Line
 from diffplan.learning.returns import Returns
 from diffplan.learning.run import Fit, batch_rows, generator_of
-from diffplan.prior.schedule import Schedule
 from diffplan.prior.unet import UnetConfig
 from diffplan.prior.value import Value, ValueNet, normalised_limits, straight_time
 from diffplan.robot.model import Robot
@@ -35,8 +34,6 @@ class ValueConfig(RunConfig):
     """Settings of a training run of the value.
 
     Attributes (and those of `RunConfig`; the data are groups, each a path and its variations):
-        dim, mults, blocks: shape of the network (`UnetConfig`).
-        noise_steps, data_std: the schedule (`Schedule`), the prior's.
         clean: share of groups that are shown without noise, the others at uniform levels.
         within: weight of the error left after each group's mean is taken off: to tell the ways to one goal apart is
             what the value is for, and most of the returns' variance is between problems.
@@ -44,10 +41,6 @@ class ValueConfig(RunConfig):
     """
 
     dim: int = 32
-    mults: tuple[int, ...] = (1, 2, 4)
-    blocks: int = 1
-    noise_steps: int = 100
-    data_std: float = 0.25
     steps: int = 6000
     batch: int = 32
     rate: float = 2e-3
@@ -159,7 +152,7 @@ class ValueFit(Fit[ValueNet, ValueLine]):
 
     def __init__(self, config: ValueConfig, returns: Returns, robot: Robot) -> None:
         self.robot = robot
-        self.schedule = Schedule(steps=config.noise_steps, data_std=config.data_std)
+        self.schedule = config.schedule()
         rated = rate(returns, robot, tracking_weight=config.tracking_weight)
         held_out = torch.from_numpy(held_out_scenes(returns.scene, config.held_out))
         if bool(held_out.all()) or not bool(held_out.any()):

@@ -57,12 +57,7 @@ class Prior:
         Raises:
             InputError: if its joints or their limits are not those of the training.
         """
-        if robot.joint_names != self.joint_names:
-            raise InputError(
-                f"the prior was trained for other joints than those of {robot.name}",
-                value=list(robot.joint_names),
-                allowed=list(self.joint_names),
-            )
+        check_joints("prior", self.joint_names, robot)
         middle = (np.array(self.lower) + np.array(self.upper)) / 2
         robot = robot.turned(middle)  # a continuous joint's window is the same some turns on
         for name, *found, lower, upper in zip(
@@ -75,6 +70,17 @@ class Prior:
                     value=[float(v) for v in found],
                     allowed=f"[{lower}, {upper}]",
                 )
+
+
+def check_joints(what: str, trained: tuple[str, ...], robot: Robot) -> None:
+    """Make sure that what was trained for joints of these names is for this robot.
+
+    Raises:
+        InputError: if the robot has other joints.
+    """
+    if robot.joint_names != trained:
+        problem = f"the {what} was trained for other joints than those of {robot.name}"
+        raise InputError(problem, value=list(robot.joint_names), allowed=list(trained))
 
 
 def prior_file(robot: Robot | str) -> Path:

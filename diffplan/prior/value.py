@@ -22,6 +22,7 @@ from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
 from diffplan.prior.prior import (
     by_content,
+    check_joints,
     fill,
     network_config,
     read_facts,
@@ -157,12 +158,7 @@ class Value:
         Raises:
             InputError: if its joints or their limits are not those of the training.
         """
-        if robot.joint_names != self.joint_names:
-            raise InputError(
-                f"the value was trained for other joints than those of {robot.name}",
-                value=list(robot.joint_names),
-                allowed=list(self.joint_names),
-            )
+        check_joints("value", self.joint_names, robot)
         for kind in _LIMITS:
             found, trained = getattr(robot, kind), getattr(self, kind)
             if np.abs(found - np.array(trained)).max() > 1e-6:

@@ -142,8 +142,8 @@ def _check_place(plan: Plan, robot: RobotBody) -> None:
     if bullet.getDynamicsInfo(robot.body, -1, physicsClientId=robot.client)[0] > 0:
         _LOG.warning("the base of body %d is not fixed: the arm's motion may move it", robot.body)
     joints = joint_indices(robot.client, robot.body)
-    first = robot.robot.moving_values(robot.joint_positions()).tolist()
-    follow = dict(zip(robot.robot.moving_joints, first, strict=True))
+    chain = robot.robot.chain
+    follow = dict(zip(chain.names, chain.values(robot.joint_positions()).tolist(), strict=True))
     for name, planned in {**plan.robot.still_joints, **follow}.items():
         value = float(bullet.getJointState(robot.body, joints[name], physicsClientId=robot.client)[0])
         if abs(value - planned) > _FINGER_TOLERANCE:
@@ -188,7 +188,7 @@ def _follow(robot: RobotBody, trajectory: Trajectory, *, settle: float, after_st
             robot.body,
             robot.moving,
             bullet.POSITION_CONTROL,
-            targetPositions=robot.robot.moving_values(target).tolist(),
+            targetPositions=robot.robot.chain.values(target).tolist(),
             forces=forces,
             positionGains=[1.0] * len(forces),
             velocityGains=[1.0] * len(forces),

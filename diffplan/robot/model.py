@@ -49,12 +49,13 @@ class Chain:
 
     A moving joint is a planning joint, or one that follows one (URDF `mimic`): it stands at
     factor[m] * q[source[m]] + offset[m] (rad or m). Parents come before children; of an arm without followers joint
-    and body m are those of planning joint m. `parent` [moving] is the body that carries joint m, `origin`
-    [moving, 4, 4] is T_body(parent)_joint(m) at zero, `axis` [moving, 3] the unit axis in the joint frame, `prismatic`
-    [moving]; `carried` [bodies, moving] tells which joints move which body. `placement` gives for every link of the
-    URDF its body and T_body_link [4, 4], all other joints folded in.
+    and body m are those of planning joint m. `names` are the moving joints' own; `parent` [moving] is the body that
+    carries joint m, `origin` [moving, 4, 4] is T_body(parent)_joint(m) at zero, `axis` [moving, 3] the unit axis in the
+    joint frame, `prismatic` [moving]; `carried` [bodies, moving] tells which joints move which body. `placement` gives
+    for every link of the URDF its body and T_body_link [4, 4], all other joints folded in.
     """
 
+    names: tuple[str, ...]
     parent: np.ndarray
     source: np.ndarray
     factor: Float
@@ -114,9 +115,7 @@ class Robot:
         Raises:
             InputError: if there is no such robot (the message lists the shipped ones) or its file is wrong.
         """
-        load_robot = higher("formats.robot_file:load_robot")
-
-        return load_robot(name)
+        return higher("formats.robot_file:load_robot")(name)
 
     def __repr__(self) -> str:
         held = some(f"{name} at {value:.4g}" for name, value in self.held_joints.items()) or "nothing"
@@ -137,9 +136,7 @@ class Robot:
 
         Neither names of robot and files nor configurations count, nor where the held joints stand (`still_joints`).
         """
-        robot_content = higher("formats.fingerprint:robot_content")
-
-        return robot_content(self)
+        return higher("formats.fingerprint:robot_content")(self)
 
     @computed
     def links(self) -> tuple[str, ...]:
@@ -253,14 +250,9 @@ class Robot:
         return (*self.joint_names, *follow)
 
     @computed
-    def followers(self) -> dict[str, tuple[int, float, float]]:
-        """The joints that follow a planning joint: its index, factor and offset, value = factor * q[index] + offset."""
-        return {name: _rule(self, name) for name in self.moving_joints[self.dof :]}
-
-    def moving_values(self, q: Float) -> Float:
-        """Return where `moving_joints` stand [..., moving] at q [..., dof] (rad or m)."""
-        follow = [factor * q[..., source] + offset for source, factor, offset in self.followers.values()]
-        return np.concatenate([q, np.stack(follow, axis=-1)], axis=-1) if follow else q
+    def rules(self) -> dict[str, tuple[int, float, float]]:
+        """By which planning joint each of `moving_joints` moves: value = factor * q[index] + offset (rad or m)."""
+        return {name: _rule(self, name) for name in self.moving_joints}
 
     def joints_outside(self, q: Float) -> list[str]:
         """Return the planning joints that stand outside their limits at q [dof]."""
@@ -331,8 +323,7 @@ class Robot:
 
         from diffplan.robot.reference_kinematics import reference_chain
 
-        rules = {name: _rule(self, name) for name in self.moving_joints}
-        values = {name: factor * q[:, source] + offset for name, (source, factor, offset) in rules.items()}
+        values = {name: factor * q[:, source] + offset for name, (source, factor, offset) in self.rules.items()}
         values |= {name: torch.full_like(q[:, 0], value) for name, value in self.still_joints.items()}
         poses = reference_chain(self.model, q.dtype, q.device).forward_kinematics(values)
         T_base_world = poses[self.base_link].get_matrix().inverse()
@@ -348,7 +339,7 @@ class Robot:
 
         chain = reference_serial_chain(self.model, q.dtype, q.device, self.base_link, link)
         names = chain.get_joint_parameter_names()
-        rules = {name: _rule(self, name) for name in names if name in self.moving_joints}
+        rules = {name: self.rules[name] for name in names if name in self.rules}
         full = q.new_zeros((len(q), len(names)))
         for i, name in enumerate(names):
             source, factor, offset = rules.get(name, (0, 0.0, self.still_joints.get(name, 0.0)))
@@ -396,7 +387,7 @@ def _chain(robot: Robot) -> Chain:
             raise InputError(problem, key=name)
     for name in moving[robot.dof :]:
         if name in robot.held_joints:
-            leader = robot.joint_names[_rule(robot, name)[0]]
+            leader = robot.joint_names[robot.rules[name][0]]
             raise InputError(f"{name} follows {leader} (mimic), which is planned for: it cannot be held", key=name)
     above = {joint.child: joint for joint in model.joints.values()}
     below: dict[str, list[Joint]] = {}
@@ -435,8 +426,9 @@ def _chain(robot: Robot) -> Chain:
     for before, after in pairwise(robot.joint_names):
         if not carried[order.index(after) + 1, order.index(before)]:
             raise InputError("planning joints must form one serial chain, in order", key=after)
-    rules = [_rule(robot, name) for name in order]
+    rules = [robot.rules[name] for name in order]
     return Chain(
+        names=tuple(order),
         parent=np.array([parent for _, parent, _ in found], dtype=np.int64),
         source=np.array([source for source, _, _ in rules], dtype=np.int64),
         factor=np.array([factor for _, factor, _ in rules], dtype=np.float64),

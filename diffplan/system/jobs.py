@@ -421,10 +421,8 @@ def _ray_connection(workers: int | None) -> Iterator[ModuleType]:
     address = os.environ.get("RAY_ADDRESS", "")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning of what will change
-    if not address:
-        os.environ.setdefault(
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
-        )  # a cluster of our own listens to 127.0.0.1 only
+    if not address:  # a cluster of our own listens to 127.0.0.1 only
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         ray = import_module("ray")
     except ImportError as error:
