@@ -220,3 +220,34 @@ def _timed(path: np.ndarray, duration: float, step: float = 0.01) -> Trajectory:
         velocity = speed[:, None] * (path[1] - path[0])
         acceleration = ((60 * x - 180 * x**2 + 120 * x**3) / duration**2)[:, None] * (path[1] - path[0])
     return Trajectory(time=time, position=position, velocity=velocity, acceleration=acceleration)
+
+
+@pytest.fixture
+def small_shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with one shard of sixty scenes without obstacles, with a straight path each."""
+    import numpy as np
+
+    from diffplan.learning.shards import Shard, write_shard
+    from diffplan.robot.model import Robot
+
+    folder = tmp_path_factory.mktemp("data")
+    panda = Robot.load("panda")
+    start, goal = (panda.lower + panda.upper) / 2 + np.random.default_rng(0).uniform(-0.5, 0.5, (2, 60, 1, 7))
+    s = np.linspace(0.0, 1.0, 64)[:, None]
+    write_shard(
+        Shard(
+            seed=0,
+            index=0,
+            robot="panda",
+            joint_names=panda.joint_names,
+            versions={},
+            waypoints=(start + (goal - start) * s).astype(np.float32),
+            scene=np.arange(60, dtype=np.int32),
+            kind=np.zeros(60, np.int8),
+            clearance=np.full(60, 0.1, np.float32),
+            family=("a",) * 60,
+            obstacles=("[]",) * 60,
+        ),
+        folder,
+    )
+    return folder

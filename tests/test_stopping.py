@@ -14,11 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from diffplan.learning.shards import Shard, write_shard
-from diffplan.robot.model import Robot
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups of POSIX")
 
@@ -173,15 +169,16 @@ products: float32
 
 
 @each_signal
-def test_train_prior_keeps_its_checkpoint_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
-    write_small_shard(tmp_path / "data")
+def test_train_prior_keeps_its_checkpoint_and_goes_on(
+    number: signal.Signals, tmp_path: Path, small_shard: Path
+) -> None:
     (tmp_path / "tiny.yaml").write_text(_TINY)
     run = tmp_path / "run"
     argv = (
         "train",
         "prior",
         "--data",
-        str(tmp_path / "data"),
+        str(small_shard),
         "--config",
         str(tmp_path / "tiny.yaml"),
         "--out",
@@ -192,27 +189,3 @@ def test_train_prior_keeps_its_checkpoint_and_goes_on(number: signal.Signals, tm
     kept = _lines(run / "log.csv")
     _stopped(number, lambda: len(_lines(run / "log.csv")) > len(kept), *argv, before=_OFTEN)
     assert _lines(run / "log.csv")[: len(kept)] == kept
-
-
-def write_small_shard(folder: Path) -> None:
-    """Write one shard of sixty scenes without obstacles, with a straight path each."""
-    folder.mkdir()
-    panda = Robot.load("panda")
-    start, goal = (panda.lower + panda.upper) / 2 + np.random.default_rng(0).uniform(-0.5, 0.5, (2, 60, 1, 7))
-    s = np.linspace(0.0, 1.0, 64)[:, None]
-    write_shard(
-        Shard(
-            seed=0,
-            index=0,
-            robot="panda",
-            joint_names=panda.joint_names,
-            versions={},
-            waypoints=(start + (goal - start) * s).astype(np.float32),
-            scene=np.arange(60, dtype=np.int32),
-            kind=np.zeros(60, np.int8),
-            clearance=np.full(60, 0.1, np.float32),
-            family=("a",) * 60,
-            obstacles=("[]",) * 60,
-        ),
-        folder,
-    )

@@ -1,7 +1,9 @@
 """Files are whole or absent, and what keeps one from being written is one line: a full disk (RLIMIT_FSIZE), folders."""
 
 import errno
+import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from diffplan.errors import InputError
+from diffplan.learning.returns import ReturnsConfig, measure_returns
 from diffplan.system.files import NotWritten, check_writable, make_folder, remove_unfinished, write_bytes, write_text
 
 # The file size limit stands for the end of the disk: the write fails after so many bytes.
@@ -135,6 +138,53 @@ def test_data_generate_on_a_full_disk_says_one_line(limit: int, tmp_path: Path) 
     argv = ["data", "generate", "--out", str(tmp_path), "--scenes", "1", "--workers", "1"]
     assert "cannot be written: File too large" in _on_a_full_disk(limit, *argv)
     assert not list(tmp_path.glob("shard-*"))
+
+
+_TINY = """format: diffplan/train@1
+horizon: 8
+dim: 16
+mults: [1, 2]
+steps: 10
+batch: 4
+feedback: false
+held_out: 0.5
+products: float32
+"""
+_HOME = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785]
+_NOTHING: dict[str, list[str]] = {"box": [], "cylinder": [], "sphere": []}
+_VAMP = {
+    "robot": "panda",
+    "joints": [f"panda_joint{i}" for i in range(1, 8)],
+    "problems": {"a": [{"index": 1, "problem": "a", "start": _HOME, "goals": [_HOME], "valid": True, **_NOTHING}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("limit", "argv"),
+    [
+        (50, "data problems --kind seen --count 1 --seed 1 --workers 1 --out made.json.gz"),
+        (50, "data returns shards --paths 2 --workers 1 --out made"),
+        (2000, "data returns shards --paths 2 --workers 1 --out made"),
+        (50, "data info shards --picture made.png"),
+        (50, "train prior --data shards --config tiny.yaml --out made"),
+        (5000, "train prior --data shards --config tiny.yaml --out made"),
+        (5000, "train value --data returns --steps 2 --out made"),
+        (50, "suites import problems.json --out made.json.gz"),
+    ],
+)
+def test_every_command_that_writes_says_one_line_on_a_full_disk(
+    limit: int, argv: str, tmp_path: Path, small_shard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shards").symlink_to(small_shard)
+    Path("tiny.yaml").write_text(_TINY)
+    Path("problems.json").write_text(json.dumps(_VAMP))
+    if "--data returns" in argv:
+        config = ReturnsConfig(data=small_shard, out=Path("returns"), paths=60, variations=1, track_every=60, workers=1)
+        measure_returns(config, show=False)
+    assert re.search("cannot be written: File too large|is the disk full", _on_a_full_disk(limit, *argv.split()))
+    assert list(Path().rglob("*.part")) == []
+    assert not any(path.exists() for path in map(Path, ("made.json.gz", "made.png", "made/prior.safetensors")))
 
 
 def test_bench_on_a_full_disk_stops_and_keeps_what_is_done(tmp_path: Path) -> None:
