@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere, check_place
+from diffplan.geometry.shapes import Shape, check_place
 from diffplan.robot.urdf import UrdfModel, load_urdf
 from diffplan.system.higher import higher
 from diffplan.words import count, html, one_line, some
@@ -55,7 +55,7 @@ class Urdf:
 
 
 Obstacle: TypeAlias = Shape | Urdf
-Primitive: TypeAlias = Box | Sphere | Cylinder | Capsule
+_HERE = Pose()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Body:
     name: str
     shapes: tuple[Shape, ...]
     frame: str = "world"
-    pose: Pose = field(default_factory=Pose)
+    pose: Pose = _HERE
 
 
 def bodies(obstacle: Obstacle) -> tuple[Body, ...]:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from diffplan.collision.lanes import BOX, CAPSULE, CYLINDER, FIELD, SPHERE, SPLIT_FIELD, ObstacleArrays
 from diffplan.geometry.fields import SPLIT, DistanceField, Reach, file_field
-from diffplan.geometry.pose import Float, Pose
-from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
+from diffplan.geometry.pose import Float
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Primitive, Shape, Sphere
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene, bodies
 from diffplan.system.computed import computed
 
-_KINDS: dict[type[Shape], int] = {Box: BOX, Sphere: SPHERE, Cylinder: CYLINDER, Capsule: CAPSULE}
+_EXACT: dict[type[Primitive], tuple[int, tuple[float, float, float]]] = {
+    Box: (BOX, (0.5, 0.5, 0.5)),
+    Sphere: (SPHERE, (1.0, 0.0, 0.0)),
+    Cylinder: (CYLINDER, (1.0, 0.5, 0.0)),
+    Capsule: (CAPSULE, (1.0, 0.5, 0.0)),
+}
+"""The kernel's kind of each primitive, and what its sizes are multiplied by for the kernel's `size`."""
 _LOOK = 0.25  # [m] farther than any planner looks from the arm's surface (CHOMP: 0.2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
-    """One solid in the robot's base frame: its kind, pose, half sizes [m], and its field if it is a mesh."""
+    """One solid in the robot's base frame: its kind, pose, half sizes [m], and its field if it is a mesh.
+
+    `extent` are the lower and upper corner of its box, in its own frame.
+    """
 
     name: str
     kind: int
     T_base_solid: Float
     size: tuple[float, float, float]
+    extent: tuple[Float, Float]
     field: DistanceField | None = None
 
 
@@ -89,7 +99,8 @@ class Obstacles:
             for obstacle in scene.obstacles:
                 for body in bodies(obstacle):
                     T_base_body = T_base_world @ body.pose.matrix
-                    for shape in body.shapes:
+                    base = -T_base_body[:3, :3].T @ T_base_body[:3, 3]
+                    for shape in (shape.near(base) for shape in body.shapes):
                         rows += _rows(obstacle.name, shape, T_base_body @ shape.pose.matrix, reach)
             first.append(len(rows))
         packed = Obstacles(rows=tuple(rows), first=tuple(first))
@@ -118,35 +129,25 @@ def reach_of(robot: Robot) -> Reach:
 
 def _rows(name: str, shape: Shape, T: Float, reach: Reach | None) -> list[Row]:
     """Return the row of a shape at T_base_shape [4, 4]; none if it is a mesh out of reach."""
-    if isinstance(shape, Plane):
-        near = replace(shape, pose=Pose.from_matrix(T)).near((0.0, 0.0, 0.0))
-        return _rows(name, near, near.pose.matrix, reach)
-    if isinstance(shape, Mesh):
-        seen = None if reach is None else reach.seen_from(T)
-        field = file_field(shape.file, shape.scales, convex=shape.convex, reach=seen)
-        if field is None:
-            return []
-        kind = SPLIT_FIELD if field.cells.size else FIELD
-        return [Row(name=name, kind=kind, T_base_solid=T, size=(0.0, 0.0, 0.0), field=field)]
-    a, b, c = (*shape.sizes, 0.0, 0.0)[:3]
-    size = (a / 2, b / 2, c / 2) if isinstance(shape, Box) else (a, b / 2, 0.0)
-    return [Row(name=name, kind=_KINDS[type(shape)], T_base_solid=T, size=size)]
-
-
-def extent(row: Row) -> tuple[Float, Float]:
-    """Return lower and upper corner of the row's solid in its own frame."""
-    a, b, c = row.size
-    if row.field is not None:
-        shape = np.array(row.field.values.shape)
-        lower = np.asarray(row.field.origin, dtype=np.float64)
-        return lower, lower + (shape - 1) * row.field.spacing
-    half = {BOX: (a, b, c), SPHERE: (a, a, a), CYLINDER: (a, a, b), CAPSULE: (a, a, a + b)}[row.kind]
-    return -np.array(half), np.array(half)
+    if isinstance(shape, Primitive):
+        kind, factors = _EXACT[type(shape)]
+        a, b, c = (size * factor for size, factor in zip((*shape.sizes, 0.0, 0.0), factors, strict=False))
+        half = np.array(shape.half_extents)
+        return [Row(name=name, kind=kind, T_base_solid=T, size=(a, b, c), extent=(-half, half))]
+    (file,) = shape.files
+    seen = None if reach is None else reach.seen_from(T)
+    field = file_field(file, shape.scales, convex=not shape.hollow, reach=seen)
+    if field is None:
+        return []
+    kind = SPLIT_FIELD if field.cells.size else FIELD
+    lower = np.asarray(field.origin, dtype=np.float64)
+    upper = lower + (np.array(field.values.shape) - 1) * field.spacing
+    return [Row(name=name, kind=kind, T_base_solid=T, size=(0.0, 0.0, 0.0), extent=(lower, upper), field=field)]
 
 
 def _aabb(row: Row) -> Float:
     """Return the row's box in the base frame [6]: lower and upper corner."""
-    lower, upper = extent(row)
+    lower, upper = row.extent
     centre = row.T_base_solid[:3, :3] @ ((lower + upper) / 2) + row.T_base_solid[:3, 3]
     half = np.abs(row.T_base_solid[:3, :3]) @ ((upper - lower) / 2)
     return np.concatenate([centre - half, centre + half])

@@ -80,25 +80,20 @@ def _norm(v: Tensor) -> Tensor:
     return torch.where(squared > 0, safe.sqrt(), torch.zeros_like(squared))
 
 
-def _solid(row: Row) -> Callable[[Tensor], Tensor]:
-    a, b, _ = row.size
-    if row.kind == BOX:
-        return lambda p: box(p, torch.as_tensor(row.size, dtype=p.dtype, device=p.device))
-    if row.kind == SPHERE:
-        return lambda p: sphere(p, a)
-    if row.kind == CYLINDER:
-        return lambda p: cylinder(p, a, b)
-    if row.kind == CAPSULE:
-        return lambda p: capsule(p, a, b)
-    grid = row.field
-    assert grid is not None
-    return lambda p: field(p, grid)
+_EXACT: dict[int, Callable[[Tensor, tuple[float, float, float]], Tensor]] = {
+    BOX: lambda p, size: box(p, torch.as_tensor(size, dtype=p.dtype, device=p.device)),
+    SPHERE: lambda p, size: sphere(p, size[0]),
+    CYLINDER: lambda p, size: cylinder(p, size[0], size[1]),
+    CAPSULE: lambda p, size: capsule(p, size[0], size[1]),
+}
+"""The distance of points [..., 3] in its own frame to each of the kernel's kinds but the sampled ones."""
 
 
 def distance(row: Row, p: Tensor) -> Tensor:
     """Signed distance [...] of base-frame points [..., 3] to one packed obstacle."""
     T = torch.as_tensor(row.T_base_solid, dtype=p.dtype, device=p.device)
-    return _solid(row)((p - T[:3, 3]) @ T[:3, :3])
+    local = (p - T[:3, 3]) @ T[:3, :3]
+    return _EXACT[row.kind](local, row.size) if row.field is None else field(local, row.field)
 
 
 class TorchCollision:

@@ -9,11 +9,13 @@ formats/scene_writer.py, robot/urdf.py).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
@@ -31,6 +33,7 @@ FARTHEST = 1e6
 PLANE_REACH = 10.0
 """How far from the robot's base a plane is exact for planner and certificate [m]."""
 _SIDES = 64
+_P = TypeVar("_P", bound="Primitive")
 _THREE = "three full edge lengths [m]"
 _SCALE = "a number > 0, or three numbers that are not 0"
 
@@ -51,6 +54,12 @@ class Shape(ABC):
     """A solid with a name, at `pose` in the frame of its body."""
 
     kind: ClassVar[str]
+    lengths: ClassVar[dict[str, int]] = {}
+    """Which of its fields are lengths above 0 [m], and how many numbers each holds."""
+    oriented: ClassVar[bool] = True
+    """Whether turning it about its own origin changes it."""
+    exact_within: ClassVar[float] = math.inf
+    """How far from the point what `near` returns has the same surface [m]."""
     name: str
     pose: Pose = field(default_factory=Pose)
 
@@ -59,7 +68,8 @@ class Shape(ABC):
         values = self._checked(name) | {"name": name, "pose": Pose.of(self.pose, f"{name}.pose")}
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        for key, value in zip(self._size_names(), self.sizes, strict=True):
+        names = [f"{key}[{i}]" if many > 1 else key for key, many in self.lengths.items() for i in range(many)]
+        for key, value in zip(names, self.sizes, strict=True):
             if not SMALLEST <= value <= LARGEST:
                 problem = f"too {'large' if value > LARGEST else 'small'} for distances to hold"
                 hint = "; type: plane (dp.Plane) for what has no end" if value > LARGEST else ""
@@ -67,18 +77,15 @@ class Shape(ABC):
                 raise InputError(problem, key=f"{name}.{key}", value=value, allowed=allowed)
         check_place(name, self.pose)
 
-    @abstractmethod
     def _checked(self, name: str) -> dict[str, object]:
         """Return the fields of this kind, checked and as plain numbers."""
+        return {key: arguments.positive(getattr(self, key), f"{name}.{key}") for key in self.lengths}
 
     @property
-    @abstractmethod
     def sizes(self) -> tuple[float, ...]:
-        """Its lengths [m] in a fixed order: edges, or radius and height; none for a mesh or a plane."""
-
-    def _size_names(self) -> tuple[str, ...]:
-        """Return what `sizes` are called."""
-        return ()
+        """Its lengths [m], in the order of `lengths`; none for a mesh or a plane."""
+        values = (getattr(self, key) for key in self.lengths)
+        return tuple(size for value in values for size in (value if isinstance(value, tuple) else (value,)))
 
     @abstractmethod
     def surface(self) -> trimesh.Trimesh:
@@ -95,6 +102,14 @@ class Shape(ABC):
             InputError: if a mesh file cannot be read.
         """
         return [self.surface().convex_hull]
+
+    def solids(self) -> list[trimesh.Trimesh]:
+        """Return the closed meshes [own frame] whose insides are solid.
+
+        Raises:
+            InputError: naming the shape, if its file cannot be read or its mesh is not closed.
+        """
+        return self.hulls()
 
     def corners(self) -> list[Float]:
         """Return corners [n, 3] (frame of the body) of hulls that, grown by `rounding`, hold its convex parts.
@@ -116,9 +131,26 @@ class Shape(ABC):
         return ()
 
     @property
+    def scales(self) -> tuple[float, float, float]:
+        """The factors of x, y and z by which what its file holds is taken."""
+        return 1.0, 1.0, 1.0
+
+    @property
+    def hollow(self) -> bool:
+        """Whether it keeps its hollows: a physics engine collides with its triangles, not with convex parts."""
+        return False
+
+    @property
     def rounding(self) -> float:
         """How far its solid reaches beyond the hulls of `corners` at most [m]."""
         return 0.0
+
+    def near(self, point: Sequence[float] | Float) -> Shape:
+        """Return itself, or for a shape without end one with the same surface within `exact_within` of a point [3].
+
+        The point is in the frame of the pose.
+        """
+        return self
 
 
 def _placed(points: Float, pose: Pose) -> Float:
@@ -126,16 +158,33 @@ def _placed(points: Float, pose: Pose) -> Float:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def _box_corners(half: Sequence[float]) -> Float:
-    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
-    return signs * np.array(half)
+@dataclass(frozen=True, kw_only=True)
+class Primitive(Shape):
+    """A shape that a few lengths describe, the same on both sides of its origin along each axis."""
+
+    @classmethod
+    def of_sizes(cls: type[_P], name: str, sizes: Sequence[float], pose: Pose) -> _P:
+        """Return the shape with these `sizes`, for files and programs that list them."""
+        rest = iter(sizes)
+        fields = {key: next(rest) if many == 1 else tuple(islice(rest, many)) for key, many in cls.lengths.items()}
+        return cls(name=name, pose=pose, **fields)
+
+    @property
+    @abstractmethod
+    def half_extents(self) -> tuple[float, float, float]:
+        """Half the edges of the box around it, in its own frame [m]."""
+
+    def _corners(self) -> list[Float]:
+        signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+        return [signs * np.array(self.half_extents)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Box(Shape):
+class Box(Primitive):
     """A box with full edge lengths `size` [m], centred at its pose."""
 
     kind = "box"
+    lengths: ClassVar[dict[str, int]] = {"size": 3}
     size: tuple[float, float, float]
 
     def _checked(self, name: str) -> dict[str, object]:
@@ -146,12 +195,10 @@ class Box(Shape):
         return {"size": tuple(arguments.positive(edge, f"{name}.size[{i}]") for i, edge in enumerate(edges))}
 
     @property
-    def sizes(self) -> tuple[float, ...]:
-        """Its full edge lengths [m]."""
-        return self.size
-
-    def _size_names(self) -> tuple[str, ...]:
-        return "size[0]", "size[1]", "size[2]"
+    def half_extents(self) -> tuple[float, float, float]:
+        """Half its edges [m]."""
+        x, y, z = self.size
+        return x / 2, y / 2, z / 2
 
     def surface(self) -> trimesh.Trimesh:
         """Return its twelve triangles."""
@@ -159,27 +206,20 @@ class Box(Shape):
 
         return trimesh.creation.box(extents=self.size)
 
-    def _corners(self) -> list[Float]:
-        return [_box_corners([edge / 2 for edge in self.size])]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Sphere(Shape):
+class Sphere(Primitive):
     """A sphere of `radius` [m], centred at its pose."""
 
     kind = "sphere"
+    lengths: ClassVar[dict[str, int]] = {"radius": 1}
+    oriented = False
     radius: float
 
-    def _checked(self, name: str) -> dict[str, object]:
-        return {"radius": arguments.positive(self.radius, f"{name}.radius")}
-
     @property
-    def sizes(self) -> tuple[float, ...]:
-        """Its radius [m]."""
-        return (self.radius,)
-
-    def _size_names(self) -> tuple[str, ...]:
-        return ("radius",)
+    def half_extents(self) -> tuple[float, float, float]:
+        """Its radius, three times [m]."""
+        return self.radius, self.radius, self.radius
 
     def surface(self) -> trimesh.Trimesh:
         """Return an icosphere of 1,280 triangles."""
@@ -197,29 +237,18 @@ class Sphere(Shape):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Round(Shape):
-    """What cylinder and capsule share: `radius` and `height` [m] about local z, centred at the pose."""
-
-    radius: float
-    height: float
-
-    def _checked(self, name: str) -> dict[str, object]:
-        return {key: arguments.positive(getattr(self, key), f"{name}.{key}") for key in ("radius", "height")}
-
-    @property
-    def sizes(self) -> tuple[float, ...]:
-        """Its radius and height [m]."""
-        return self.radius, self.height
-
-    def _size_names(self) -> tuple[str, ...]:
-        return "radius", "height"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cylinder(_Round):
+class Cylinder(Primitive):
     """A cylinder about local z, centred at its pose; `height` [m] is its full length."""
 
     kind = "cylinder"
+    lengths: ClassVar[dict[str, int]] = {"radius": 1, "height": 1}
+    radius: float
+    height: float
+
+    @property
+    def half_extents(self) -> tuple[float, float, float]:
+        """Its radius twice, and half its height [m]."""
+        return self.radius, self.radius, self.height / 2
 
     def surface(self) -> trimesh.Trimesh:
         """Return a prism of 64 sides."""
@@ -227,24 +256,26 @@ class Cylinder(_Round):
 
         return trimesh.creation.cylinder(radius=self.radius, height=self.height, sections=_SIDES)
 
-    def _corners(self) -> list[Float]:
-        return [_box_corners((self.radius, self.radius, self.height / 2))]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Capsule(_Round):
+class Capsule(Primitive):
     """A capsule about local z, centred at its pose; `height` [m] is the length of the straight part."""
 
     kind = "capsule"
+    lengths: ClassVar[dict[str, int]] = {"radius": 1, "height": 1}
+    radius: float
+    height: float
+
+    @property
+    def half_extents(self) -> tuple[float, float, float]:
+        """Its radius twice, and half its whole length [m]."""
+        return self.radius, self.radius, self.height / 2 + self.radius
 
     def surface(self) -> trimesh.Trimesh:
         """Return a polyhedron inside the capsule."""
         from diffplan.system.third_party import trimesh
 
         return trimesh.creation.capsule(radius=self.radius, height=self.height)
-
-    def _corners(self) -> list[Float]:
-        return [_box_corners((self.radius, self.radius, self.height / 2 + self.radius))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,14 +299,14 @@ class Mesh(Shape):
         }
 
     @property
-    def sizes(self) -> tuple[float, ...]:
-        """None: its file holds them."""
-        return ()
-
-    @property
     def files(self) -> tuple[Path, ...]:
         """Its one file."""
         return (self.file,)
+
+    @property
+    def hollow(self) -> bool:
+        """Whether it is not convex."""
+        return not self.convex
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -332,14 +363,7 @@ class Plane(Shape):
     """
 
     kind = "plane"
-
-    def _checked(self, name: str) -> dict[str, object]:
-        return {}
-
-    @property
-    def sizes(self) -> tuple[float, ...]:
-        """None: it has no end."""
-        return ()
+    exact_within = PLANE_REACH
 
     def surface(self) -> trimesh.Trimesh:
         """Return the surface of the part near its own origin."""
@@ -351,7 +375,7 @@ class Plane(Shape):
     def _part(self) -> Box:
         return Box(name=self.name, size=(2 * PLANE_REACH, 2 * PLANE_REACH, 2 * PLANE_REACH))
 
-    def near(self, point: Sequence[float]) -> Box:
+    def near(self, point: Sequence[float] | Float) -> Box:
         """Return the box that has the same surface within `PLANE_REACH` of a point [3] (frame of the pose)."""
         matrix = self.pose.matrix
         x, y, _ = ((np.asarray(point) - matrix[:3, 3]) @ matrix[:3, :3]).tolist()

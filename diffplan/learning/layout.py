@@ -13,8 +13,8 @@ import numpy as np
 
 from diffplan.formats.scene_writer import obstacle_keys
 from diffplan.geometry.pose import Float, Pose, rotation_from_rpy
-from diffplan.geometry.shapes import Box, Cylinder, Sphere
-from diffplan.scene import Primitive, Scene
+from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
+from diffplan.scene import Scene
 
 Vector: TypeAlias = tuple[float, float, float]
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffplan.collision.lanes import BOX, FIELD
-from diffplan.collision.obstacles import Obstacles, extent
+from diffplan.collision.obstacles import Obstacles
 
 HEADS = 4
 _KINDS = FIELD  # a sampled mesh counts as its bounding box, so there is no kind of its own for it
@@ -56,7 +56,7 @@ class SceneTokens:
         for scene, rows in enumerate(chosen):
             for place, number in enumerate(rows):
                 row = world.rows[number]
-                lower, upper = extent(row)
+                lower, upper = row.extent
                 rotation, origin = row.T_base_solid[:3, :3], row.T_base_solid[:3, 3]
                 at = features[scene, place]
                 at[row.kind if row.field is None else BOX] = 1.0

@@ -18,7 +18,6 @@ from scipy.spatial import ConvexHull
 
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Plane
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.planners.task import Task
 from diffplan.problem import Problem
@@ -116,7 +115,7 @@ def _solids(scene: Scene) -> list[Float]:
         for body in bodies(obstacle):
             for shape in body.shapes:
                 here = replace(shape, pose=T_base_world @ body.pose @ shape.pose)
-                near = here.near((0.0, 0.0, 0.0)) if isinstance(here, Plane) else here
+                near = here.near((0.0, 0.0, 0.0))
                 found.append(trimesh.transform_points(near.surface().vertices, near.pose.matrix))
     return found
 

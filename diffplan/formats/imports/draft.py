@@ -10,8 +10,8 @@ import yaml
 
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Pose
+from diffplan.geometry.shapes import Primitive
 from diffplan.robot.model import Robot
-from diffplan.scene import Primitive
 from diffplan.strict.entry import Entry
 
 _IDENTITY_TOLERANCE = 1e-9

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from diffplan.formats.imports.draft import expect_frame, is_identity, quaternion, unit_quaternion, unsupported
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
-from diffplan.scene import Primitive
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_yaml import read_yaml
 

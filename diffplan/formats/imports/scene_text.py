@@ -25,8 +25,7 @@ from pathlib import Path
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Unsupported, is_identity
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Cylinder, Sphere
-from diffplan.scene import Primitive
+from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.system.reading import read_text
 
 _SHAPES = ("box", "cylinder", "sphere")

@@ -16,9 +16,8 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaternion
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
-from diffplan.scene import Primitive
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_json import read_json
 
