@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from diffplan.certificate.bullet import bullet, silence
+from diffplan.certificate.hull_match import prism
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float, Pose
-from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Primitive, Shape, Sphere
 from diffplan.system.third_party import trimesh
 
 _EMPTY = 0.01
-KINDS: dict[type[Shape], int] = {
-    Box: bullet.GEOM_BOX,
-    Sphere: bullet.GEOM_SPHERE,
-    Cylinder: bullet.GEOM_CYLINDER,
-    Capsule: bullet.GEOM_CAPSULE,
-    Mesh: bullet.GEOM_MESH,
-    Plane: bullet.GEOM_PLANE,
-}
-"""PyBullet's number of each kind of shape."""
-
-
-def told_sizes(shape: Shape) -> tuple[float, ...]:
-    """Return the sizes of a primitive as PyBullet tells them: box edges, the radius, or height and radius."""
-    return shape.sizes if isinstance(shape, Box) else shape.sizes[::-1]
-
-
-def making(shape: Shape, *, visual: bool = False) -> dict[str, object]:
-    """Return the arguments of `createCollisionShape` or `createVisualShape` that make a primitive or a plane."""
-    kind: dict[str, object] = {"shapeType": KINDS[type(shape)]}
-    if isinstance(shape, Box):
-        return kind | {"halfExtents": [edge / 2 for edge in shape.size]}
-    if isinstance(shape, Plane):
-        return kind | {"planeNormal": (0.0, 0.0, 1.0)}
-    return kind | dict(zip(("radius", "length" if visual else "height"), shape.sizes, strict=False))
+_PLATE = 5.0  # m, half the edge of what is seen of a plane
+_THIN = 0.005  # m, half its thickness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +29,126 @@ class BodyShape:
     file: str
     pose: Pose
 
+    @property
+    def is_mesh(self) -> bool:
+        """Whether it was made of a mesh, so that PyBullet tells no sizes."""
+        return self.kind == bullet.GEOM_MESH
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """A kind of shape in PyBullet's words: its `number`, and how it is made and read back.
+
+    `order` says where our `sizes` stand among its dimensions; `made` gives the arguments that make a shape of this
+    kind, `seen` those that draw it if they are others; `facets` gives corners that it may hold in place of the shape
+    when it was loaded from a URDF; `rounded` is how much farther off than it is it may see the shape, at its edges [m].
+    """
+
+    number: int
+    read: Callable[[BodyShape, str, bool], Shape]
+    order: tuple[int, ...] = ()
+    made: Callable[[Shape], dict[str, object]] | None = None
+    seen: dict[str, object] | None = None
+    facets: Callable[[Shape], list[Float]] | None = None
+    rounded: float = 0.0
+
+
+def _primitive(kind: type[Primitive]) -> Callable[[BodyShape, str, bool], Shape]:
+    return lambda told, name, hollow: kind.of_sizes(name, told_sizes(told, kind), told.pose)
+
+
+def _plane(told: BodyShape, name: str, hollow: bool) -> Shape:
+    """Return the plane of a normal: solid below, local z along it."""
+    normal = np.array(told.sizes) / np.linalg.norm(told.sizes)
+    rotation = np.array(trimesh.geometry.align_vectors([0, 0, 1], normal))
+    return Plane(name=name, pose=told.pose @ Pose.from_matrix(rotation))
+
+
+def _mesh(told: BodyShape, name: str, hollow: bool) -> Shape:
+    file, scale = Path(told.file).resolve(), told.sizes[0]
+    return Mesh(name=name, file=file, scale=scale, pose=told.pose, convex=not hollow)
+
+
+def _round(shape: Shape) -> dict[str, object]:
+    return dict(zip(("radius", "height"), shape.sizes, strict=False))
+
+
+# Boxes and cylinders keep their size and get edges of a radius of 1 mm, so that a corner of a box loses
+# (sqrt(3) - 1) mm and the edge of a cylinder (sqrt(2) - 1) mm; hulls grow by 1 mm and lose less of their corners.
+_KINDS: dict[type[Shape], _Kind] = {
+    Box: _Kind(
+        number=bullet.GEOM_BOX,
+        read=_primitive(Box),
+        order=(0, 1, 2),
+        made=lambda shape: {"halfExtents": [edge / 2 for edge in shape.sizes]},
+        rounded=7.6e-4,
+    ),
+    Sphere: _Kind(number=bullet.GEOM_SPHERE, read=_primitive(Sphere), order=(0,), made=_round),
+    Cylinder: _Kind(
+        number=bullet.GEOM_CYLINDER,
+        read=_primitive(Cylinder),
+        order=(1, 0),
+        made=_round,
+        facets=lambda shape: [prism(shape)],
+        rounded=4.5e-4,
+    ),
+    Capsule: _Kind(number=bullet.GEOM_CAPSULE, read=_primitive(Capsule), order=(1, 0), made=_round),
+    Plane: _Kind(
+        number=bullet.GEOM_PLANE,
+        read=_plane,
+        made=lambda shape: {"planeNormal": (0.0, 0.0, 1.0)},
+        seen={
+            "shapeType": bullet.GEOM_BOX,
+            "halfExtents": [_PLATE, _PLATE, _THIN],
+            "visualFramePosition": (0.0, 0.0, -_THIN),
+        },
+    ),
+    Mesh: _Kind(number=bullet.GEOM_MESH, read=_mesh, facets=Shape.corners, rounded=-9e-4),
+}
+_OF_NUMBER = {kind.number: (shape, kind) for shape, kind in _KINDS.items()}
+
+
+def told_sizes(told: BodyShape, kind: type[Shape]) -> tuple[float, ...]:
+    """Return the dimensions that PyBullet tells, in the order of the `sizes` of this kind of shape."""
+    return tuple(told.sizes[i] for i in _KINDS[kind].order)
+
+
+def of_kind(told: BodyShape, kind: type[Shape]) -> bool:
+    """Return whether PyBullet tells a shape of this kind."""
+    return told.kind == _KINDS[kind].number
+
+
+def kind_word(told: BodyShape) -> str:
+    """Return what we call the kind of a shape that PyBullet tells, or its number."""
+    return _OF_NUMBER[told.kind][0].kind if told.kind in _OF_NUMBER else str(told.kind)
+
+
+def facets(shape: Shape) -> list[Float]:
+    """Return corners [n, 3] (link frame) of what PyBullet may hold in place of a shape of a URDF; none if it holds it.
+
+    Raises:
+        InputError: if a mesh file cannot be read.
+    """
+    of = _KINDS[type(shape)].facets
+    return of(shape) if of else []
+
+
+def rounded(shape: Shape) -> float:
+    """Return how much farther off than it is PyBullet may see a shape, at its edges [m]; negative if never."""
+    return 0.0 if shape.hollow else _KINDS[type(shape)].rounded
+
+
+def making(shape: Shape) -> dict[str, object]:
+    """Return the arguments of `createCollisionShape` that make a shape; none if it has to be made as a mesh."""
+    kind = _KINDS[type(shape)]
+    return {"shapeType": kind.number, **kind.made(shape)} if kind.made else {}
+
+
+def drawing(shape: Shape) -> dict[str, object]:
+    """Return the arguments of `createVisualShape` that draw a shape which `making` makes; of a plane a plate."""
+    made = _KINDS[type(shape)].seen or making(shape)
+    return {{"height": "length"}.get(key, key): value for key, value in made.items()}
+
 
 def as_shape(told: BodyShape, name: str, *, hollow: bool = False) -> Shape:
     """Return the shape of our own that PyBullet tells; a mesh is that of its file, `hollow` or its convex hulls.
@@ -56,21 +156,9 @@ def as_shape(told: BodyShape, name: str, *, hollow: bool = False) -> Shape:
     Raises:
         InputError: for a kind that we have not.
     """
-    first, second, third = told.sizes
-    if told.kind == bullet.GEOM_BOX:
-        return Box(name=name, size=(first, second, third), pose=told.pose)
-    if told.kind == bullet.GEOM_SPHERE:
-        return Sphere(name=name, radius=first, pose=told.pose)
-    if told.kind in (bullet.GEOM_CYLINDER, bullet.GEOM_CAPSULE):
-        kind = Cylinder if told.kind == bullet.GEOM_CYLINDER else Capsule
-        return kind(name=name, radius=second, height=first, pose=told.pose)
-    if told.kind == bullet.GEOM_PLANE:  # solid below, local z along the normal
-        normal = np.array(told.sizes) / np.linalg.norm(told.sizes)
-        rotation = np.array(trimesh.geometry.align_vectors([0, 0, 1], normal))
-        return Plane(name=name, pose=told.pose @ Pose.from_matrix(rotation))
-    if told.kind == bullet.GEOM_MESH:
-        return Mesh(name=name, file=Path(told.file).resolve(), scale=first, pose=told.pose, convex=not hollow)
-    raise InputError("a collision shape of a kind that cannot be an obstacle", key=name, value=told.kind)
+    if told.kind not in _OF_NUMBER:
+        raise InputError("a collision shape of a kind that cannot be an obstacle", key=name, value=told.kind)
+    return _OF_NUMBER[told.kind][1].read(told, name, hollow)
 
 
 def inertia_in_link(client: int, body: int, link: int) -> Pose:

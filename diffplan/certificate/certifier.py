@@ -28,10 +28,9 @@ from diffplan.certificate.world import Stage, in_base_frame, load_hull, load_sce
 from diffplan.curves import hermite
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Mesh
 from diffplan.problem import Certificate, Closest, Exempt, Trajectory
 from diffplan.robot.model import Robot
-from diffplan.scene import Scene
+from diffplan.scene import Scene, bodies
 from diffplan.system.exclusive import exclusive
 
 MOUNT_DEPTH = 0.005
@@ -90,7 +89,8 @@ class Certifier:
         self._cover = cover(robot)
         self._pairs = Pairs.of(robot, scene, self._cover)
         near = judged(in_base_frame(scene), robot, self._cover)  # all of this client stands in the base frame
-        self._solids = [Solid.of(o) for o in near.obstacles if isinstance(o, Mesh) and not o.convex]
+        parts = (shape for obstacle in near.obstacles for body in bodies(obstacle) for shape in body.shapes)
+        self._solids = [Solid.of(shape) for shape in parts if shape.hollow]
         self._stage: Stage | None = Stage.enter(robot)
         self._client, self._body = self._stage.client, self._stage.body
         try:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, KDTree
 
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Cylinder
+from diffplan.geometry.shapes import Shape
 
 _SIDES = 32
 _ROUNDED = 2e-4  # of a part's size: PyBullet's hulls have their corners on a grid of 1/10216, and merge level faces
@@ -72,7 +72,7 @@ def beyond(corners: Float, points: Float, enough: float) -> Float:
     return away
 
 
-def prism(shape: Cylinder) -> Float:
+def prism(shape: Shape) -> Float:
     """Return the corners [64, 3] (link frame) of what PyBullet makes of a URDF's cylinder: a prism of 32 sides."""
     radius, length = shape.sizes
     turn = 2 * np.pi * np.arange(_SIDES) / _SIDES

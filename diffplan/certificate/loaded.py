@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from diffplan.certificate.body_shapes import KINDS, corners_in_link, shapes_in_link, told_sizes
+from diffplan.certificate.body_shapes import corners_in_link, of_kind, shapes_in_link, told_sizes
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.frames import joint_indices, link_frame, link_indices
 from diffplan.certificate.hull_match import differing_part, missing_corners
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Mesh, Shape
+from diffplan.geometry.shapes import Shape
 from diffplan.robot.urdf import UrdfModel
 from diffplan.system.kept import Kept
 from diffplan.system.third_party import trimesh
@@ -73,11 +73,11 @@ def _check_shapes(client: int, body: int, link: int, shapes: tuple[Shape, ...], 
         raise _differs(file, name, f"{len(found)} collision shapes in place of {len(shapes)}")
     parts: list[Float] = []
     for shape, other in zip(shapes, found, strict=True):
-        if isinstance(shape, Mesh):
+        if other.is_mesh:
             parts += shape.corners()
-        sizes = np.array(told_sizes(shape))
-        alike = np.abs(np.array(other.sizes[: len(sizes)]) - sizes) <= 1e-6 + 1e-6 * sizes
-        if other.kind != KINDS[type(shape)] or not np.all(alike):
+        sizes = np.array(shape.sizes)
+        alike = np.abs(np.array(told_sizes(other, type(shape))) - sizes) <= 1e-6 + 1e-6 * sizes
+        if not of_kind(other, type(shape)) or not np.all(alike):
             raise _differs(file, name, f"kind {other.kind} and sizes {other.sizes} in place of a {shape.kind}")
         local, expected = other.pose.matrix, shape.pose.matrix
         if np.abs(local - expected).max() > _LEAST * max(1.0, float(np.abs(expected[:3, 3]).max())):

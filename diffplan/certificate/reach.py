@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from diffplan.certificate.body_shapes import rounded
 from diffplan.certificate.motion_bound import Cover
 from diffplan.errors import InputError
-from diffplan.geometry.shapes import LARGEST, PLANE_REACH, Box, Capsule, Cylinder, Mesh, Plane, Shape, Sphere
+from diffplan.geometry.shapes import LARGEST, Shape
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Obstacle, Scene, Urdf, bodies
@@ -23,14 +24,6 @@ TOO_FAR = 6e-4
 
 Bullet's GJK stops where two corners of the difference of both bodies are within a centimetre (squared, 1e-4).
 """
-_ROUNDED: dict[type[Shape], float] = {
-    Box: 7.6e-4,
-    Cylinder: 4.5e-4,
-    Sphere: 0.0,
-    Capsule: 0.0,
-    Plane: 0.0,
-    Mesh: -9e-4,
-}
 
 
 def judged(scene: Scene, robot: Robot, shapes: Cover) -> Scene:
@@ -42,21 +35,22 @@ def judged(scene: Scene, robot: Robot, shapes: Cover) -> Scene:
             the part of it that is looked at.
     """
     reach = arm_reach(robot, shapes)
-    if any(isinstance(obstacle, Plane) for obstacle in scene.obstacles) and reach > PLANE_REACH:
-        raise InputError(
-            f"a plane is looked at within {PLANE_REACH:.0f} m of the base, and this arm may reach farther",
-            key=robot.name,
-            allowed="boxes in place of the plane",
-        )
-    return replace(scene, obstacles=tuple(_judged(obstacle, scene, reach) for obstacle in scene.obstacles))
+    return replace(scene, obstacles=tuple(_judged(obstacle, scene, robot, reach) for obstacle in scene.obstacles))
 
 
-def _judged(obstacle: Obstacle, scene: Scene, reach: float) -> Obstacle:
+def _judged(obstacle: Obstacle, scene: Scene, robot: Robot, reach: float) -> Obstacle:
     base = scene.robot_base.xyz
-    if isinstance(obstacle, Plane):
-        obstacle = obstacle.near(base)
-    elif isinstance(obstacle, Urdf):
+    if isinstance(obstacle, Urdf):
         _check_sizes(obstacle)
+    elif reach > obstacle.exact_within:
+        raise InputError(
+            f"a {obstacle.kind} is looked at within {obstacle.exact_within:.0f} m of the base, and this arm may reach "
+            "farther",
+            key=robot.name,
+            allowed=f"boxes in place of the {obstacle.kind}",
+        )
+    else:
+        obstacle = obstacle.near(base)
     away = np.array(obstacle.pose.xyz) - base
     distance = float(np.linalg.norm(away))
     if distance <= _COARSE:
@@ -85,16 +79,8 @@ def _farthest(obstacle: Obstacle) -> float:
 
 
 def rounded_edges(shapes: Iterable[Shape]) -> float:
-    """Return how much farther off than they are PyBullet may see shapes, at their edges [m]; negative if never.
-
-    Boxes and cylinders keep their size and get edges of a radius of 1 mm, so that a corner of a box loses
-    (sqrt(3) - 1) mm and the edge of a cylinder (sqrt(2) - 1) mm; hulls grow by 1 mm and lose less of their corners.
-    """
-    return max((0.0 if _hollow(shape) else _ROUNDED[type(shape)] for shape in shapes), default=0.0)
-
-
-def _hollow(shape: Shape) -> bool:
-    return isinstance(shape, Mesh) and not shape.convex
+    """Return how much farther off than they are PyBullet may see shapes, at their edges [m]; negative if never."""
+    return max(map(rounded, shapes), default=0.0)
 
 
 def arm_reach(robot: Robot, shapes: Cover) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Mesh
+from diffplan.geometry.shapes import Shape
 from diffplan.system.computed import computed
 
 
@@ -19,15 +19,15 @@ class Solid:
     triangles: Float
 
     @staticmethod
-    def of(mesh: Mesh) -> Solid:
-        """Read the mesh of an obstacle.
+    def of(shape: Shape) -> Solid:
+        """Read the mesh of a hollow obstacle.
 
         Raises:
             InputError: if the file is missing or the mesh is not closed.
         """
-        pose = mesh.pose.matrix
-        corners = mesh.solids()[0].triangles
-        return Solid(name=mesh.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
+        pose = shape.pose.matrix
+        corners = shape.solids()[0].triangles
+        return Solid(name=shape.name, triangles=np.asarray(corners) @ pose[:3, :3].T + pose[:3, 3])
 
     @computed
     def box(self) -> tuple[Float, Float]:

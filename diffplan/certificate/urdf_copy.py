@@ -17,7 +17,7 @@ from diffplan.errors import InputError
 from diffplan.geometry.mesh_files import read_mesh
 from diffplan.geometry.meshes import load_hulls
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Mesh, Shape
+from diffplan.geometry.shapes import Shape
 from diffplan.robot.urdf import UrdfModel, find_mesh
 from diffplan.system.reading import parse_xml
 from diffplan.system.third_party import trimesh
@@ -89,10 +89,10 @@ def _copy_collision(element: ET.Element, shape: Shape, model: UrdfModel) -> None
             file=model.file,
             allowed="convex parts, or a mesh obstacle",
         )
-    if isinstance(shape, Mesh):
-        x, y, z = (factor / model.scale for factor in shape.scales)
+    x, y, z = (factor / model.scale for factor in shape.scales)
+    for file in shape.files:
         for mesh in element.iter("mesh"):
-            mesh.set("filename", str(mesh_file(load_hulls(shape.file, (x, y, z)))))
+            mesh.set("filename", str(mesh_file(load_hulls(file, (x, y, z)))))
             mesh.attrib.pop("scale", None)
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from diffplan.certificate.body_shapes import making
+from diffplan.certificate.body_shapes import drawing, making
 from diffplan.certificate.bullet import bullet, silence
 from diffplan.certificate.frames import joint_indices, link_indices
 from diffplan.certificate.hull_match import rounding
@@ -24,12 +24,12 @@ from diffplan.certificate.urdf_copy import mesh_file, urdf_copy
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.mesh_files import content_key
 from diffplan.geometry.pose import Float, Pose
-from diffplan.geometry.shapes import Box, Mesh, Plane, Shape
+from diffplan.geometry.shapes import Shape
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import UrdfModel, read_source
 from diffplan.scene import Obstacle, Scene
 
-_PLATE = 10.0  # m, edge of what is seen of a plane
+_SHINE = (0.1, 0.1, 0.1)
 _MOST_USES = 100
 _MOST_IDLE = 4
 
@@ -189,13 +189,9 @@ def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, f
     Raises:
         InputError: naming the obstacle whose file PyBullet cannot read, or whose joints cannot stand so.
     """
-    if isinstance(obstacle, Mesh):
-        return _load_mesh_body(client, obstacle, colour)
     if isinstance(obstacle, Shape):
-        shape = bullet.createCollisionShape(physicsClientId=client, **making(obstacle))
-        visual = -1 if colour is None else _visual_shape(client, obstacle, colour)
-        pose = obstacle.pose
-        return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
+        made = making(obstacle)
+        return _load_shape(client, obstacle, made, colour) if made else _load_mesh_body(client, obstacle, colour)
     model, values = obstacle.standing()
     body = _load_urdf(client, model, obstacle.pose, visuals=colour is not None)
     for name, joint in joint_indices(client, body).items():
@@ -213,29 +209,41 @@ def load_hull(client: int, points: Float) -> int:
     return body
 
 
-def _load_mesh_body(client: int, obstacle: Mesh, colour: tuple[float, float, float, float] | None) -> int:
+def _load_shape(
+    client: int, obstacle: Shape, made: dict[str, object], colour: tuple[float, float, float, float] | None
+) -> int:
+    """Load a shape that PyBullet makes of these arguments."""
+    shape = bullet.createCollisionShape(physicsClientId=client, **made)
+    looks = {"rgbaColor": colour, "specularColor": _SHINE, "physicsClientId": client, **drawing(obstacle)}
+    visual = -1 if colour is None else bullet.createVisualShape(**looks)
+    pose = obstacle.pose
+    return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
+
+
+def _load_mesh_body(client: int, obstacle: Shape, colour: tuple[float, float, float, float] | None) -> int:
     """Load a mesh: convex hulls from a file that we wrote, or the triangles themselves."""
     meshes = obstacle.solids()
     visual = -1
-    if colour is None and not obstacle.convex:  # nothing for PyBullet to read, but the shape cannot be read back either
+    if colour is None and obstacle.hollow:  # nothing for PyBullet to read, but the shape cannot be read back either
         vertices, indices = meshes[0].vertices.tolist(), meshes[0].faces.ravel().tolist()
         with silence():
             shape = bullet.createCollisionShape(
                 bullet.GEOM_MESH, vertices=vertices, indices=indices, physicsClientId=client
             )
     else:
-        flags = 0 if obstacle.convex else bullet.GEOM_FORCE_CONCAVE_TRIMESH
+        flags = bullet.GEOM_FORCE_CONCAVE_TRIMESH if obstacle.hollow else 0
         file = str(mesh_file(meshes))
         with silence():
             shape = bullet.createCollisionShape(bullet.GEOM_MESH, fileName=file, flags=flags, physicsClientId=client)
         if colour is not None:
-            looks = {"rgbaColor": colour, "specularColor": (0.1, 0.1, 0.1)}
+            looks = {"rgbaColor": colour, "specularColor": _SHINE}
             visual = bullet.createVisualShape(bullet.GEOM_MESH, fileName=file, physicsClientId=client, **looks)
     pose = obstacle.pose
     body = bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
-    if not obstacle.convex:
+    if obstacle.hollow:
         bullet.changeDynamics(body, -1, collisionMargin=0.0, physicsClientId=client)
-    check_mesh(client, body, meshes, convex=obstacle.convex, file=obstacle.file, name=obstacle.name)
+    (source,) = obstacle.files
+    check_mesh(client, body, meshes, convex=not obstacle.hollow, file=source, name=obstacle.name)
     return body
 
 
@@ -255,11 +263,3 @@ def _load_urdf(client: int, model: UrdfModel, pose: Pose, *, visuals: bool) -> i
             )
     except bullet.error as error:
         raise InputError(f"PyBullet cannot load this URDF file: {error}", file=model.file) from error
-
-
-def _visual_shape(client: int, shape: Shape, colour: tuple[float, float, float, float]) -> int:
-    looks = {"rgbaColor": colour, "specularColor": (0.1, 0.1, 0.1), "physicsClientId": client}
-    if isinstance(shape, Plane):
-        shape = Box(name=shape.name, size=(_PLATE, _PLATE, 0.01))
-        looks["visualFramePosition"] = (0.0, 0.0, -0.005)
-    return bullet.createVisualShape(**making(shape, visual=True), **looks)

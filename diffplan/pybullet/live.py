@@ -185,12 +185,11 @@ def _body_obstacles(client: int, body: int) -> Iterator[Obstacle]:
     several = sum(bool(found) for found in shapes.values()) > 1
     for link, found in shapes.items():
         prefix = f"{name}/{link}" if several else name
-        merged = any(shape.kind == bullet.GEOM_MESH and _needs_corners(shape) for shape in found) or _outdated(
-            client, body, links[link], [shape for shape in found if shape.kind == bullet.GEOM_MESH]
-        )
+        meshes = [shape for shape in found if shape.is_mesh]
+        merged = any(map(_needs_corners, meshes)) or _outdated(client, body, links[link], meshes)
         if merged:
             yield _from_corners(client, body, links[link], prefix)
-        rest = [s for s in found if not (merged and s.kind == bullet.GEOM_MESH)]
+        rest = [s for s in found if not (merged and s.is_mesh)]
         for i, shape in enumerate(rest):
             yield _obstacle(shape, f"{prefix}.{i}" if len(rest) + merged > 1 else prefix, client, body, links[link])
 
@@ -203,13 +202,12 @@ def _shapes(client: int, body: int, link: int, name: str) -> list[BodyShape]:
 
 def _obstacle(told: BodyShape, name: str, client: int, body: int, link: int) -> Obstacle:
     """Return the obstacle of a shape whose sizes PyBullet tells."""
-    hollow = told.kind == bullet.GEOM_MESH and len(corners_in_link(client, body, link)) == 0
+    hollow = told.is_mesh and len(corners_in_link(client, body, link)) == 0
     try:
         shape = as_shape(told, name, hollow=hollow)
-        if isinstance(shape, Mesh):
-            shape.solids()
+        shape.corners()  # a file of it is read
     except InputError as error:
-        problem = f"its mesh cannot be an obstacle: {error}" if told.kind == bullet.GEOM_MESH else error.problem
+        problem = f"its mesh cannot be an obstacle: {error}" if told.is_mesh else error.problem
         allowed = error.allowed or "box, sphere, cylinder, capsule, plane, mesh"
         raise InputError(problem, key=name, value=error.value, allowed=f"{allowed}; or ignore=[{body}]") from error
     return shape

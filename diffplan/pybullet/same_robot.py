@@ -12,19 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan.certificate.body_shapes import (
-    KINDS,
     BodyShape,
     corners_in_link,
+    facets,
     inertia_in_link,
+    kind_word,
+    of_kind,
     shapes_in_link,
     told_sizes,
 )
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.frames import joint_indices, link_frame, link_indices
-from diffplan.certificate.hull_match import differing_part, prism
+from diffplan.certificate.hull_match import differing_part
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Float
-from diffplan.geometry.shapes import Cylinder, Mesh, Shape, Sphere
+from diffplan.geometry.shapes import Shape
 from diffplan.pybullet.running import is_soft
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import Joint
@@ -45,7 +47,6 @@ _JOINT_WORDS = {
     bullet.JOINT_SPHERICAL: "spherical",
     bullet.JOINT_PLANAR: "planar",
 }
-_SHAPE_WORDS = {number: kind.__name__.lower() for kind, number in KINDS.items()}
 _ADVICE = (
     "the arm as {robot}'s URDF has it (diffplan plans for the model, not for the body); for another arm or tool, a "
     "robot file of its own (diffplan.Robot.load)"
@@ -171,16 +172,14 @@ def _check_shapes(arm: _Arm, link: str) -> None:
         raise arm.error(f"the link {link!r} is attached to it, and is no part of the model", found=_words(found))
     if len(found) != len(expected):
         raise arm.error(f"{link} should have {len(expected)} collision shapes", found=f"{len(found)}: {_words(found)}")
-    solid = [shape for shape in found if shape.kind != bullet.GEOM_MESH]
+    solid = [shape for shape in found if not shape.is_mesh]
     faceted: list[Float] = []
     for shape in expected:
         match = next((other for other in solid if _alike(shape, other)), None)
         if match is not None:
             solid.remove(match)
-        elif isinstance(shape, Mesh):
-            faceted += shape.corners()
-        elif isinstance(shape, Cylinder):
-            faceted.append(prism(shape))  # what PyBullet makes of a URDF's cylinder
+        elif parts := facets(shape):
+            faceted += parts
         else:
             raise arm.error(
                 f"{link} should have a {shape.kind} of {_short(shape.sizes)} at {_short(shape.pose.xyz)}",
@@ -198,13 +197,12 @@ def _check_shapes(arm: _Arm, link: str) -> None:
 
 def _alike(shape: Shape, other: BodyShape) -> bool:
     """Whether a primitive that PyBullet tells is this one of the model."""
-    size = told_sizes(shape)
-    if isinstance(shape, Mesh) or KINDS[type(shape)] != other.kind:
+    if not of_kind(other, type(shape)):
         return False
-    if np.abs(np.subtract(other.sizes[: len(size)], size)).max() > _POSITION:
+    if np.abs(np.subtract(told_sizes(other, type(shape)), shape.sizes)).max() > _POSITION:
         return False
     apart = np.abs(other.pose.matrix - shape.pose.matrix)
-    return bool(apart[:3, 3].max() < _POSITION and (isinstance(shape, Sphere) or apart[:3, :3].max() < _ANGLE))
+    return bool(apart[:3, 3].max() < _POSITION and (not shape.oriented or apart[:3, :3].max() < _ANGLE))
 
 
 def _check_constraints(arm: _Arm, ignore: Collection[int]) -> None:
@@ -236,7 +234,7 @@ def _held(arm: _Arm, *joints: int) -> bool:
 
 
 def _words(shapes: Collection[BodyShape]) -> str:
-    return ", ".join(f"{_SHAPE_WORDS.get(s.kind, s.kind)} {_short(s.sizes)}" for s in shapes) or "none"
+    return ", ".join(f"{kind_word(s)} {_short(s.sizes)}" for s in shapes) or "none"
 
 
 def _short(values: Collection[float] | Float) -> str:

@@ -13,7 +13,7 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box, Plane
 from diffplan.pybullet.palette import FLOOR, FURNITURE, GOAL, PATH, START, TOUCHING, Rgba, obstacle_colours
 from diffplan.robot.model import Robot
-from diffplan.scene import Scene, Urdf
+from diffplan.scene import Scene
 
 REACH = 1.1
 """Half the edge of the cube around the robot's base that matters in a picture [m]."""
@@ -43,7 +43,7 @@ def load_coloured(client: int, scene: Scene, red: Collection[str] = ()) -> list[
         large = isinstance(obstacle, Box) and max(obstacle.size) > _LARGE
         colour = TOUCHING if obstacle.name in red else FURNITURE if large else next(colours)
         body = load_obstacle(client, obstacle, colour)
-        if obstacle.name in red and isinstance(obstacle, Urdf):  # its own colours stand in its file
+        if obstacle.name in red:  # a URDF has colours of its own
             for link in range(-1, bullet.getNumJoints(body, physicsClientId=client)):
                 bullet.changeVisualShape(body, link, rgbaColor=TOUCHING, physicsClientId=client)
         bodies.append(body)
