@@ -44,6 +44,16 @@ class Urdf:
             object.__setattr__(self, key, value)
         check_place(name, self.pose)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that decide its shape: its own, and the meshes of its links.
+
+        Raises:
+            InputError: if the file cannot be read.
+        """
+        links = load_urdf(self.file, self.scale).collisions.values()
+        return (self.file, *(file for shapes in links for shape in shapes for file in shape.files))
+
     def standing(self) -> tuple[UrdfModel, dict[str, float]]:
         """Return what its file holds now, to its scale, and where all of its joints stand (rad or m).
 

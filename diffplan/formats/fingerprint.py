@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.geometry.mesh_files import content_key
 from diffplan.geometry.mesh_formats import READERS
-from diffplan.geometry.shapes import Mesh, Shape
+from diffplan.geometry.shapes import Shape
 from diffplan.problem import Fingerprint
 from diffplan.robot.model import Robot
-from diffplan.scene import Obstacle, Scene, Urdf, bodies
+from diffplan.scene import Scene
 
 
 def fingerprint(robot: Robot, scene: Scene) -> Fingerprint:
@@ -35,7 +34,7 @@ def scene_files(scene: Scene) -> list[str]:
     Raises:
         InputError: if the URDF file of an obstacle cannot be read.
     """
-    found = (os.path.abspath(file) for obstacle in scene.obstacles for file in _files(obstacle))
+    found = (os.path.abspath(file) for obstacle in scene.obstacles for file in obstacle.files)
     return list(dict.fromkeys(found))
 
 
@@ -51,15 +50,6 @@ def file_sum(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from error
-
-
-def _files(obstacle: Obstacle) -> Iterator[Path]:
-    """Give the files that decide an obstacle's shape."""
-    if isinstance(obstacle, Urdf):
-        yield Path(obstacle.file)
-    for body in bodies(obstacle):
-        for shape in body.shapes:
-            yield from shape.files
 
 
 def robot_sums(robot: Robot) -> dict[str, str]:
@@ -90,9 +80,8 @@ def robot_content(robot: Robot) -> str:
 
 
 def _shape(shape: Shape) -> dict[str, object]:
-    scale = shape.scales if isinstance(shape, Mesh) else (1.0, 1.0, 1.0)
     content = [file_sum(file) for file in shape.files]
-    record = {"kind": shape.kind, "size": shape.sizes, "file": content[0] if content else None, "scale": scale}
+    record = {"kind": shape.kind, "size": shape.sizes, "file": content[0] if content else None, "scale": shape.scales}
     return {**record, "pose": asdict(shape.pose)}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,23 +12,13 @@ import numpy as np
 
 from diffplan.errors import Faults, InputError
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Primitive, Sphere
 from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Obstacle, Urdf
-from diffplan.strict.entry import Entry
+from diffplan.strict.entry import Entry, Fields
 
 _FULL_TURN = 1.001 * 2 * math.pi
 _ROTATIONS = ("rpy", "rpy_deg", "quat_xyzw", "quat_wxyz")
-_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # type: (required, optional)
-    "box": (("size",), ()),
-    "sphere": (("radius",), ()),
-    "cylinder": (("radius", "height"), ()),
-    "capsule": (("radius", "height"), ()),
-    "plane": ((), ()),
-    "floor": ((), ()),
-    "mesh": (("file",), ("scale", "convex")),
-    "urdf": (("file",), ("scale", "joints")),
-}
 
 
 def read_pose(entry: Entry) -> Pose:
@@ -100,21 +91,17 @@ def read_obstacle(entry: Entry) -> Obstacle:
     Raises:
         InputError: if a key or a value is not allowed, or a file is missing or not usable.
     """
-    common = ("name", "type", "pose")
     keys = entry.mapping()
     if "type" not in keys:
-        raise entry.error("key 'type' is missing", allowed=_KEYS)
-    kind = keys["type"].choice(_KEYS, "obstacle type")
-    required, optional = _KEYS[kind]
-    if kind == "floor":
-        common, optional = ("name", "type"), ("pose",)
+        raise entry.error("key 'type' is missing", allowed=_TYPES)
+    own = _TYPES[keys["type"].choice(_TYPES, "obstacle type")]
     with Faults() as faults:
-        fields = entry.fields((*common, *required), optional, faults)
+        fields = entry.fields(("name", "type", *own.required), own.optional, faults)
         name = faults.of(lambda: fields["name"].text())
-        pose = faults.of(lambda: read_pose(fields["pose"]) if "pose" in fields or kind != "floor" else Pose())
-        shaped = faults.of(lambda: _shape(kind, fields, faults))
+        pose = faults.of(lambda: read_pose(fields["pose"]) if "pose" in (*fields, *own.required) else Pose())
+        made = faults.of(lambda: own.read(fields, faults))
     try:
-        return shaped(name, pose)
+        return made(name, pose)
     except InputError as error:
         if error.file is not None:
             raise
@@ -122,34 +109,69 @@ def read_obstacle(entry: Entry) -> Obstacle:
         raise fields.get(size, entry).error(error.problem, allowed=error.allowed) from error
 
 
-def _shape(kind: str, fields: dict[str, Entry], faults: Faults) -> Callable[[str, Pose], Obstacle]:
-    """Return what makes an obstacle of these fields, given a name and a pose; `faults` gathers what is wrong."""
+def read_sizes(fields: Mapping[str, Entry], lengths: Mapping[str, int]) -> list[float]:
+    """Return the lengths of these keys [m], each of them one number above 0 or a list of so many.
 
-    def positive(key: str) -> float:
-        return faults.of(lambda: fields[key].number(positive=True))
+    Raises:
+        InputError: if one is something else.
+    """
+    return [
+        size
+        for key, many in lengths.items()
+        for size in (fields[key].numbers(many, positive=True) if many > 1 else (fields[key].number(positive=True),))
+    ]
 
-    if kind == "box":
-        x, y, z = fields["size"].numbers(3, positive=True)
-        return lambda name, pose: Box(name=name, size=(x, y, z), pose=pose)
-    if kind == "sphere":
-        radius = positive("radius")
-        return lambda name, pose: Sphere(name=name, radius=radius, pose=pose)
-    if kind in ("cylinder", "capsule"):
-        round_, radius, height = Cylinder if kind == "cylinder" else Capsule, positive("radius"), positive("height")
-        return lambda name, pose: round_(name=name, radius=radius, height=height, pose=pose)
-    if kind in ("plane", "floor"):
-        return lambda name, pose: Plane(name=name, pose=pose)
-    if kind == "mesh":
-        factors = faults.of(lambda: _factors(fields["scale"])) if "scale" in fields else 1.0
-        file = fields["file"].path()
-        convex = fields["convex"].boolean() if "convex" in fields else False
-        if factors is not None:
-            _check_mesh(fields["file"], Mesh(name="mesh", file=file, scale=factors, convex=convex))
-        return lambda name, pose: Mesh(name=name, file=file, scale=factors, pose=pose, convex=convex)
-    scale = positive("scale") if "scale" in fields else 1.0
+
+_Making = Callable[[str, Pose], Obstacle]  # from a name and a pose
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Type:
+    """A type of obstacle: its keys, and what reads them; all that is wrong is added to the faults."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    read: Callable[[Fields, Faults], _Making]
+
+
+def _primitive(kind: type[Primitive]) -> _Type:
+    def read(fields: Fields, faults: Faults) -> _Making:
+        parts = [faults.of(partial(read_sizes, fields, {key: many})) for key, many in kind.lengths.items()]
+        return lambda name, pose: kind.of_sizes(name, [size for part in parts for size in part], pose)
+
+    return _Type(required=("pose", *kind.lengths), read=read)
+
+
+def _plane(fields: Fields, faults: Faults) -> _Making:
+    return lambda name, pose: Plane(name=name, pose=pose)
+
+
+def _mesh(fields: Fields, faults: Faults) -> _Making:
+    factors = faults.of(lambda: _factors(fields["scale"])) if "scale" in fields else 1.0
+    file = fields["file"].path()
+    convex = fields["convex"].boolean() if "convex" in fields else False
+    if factors is not None:
+        _check_mesh(fields["file"], Mesh(name="mesh", file=file, scale=factors, convex=convex))
+    return lambda name, pose: Mesh(name=name, file=file, scale=factors, pose=pose, convex=convex)
+
+
+def _urdf(fields: Fields, faults: Faults) -> _Making:
+    scale = faults.of(lambda: fields["scale"].number(positive=True)) if "scale" in fields else 1.0
     file = fields["file"].path()
     joints = _urdf_joints(fields["file"], file, 1.0 if scale is None else scale, fields.get("joints"))
     return lambda name, pose: Urdf(name=name, file=file, scale=scale, pose=pose, joints=joints)
+
+
+_TYPES = {
+    "box": _primitive(Box),
+    "sphere": _primitive(Sphere),
+    "cylinder": _primitive(Cylinder),
+    "capsule": _primitive(Capsule),
+    "plane": _Type(required=("pose",), read=_plane),
+    "floor": _Type(required=(), optional=("pose",), read=_plane),
+    "mesh": _Type(required=("pose", "file"), optional=("scale", "convex"), read=_mesh),
+    "urdf": _Type(required=("pose", "file"), optional=("scale", "joints"), read=_urdf),
+}
 
 
 def _factors(entry: Entry) -> float | tuple[float, float, float]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import yaml
 
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Mesh
-from diffplan.scene import Goal, Obstacle, PoseGoal, Query, Scene, Urdf
+from diffplan.scene import Goal, Obstacle, PoseGoal, Query, Scene
 from diffplan.strict.entry import Json
 from diffplan.system.assets import shipped_robots
 from diffplan.system.files import write_text
@@ -61,19 +61,21 @@ def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:
 def obstacle_keys(obstacle: Obstacle, folder: Path | None) -> dict[str, Json]:
     """Return an obstacle as scene files spell it."""
     keys: dict[str, Json] = {"name": obstacle.name, "type": type(obstacle).__name__.lower()}
-    if isinstance(obstacle, Box):
-        keys["size"] = [float(edge) for edge in obstacle.size]
-    elif isinstance(obstacle, Mesh | Urdf):
-        keys["file"] = path_word(Path(obstacle.file), folder)
-        if obstacle.scale != 1:
-            keys["scale"] = list(obstacle.scale) if isinstance(obstacle.scale, tuple) else float(obstacle.scale)
-        if isinstance(obstacle, Mesh) and obstacle.convex:
-            keys["convex"] = True
-        if isinstance(obstacle, Urdf) and obstacle.joints:
-            keys["joints"] = {name: float(value) for name, value in obstacle.joints.items()}
-    else:
-        keys |= {name: float(size) for name, size in zip(("radius", "height"), obstacle.sizes, strict=False)}
+    for field in fields(obstacle):
+        value = getattr(obstacle, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if field.name not in ("name", "pose") and value != default:
+            keys[field.name] = path_word(value, folder) if isinstance(value, Path) else _numbers(value)
     return {**keys, "pose": _pose(obstacle.pose)}
+
+
+def _numbers(value: bool | float | tuple[float, ...] | dict[str, float]) -> Json:
+    """Return a number, or a list or mapping of numbers, as files take them."""
+    if isinstance(value, tuple):
+        return [float(item) for item in value]
+    if isinstance(value, dict):
+        return {name: float(item) for name, item in value.items()}
+    return value if isinstance(value, bool) else float(value)
 
 
 def path_word(file: Path, folder: Path | None) -> str:

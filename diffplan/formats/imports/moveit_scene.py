@@ -41,7 +41,12 @@ _OBJECT_KEYS = (
     "operation",
 )
 _KINDS = {"1": "box", "2": "sphere", "3": "cylinder", "4": "cone", "5": "prism"}
-_DIMENSIONS = {"box": 3, "sphere": 1, "cylinder": 2}
+_DIMENSIONS: dict[str, tuple[type[Primitive], tuple[int, ...]]] = {
+    "box": (Box, (0, 1, 2)),
+    "sphere": (Sphere, (0,)),
+    "cylinder": (Cylinder, (1, 0)),
+}
+"""The shape of each kind, and where its `sizes` stand among `dimensions`."""
 STATE_KEYS = ("joint_state", "multi_dof_joint_state", "attached_collision_objects", "is_diff")
 
 
@@ -162,13 +167,9 @@ def _primitive(name: str, entry: Entry, pose: Pose) -> Primitive:
         raise fields["type"].error(f"{name!r} is no known primitive", allowed=[f"{n} ({k})" for n, k in _KINDS.items()])
     if kind not in _DIMENSIONS:
         raise unsupported(fields["type"], f"{name!r} is a {kind}", allowed=_DIMENSIONS)
-    sizes = fields["dimensions"].numbers(_DIMENSIONS[kind], positive=True)
-    if kind == "box":
-        return Box(name=name, size=(sizes[0], sizes[1], sizes[2]), pose=pose)
-    if kind == "sphere":
-        return Sphere(name=name, radius=sizes[0], pose=pose)
-    height, radius = sizes
-    return Cylinder(name=name, radius=radius, height=height, pose=pose)
+    shape, order = _DIMENSIONS[kind]
+    dimensions = fields["dimensions"].numbers(len(order), positive=True)
+    return shape.of_sizes(name, [dimensions[i] for i in order], pose)
 
 
 def _pose(entry: Entry) -> Pose:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from diffplan.formats.imports.draft import Draft, Imported, expect_frame, pose_of_seven, problem_id, unsupported
+from diffplan.formats.obstacles import read_sizes
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
@@ -19,7 +20,12 @@ from diffplan.strict.strict_yaml import read_yaml
 
 _REQUIRED = ("start", "obstacles")
 _OPTIONAL = ("goal_ik", "goal_pose", "collision_buffer_ik", "world_frame", "solution")
-_SHAPES = ("cuboid", "cylinder", "sphere")
+_SHAPES: dict[str, tuple[type[Primitive], dict[str, int]]] = {
+    "cuboid": (Box, {"dims": 3}),
+    "cylinder": (Cylinder, {"radius": 1, "height": 1}),
+    "sphere": (Sphere, {"radius": 1}),
+}
+"""The shape of each kind, and the keys of its `sizes` with how many numbers each holds."""
 _OTHER_SHAPES = ("capsule", "mesh", "blox")
 
 
@@ -66,22 +72,11 @@ def _obstacles(entry: Entry) -> Iterator[Primitive]:
 
 
 def _shape(kind: str, name: str, entry: Entry) -> Primitive:
-    if kind == "cuboid":
-        fields = entry.fields(("dims", "pose"), ("color",))
-        x, y, z = fields["dims"].numbers(3, positive=True)
-        return Box(name=name, size=(x, y, z), pose=pose_of_seven(fields["pose"], "wxyz"))
-    if kind == "cylinder":
-        fields = entry.fields(("radius", "height", "pose"), ("color",))
-        return Cylinder(
-            name=name,
-            radius=fields["radius"].number(positive=True),
-            height=fields["height"].number(positive=True),
-            pose=pose_of_seven(fields["pose"], "wxyz"),
-        )
-    fields = entry.fields(("radius", "pose") if "pose" in entry.mapping() else ("radius", "position"), ("color",))
-    if "pose" in fields:
-        pose = pose_of_seven(fields["pose"], "wxyz")
-    else:
-        x, y, z = fields["position"].numbers(3)
-        pose = Pose(xyz=(x, y, z))
-    return Sphere(name=name, radius=fields["radius"].number(positive=True), pose=pose)
+    shape, keys = _SHAPES[kind]
+    place = "pose" if shape.oriented or "pose" in entry.mapping() else "position"
+    fields = entry.fields((*keys, place), ("color",))
+    sizes = read_sizes(fields, keys)
+    if place == "pose":
+        return shape.of_sizes(name, sizes, pose_of_seven(fields["pose"], "wxyz"))
+    x, y, z = fields["position"].numbers(3)
+    return shape.of_sizes(name, sizes, Pose(xyz=(x, y, z)))

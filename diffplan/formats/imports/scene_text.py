@@ -28,7 +28,12 @@ from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.system.reading import read_text
 
-_SHAPES = ("box", "cylinder", "sphere")
+_SHAPES: dict[str, tuple[type[Primitive], int, str]] = {
+    "box": (Box, 3, "full edge lengths x y z"),
+    "cylinder": (Cylinder, 2, "radius length"),
+    "sphere": (Sphere, 1, "radius"),
+}
+"""The shape of each kind, how many `sizes` it has, and what they are."""
 _LONGEST_COUNT = 9  # digits
 _OTHER_SHAPES = ("cone", "mesh", "plane", "octree")
 
@@ -127,16 +132,11 @@ def _shape(lines: _Lines, name: str, parent: Pose) -> Primitive:
         raise Unsupported(
             error.problem, file=error.file, line=error.line, key=name, value=error.value, allowed=error.allowed
         )
-    if kind == "box":
-        size = lines.numbers(3, "full edge lengths x y z", key=name, positive=True)
-        return Box(name=name, size=(size[0], size[1], size[2]), pose=_placed(lines, name, parent))
-    if kind == "cylinder":
-        radius, length = lines.numbers(2, "radius length", key=name, positive=True)
-        return Cylinder(name=name, radius=radius, height=length, pose=_placed(lines, name, parent))
-    if kind == "sphere":
-        (radius,) = lines.numbers(1, "radius", key=name, positive=True)
-        return Sphere(name=name, radius=radius, pose=_placed(lines, name, parent))
-    raise lines.error("not a shape", key=name, allowed=", ".join((*_SHAPES, *_OTHER_SHAPES)))
+    if kind not in _SHAPES:
+        raise lines.error("not a shape", key=name, allowed=", ".join((*_SHAPES, *_OTHER_SHAPES)))
+    shape, count, what = _SHAPES[kind]
+    sizes = lines.numbers(count, what, key=name, positive=True)
+    return shape.of_sizes(name, sizes, _placed(lines, name, parent))
 
 
 def _placed(lines: _Lines, name: str, parent: Pose) -> Pose:

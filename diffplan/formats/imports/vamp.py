@@ -15,13 +15,19 @@ import numpy as np
 
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaternion
+from diffplan.formats.obstacles import read_sizes
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_json import read_json
 
-_SHAPES = {"box": ("half_extents",), "cylinder": ("radius", "length"), "sphere": ("radius",)}
+_SHAPES: dict[str, tuple[type[Primitive], dict[str, int], float]] = {
+    "box": (Box, {"half_extents": 3}, 2.0),
+    "cylinder": (Cylinder, {"radius": 1, "length": 1}, 1.0),
+    "sphere": (Sphere, {"radius": 1}, 1.0),
+}
+"""The shape of each kind, the keys of its `sizes` with how many numbers each holds, and their common factor."""
 _ROTATIONS = ("orientation_quat_xyzw", "orientation_euler_xyz")
 _SAME_ROTATION = 1e-6
 
@@ -63,18 +69,11 @@ def _problem(fields: dict[str, Entry], order: list[int]) -> Imported:
 
 
 def _obstacles(fields: dict[str, Entry]) -> Iterator[Primitive]:
-    for kind, sizes in _SHAPES.items():
+    for kind, (shape, keys, factor) in _SHAPES.items():
         for entry in fields[kind].sequence():
-            values = entry.fields(("name", "position", *sizes), _ROTATIONS)
-            name, pose = values["name"].text(), _pose(entry, values, turns=kind != "sphere")
-            if kind == "box":
-                x, y, z = (2 * half for half in values["half_extents"].numbers(3, positive=True))
-                yield Box(name=name, size=(x, y, z), pose=pose)
-            elif kind == "cylinder":
-                radius, height = (values[key].number(positive=True) for key in ("radius", "length"))
-                yield Cylinder(name=name, radius=radius, height=height, pose=pose)
-            else:
-                yield Sphere(name=name, radius=values["radius"].number(positive=True), pose=pose)
+            values = entry.fields(("name", "position", *keys), _ROTATIONS)
+            name, pose = values["name"].text(), _pose(entry, values, turns=shape.oriented)
+            yield shape.of_sizes(name, [factor * size for size in read_sizes(values, keys)], pose)
 
 
 def _pose(entry: Entry, fields: dict[str, Entry], *, turns: bool) -> Pose:
