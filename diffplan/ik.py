@@ -1,4 +1,4 @@
-"""Inverse kinematics: damped least squares from many random seeds at once (NumPy).
+"""Inverse kinematics: damped least squares from many seeds at once (NumPy), for pose goals and for training data.
 
 Each step solves (J^T J + lambda I) dq = J^T e with the geometric Jacobian J and the pose error e; lambda falls while
 the error does and rises where it does not (Levenberg-Marquardt; Sugihara, "Solvability-Unconcerned Inverse Kinematics
@@ -19,6 +19,8 @@ POSITION_TOLERANCE = 1e-5
 """Largest distance of a solution's link from the goal position [m]."""
 ROTATION_TOLERANCE = 1e-4
 """Largest angle between a solution's link and the goal orientation [rad]."""
+CONVERGED = 1e-7
+"""The norm of a pose error (m and rad) at which the descent for pose goals ends; it has met the tolerances by far."""
 _DISTINCT = 0.05
 _STEPS = 40
 _LONGEST_STEP = 0.5
@@ -73,7 +75,7 @@ def inverse_kinematics(
     q = rng.uniform(robot.lower, robot.upper, (seeds, robot.dof))
     if near is not None:
         q[0] = np.clip(near, robot.lower, robot.upper)
-    q = _descend(robot, link, T_base_goal, q)
+    q = _descend(robot, link, T_base_goal, q, CONVERGED)
     error, _ = _error_and_jacobian(robot, link, T_base_goal, q)
     met = np.linalg.norm(error[:, :3], axis=1) <= POSITION_TOLERANCE
     met &= np.linalg.norm(error[:, 3:], axis=1) <= ROTATION_TOLERANCE
@@ -83,14 +85,27 @@ def inverse_kinematics(
     return _distinct(robot, solutions)
 
 
-def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float) -> Float:
-    """Run Levenberg-Marquardt on all rows of q [n, dof], kept inside the limits."""
+def solve_poses(
+    robot: Robot, T_base_end: Float, q: Float, *, tolerance: float, steps: int = _STEPS
+) -> tuple[Float, np.ndarray]:
+    """Return joint positions [n, dof] that bring the end link to poses [n, 4, 4] from seeds q [n, dof], and which did.
+
+    Row i starts at q[i] and stays within the limits; it has arrived [n] where the norm of its pose error (m and rad) is
+    at most `tolerance` after at most so many steps.
+    """
+    q = _descend(robot, robot.end_link, T_base_end, q.copy(), tolerance, steps)
+    error, _ = _error_and_jacobian(robot, robot.end_link, T_base_end, q)
+    return q, np.linalg.norm(error, axis=1) <= tolerance
+
+
+def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float, tolerance: float, steps: int = _STEPS) -> Float:
+    """Run Levenberg-Marquardt on all rows of q [n, dof], kept inside the limits, to one pose or to one each."""
     damping = np.full(len(q), 1e-2)
     error, jacobian = _error_and_jacobian(robot, link, T_base_goal, q)
     cost = (error**2).sum(axis=1)
     identity = np.eye(robot.dof)
-    for _ in range(_STEPS):
-        active = np.flatnonzero(cost > 1e-14)
+    for _ in range(steps):
+        active = np.flatnonzero(cost > tolerance**2)
         if len(active) == 0:
             break
         J, e = jacobian[active], error[active]
@@ -102,7 +117,8 @@ def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float) -> Float:
         step = np.linalg.solve(normal, np.einsum("nij,ni->nj", J, e)[..., None])[..., 0]
         step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-12))[:, None]
         moved = np.clip(q[active] + step, robot.lower, robot.upper)
-        new_error, new_jacobian = _error_and_jacobian(robot, link, T_base_goal, moved)
+        goals = T_base_goal if T_base_goal.ndim == 2 else T_base_goal[active]
+        new_error, new_jacobian = _error_and_jacobian(robot, link, goals, moved)
         new_cost = (new_error**2).sum(axis=1)
         better = new_cost < cost[active]
         rows = active[better]
@@ -113,27 +129,33 @@ def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float) -> Float:
 
 
 def _error_and_jacobian(robot: Robot, link: str, T_base_goal: Float, q: Float) -> tuple[Float, Float]:
-    """Return the pose error [n, 6] (position [m], rotation vector [rad], base frame) and the Jacobian [n, 6, dof]."""
+    """Return the pose error [n, 6] (position [m], rotation vector [rad], base frame) and the Jacobian [n, 6, dof].
+
+    `T_base_goal` is one pose [4, 4], or one for each row [n, 4, 4].
+    """
     body, T_body_link = robot.chain.placement[link]
     poses = robot.body_poses(q)
     T_base_link = poses[:, body] @ T_body_link
-    error = np.concatenate(
-        [
-            T_base_goal[:3, 3] - T_base_link[:, :3, 3],
-            _rotation_vector(T_base_goal[:3, :3] @ T_base_link[:, :3, :3].transpose(0, 2, 1)),
-        ],
-        axis=1,
-    )
-    jacobian = np.zeros((len(q), 6, robot.dof))
+    turned = _rotation_vector(T_base_goal[..., :3, :3] @ T_base_link[:, :3, :3].transpose(0, 2, 1))
+    error = np.concatenate([T_base_goal[..., :3, 3] - T_base_link[:, :3, 3], turned], axis=1)
     chain = robot.chain
-    for k in np.flatnonzero(chain.carried[body]):
-        axis = chain.factor[k] * (poses[:, k + 1, :3, :3] @ chain.axis[k])
-        if chain.prismatic[k]:
-            jacobian[:, :3, chain.source[k]] += axis
-        else:
-            jacobian[:, :3, chain.source[k]] += np.cross(axis, T_base_link[:, :3, 3] - poses[:, k + 1, :3, 3])
-            jacobian[:, 3:, chain.source[k]] += axis
+    joints = np.flatnonzero(chain.carried[body])
+    frames, turns = poses[:, joints + 1], ~chain.prismatic[joints, None]
+    axis = chain.factor[joints, None] * (frames[..., :3, :3] @ chain.axis[joints, :, None])[..., 0]
+    arm = T_base_link[:, None, :3, 3] - frames[..., :3, 3]
+    linear, angular = np.where(turns, _cross(axis, arm), axis), np.where(turns, axis, 0.0)
+    jacobian = np.zeros((len(q), 6, robot.dof))
+    for k, source in enumerate(chain.source[joints]):
+        jacobian[:, :3, source] += linear[:, k]
+        jacobian[:, 3:, source] += angular[:, k]
     return error, jacobian
+
+
+def _cross(a: Float, b: Float) -> Float:
+    """Return the cross products of vectors [..., 3]; `numpy.cross` takes several times as long on so few."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
 
 
 def _rotation_vector(rotation: Float) -> Float:

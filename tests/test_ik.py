@@ -6,7 +6,7 @@ import pytest
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.pose import Pose
-from diffplan.ik import inverse_kinematics
+from diffplan.ik import inverse_kinematics, solve_poses
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal
 
@@ -76,3 +76,21 @@ def test_an_unknown_link_is_an_error_with_a_suggestion(robot):
         inverse_kinematics(
             robot, PoseGoal(link="panda_hnd", pose=Pose()), Pose(), seeds=4, rng=np.random.default_rng(0)
         )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pose_with_joints_at_their_limits_is_reached(robot, seed):
+    rng = np.random.default_rng(seed)
+    q = np.where(rng.random(robot.dof) < 0.5, robot.lower, robot.upper)
+    assert len(inverse_kinematics(robot, _reachable(robot, q), BASE, seeds=96, rng=rng)) > 0
+
+
+def test_each_row_goes_to_its_own_pose_whatever_the_others_do(robot):
+    q, seeds = np.random.default_rng(0).uniform(robot.lower, robot.upper, (2, 12, robot.dof))
+    poses = robot.link_pose(q, robot.end_link)
+    together, arrived = solve_poses(robot, poses, seeds, tolerance=1e-6)
+    assert 3 < arrived.sum() < 12
+    np.testing.assert_allclose(robot.link_pose(together, robot.end_link)[arrived], poses[arrived], atol=1e-6)
+    for i in range(12):
+        alone, _ = solve_poses(robot, poses[i : i + 1], seeds[i : i + 1], tolerance=1e-6)
+        np.testing.assert_allclose(alone[0], together[i], atol=1e-9)

@@ -14,7 +14,6 @@ from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Sphere
 from diffplan.geometry.triangle_distance import SolidDistance, Surface
 from diffplan.geometry.winding import winding_number
-from diffplan.learning.reaching import solve_poses
 from diffplan.planners import PLANNERS, make_planner
 from diffplan.planners.task import Task
 from diffplan.problem import Problem
@@ -34,7 +33,6 @@ def steps(robot: Robot) -> list[tuple[str, Callable[[], object]]]:
     return [
         ("compiling collision checks", partial(_collisions, problem)),
         ("compiling distances to meshes", _meshes),
-        ("compiling inverse kinematics", partial(_reaching, problem)),
         ("loading the robot into PyBullet", lambda: Certifier(robot, far).close()),
         *((f"getting {name} ready", partial(_planner, name, problem)) for name in PLANNERS),
     ]
@@ -53,12 +51,6 @@ def _collisions(problem: Problem) -> None:
 def _meshes() -> None:
     SolidDistance([Surface(triangles=_TETRAHEDRON, normals=np.ones((4, 7, 3)))]).at(np.full((1, 3), 0.1))
     winding_number(_TETRAHEDRON, np.full((1, 3), 0.1))
-
-
-def _reaching(problem: Problem) -> None:
-    robot = problem.robot
-    pose = robot.link_pose(problem.start, robot.end_link)
-    solve_poses(robot, pose, problem.start[None], iterations=1)
 
 
 def _planner(name: str, problem: Problem) -> None:

@@ -128,7 +128,7 @@ def versions(robot: str) -> dict[str, str]:
     file = robot_path(robot)
     text = b"".join(path.read_bytes() for path in sorted(file.parent.glob("*.yaml")))
     names = ("diffplan", "numpy", "numba", "ompl")
-    return {name: version(name) for name in names} | {"generator": "2", "robot": sha256(text).hexdigest()[:16]}
+    return {name: version(name) for name in names} | {"generator": "3", "robot": sha256(text).hexdigest()[:16]}
 
 
 def how_made(config: GenerateConfig) -> dict[str, object]:

@@ -8,13 +8,17 @@ import numpy as np
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.geometry.pose import Float
+from diffplan.ik import solve_poses
 from diffplan.learning.layout import DrawnScene
-from diffplan.learning.reaching import solve_poses
 from diffplan.robot.model import Robot
 
 KINDS = ("place-place", "place-anywhere", "anywhere-anywhere")
 KIND_SHARES = (0.6, 0.3, 0.1)
 ANYWHERE = -1
+_REACHED = 1e-3
+"""How near a hand comes to the place that was drawn for it, m and rad together: places are not that exact."""
+_STEPS = 20
+"""After so many steps a fresh seed is worth more than another step."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,8 +72,8 @@ def draw_endpoints(
     *,
     wanted: int,
     clear: Clearances,
-    rounds: int = 6,
-    batch: int = 32,
+    rounds: int = 3,
+    batch: int = 64,
 ) -> Endpoints:
     """Return up to `wanted` configurations that reach into places, and a third as many anywhere, all clear."""
     robot = model.robot
@@ -81,7 +85,7 @@ def draw_endpoints(
         place = rng.integers(len(drawn.places), size=batch)
         target = np.stack([drawn.places[i].sample(rng) for i in place])
         target[:, :3, 3] -= offset * target[:, :3, 2]
-        q, solved = solve_poses(robot, target, seeds(robot, rng, batch))
+        q, solved = solve_poses(robot, target, seeds(robot, rng, batch), tolerance=_REACHED, steps=_STEPS)
         good = np.flatnonzero(solved)
         good = good[is_clear(model, world, q[good], clear)][: wanted - count]
         found_q.append(q[good])

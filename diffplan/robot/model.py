@@ -298,9 +298,10 @@ class Robot:
         q = np.atleast_2d(arguments.array(q, "q", self.dof))
         chain, values = self.chain, self.chain.values(q)
         poses = np.empty((len(q), chain.moving + 1, 4, 4))
+        motions = _motions(chain, values)
         poses[:, 0] = np.eye(4)
         for m, parent in enumerate(chain.parent):
-            poses[:, m + 1] = poses[:, parent] @ chain.origin[m] @ _motions(chain, m, values[:, m])
+            poses[:, m + 1] = poses[:, parent] @ chain.origin[m] @ motions[m]
         return poses
 
     def link_pose(self, q: Float, link: str) -> Float:
@@ -364,16 +365,16 @@ def _rule(robot: Robot, name: str) -> tuple[int, float, float]:
     return robot.joint_names.index(name), factor, offset
 
 
-def _motions(chain: Chain, m: int, values: Float) -> Float:
-    """Return the motion [n, 4, 4] of moving joint m at its values [n]."""
-    motions = np.tile(np.eye(4), (len(values), 1, 1))
-    axis = chain.axis[m]
-    if chain.prismatic[m]:
-        motions[:, :3, 3] = values[:, None] * axis
-        return motions
-    x, y, z = axis
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    motions[:, :3, :3] += np.sin(values)[:, None, None] * cross + (1 - np.cos(values))[:, None, None] * (cross @ cross)
+def _motions(chain: Chain, values: Float) -> Float:
+    """Return the motions [moving, n, 4, 4] of the moving joints at their values [n, moving]."""
+    values = values.T[:, :, None]
+    x, y, z = chain.axis.T
+    none, turns = np.zeros(chain.moving), ~chain.prismatic[:, None, None]
+    cross = np.array([[none, -z, y], [z, none, -x], [-y, x, none]]).transpose(2, 0, 1)
+    turn = np.where(turns, values, 0.0)[..., None]
+    motions = np.zeros((*values.shape[:2], 4, 4)) + np.eye(4)
+    motions[..., :3, :3] += np.sin(turn) * cross[:, None] + (1 - np.cos(turn)) * (cross @ cross)[:, None]
+    motions[..., :3, 3] = np.where(turns, 0.0, values) * chain.axis[:, None]
     return motions
 
 

@@ -26,7 +26,6 @@ COMPILED = (
     "collision.lanes.nearest",
     "collision.lanes.pull_back",
     "planners.chomp_functional._push",
-    "learning.reaching._solve_all",
 )
 
 
