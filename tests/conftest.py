@@ -131,14 +131,16 @@ def _fitted(folder: Path) -> Path:
     from scipy.spatial.distance import cdist
 
     from diffplan.formats.robot_file import load_robot
-    from diffplan.learning.spheres import FitReport, SphereFit, ignored_pairs, write_collision_file
+    from diffplan.learning.collision_model import FitReport, write_collision_file
+    from diffplan.learning.link_pairs import ignored_pairs
+    from diffplan.learning.spheres import SphereFit
     from diffplan.robot.link_solid import LinkSolid
 
     robot, links = load_robot(folder, collision=False), {}
     uncovered, outside = 0.008, 0.005
     for link in robot.links:
-        solid = LinkSolid.from_shapes(robot.model.collisions[link]).of_hulls()
-        axes = [np.linspace(a, b, 3 + int((b - a) / 0.012))[1:-1] for a, b in solid.mesh.bounds.T]
+        solid = LinkSolid.from_shapes(robot.model.collisions[link]).solid
+        axes = [np.linspace(a, b, 3 + int((b - a) / 0.012))[1:-1] for a, b in solid.bounds.T]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         depth = solid.depth(grid)
         grid, radius = grid[depth > 0], depth[depth > 0] + outside

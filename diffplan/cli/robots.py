@@ -24,7 +24,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     if args.action == "show":
         _show(args.robot, out)
     elif args.action == "fit":
-        from diffplan.learning.spheres import fit_robot
+        from diffplan.learning.collision_model import fit_robot
 
         fit_robot(args.robot)
         _print_coverage(args.robot, out)

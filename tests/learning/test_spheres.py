@@ -11,26 +11,19 @@ from scipy.spatial import KDTree
 from diffplan.certificate.pairs import sample_pairs
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot, robot_path
+from diffplan.geometry.convex import ConvexUnion, surface_grid
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box
+from diffplan.geometry.shapes import Box, Mesh
 from diffplan.geometry.winding import winding_number
-from diffplan.learning.spheres import (
-    FitReport,
-    SphereFit,
-    Tolerance,
-    fit_robot,
-    fit_spheres,
-    outside,
-    uncovered,
-    write_collision_file,
-)
-from diffplan.robot.link_solid import LinkSolid, surface_grid
+from diffplan.learning.collision_model import FitReport, fit_robot, write_collision_file
+from diffplan.learning.spheres import SphereFit, Tolerance, fit_spheres, outside, uncovered
+from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_yaml import read_yaml
 
 TOOL = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
 PANDA = Robot.load("panda")
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def _fit(link: str) -> SphereFit:
@@ -52,6 +45,39 @@ def _box(size: tuple[float, float, float], pose: Pose | None = None) -> Box:
     return Box(name="box", size=size, pose=pose or Pose())
 
 
+_L = (_box((0.08, 0.03, 0.03)), _box((0.03, 0.03, 0.08), Pose(xyz=(0.025, 0.0, 0.025))))
+
+
+def _union(*boxes: Box) -> ConvexUnion:
+    return LinkSolid.from_shapes(boxes).solid
+
+
+def _chain(folder: Path, size: float) -> None:
+    """Write an arm of four boxes, each a bit larger than the one before."""
+    links = "".join(
+        f'<link name="l{k}"><collision><origin xyz="0.15 0 0"/><geometry><box size="{edge} {edge} {edge}"/></geometry>'
+        "</collision></link>"
+        for k in range(4)
+        for edge in (size * (1 + 0.1 * k) if k != 1 else size,)
+    )
+    _write_arm(folder, links)
+
+
+def _write_arm(folder: Path, links: str) -> None:
+    joints = "".join(
+        f'<joint name="j{k}" type="revolute"><origin xyz="0.3 0 0"/><parent link="l{k}"/><child link="l{k + 1}"/>'
+        '<axis xyz="0 0 1"/><limit lower="-2.9" upper="2.9" effort="1" velocity="1"/></joint>'
+        for k in range(3)
+    )
+    (folder / "arm.urdf").write_text(f'<robot name="arm">{links}{joints}</robot>')
+    rates = "{velocity: 1.0, acceleration: 1.0, jerk: 1.0}"
+    (folder / "robot.yaml").write_text(
+        "format: diffplan/robot@1\nname: arm\nurdf: {file: arm.urdf}\nbase_link: l0\nend_link: l3\n"
+        f"joints: {{j0: {rates}, j1: {rates}, j2: {rates}}}\nconfigurations: {{home: [0, 0, 0]}}\n"
+        "collision: collision.yaml\n"
+    )
+
+
 def _hull_planes(solid: LinkSolid) -> tuple[np.ndarray, np.ndarray]:
     hull = solid.mesh.convex_hull
     return hull.face_normals, np.einsum("fd,fd->f", hull.face_normals, hull.triangles[:, 0])
@@ -60,7 +86,7 @@ def _hull_planes(solid: LinkSolid) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("link", PANDA.links)
 def test_the_surface_of_every_link_is_covered_within_the_bound(link):
     solid, fit = _solid(link), _fit(link)
-    for mesh in (solid.mesh, *solid.hulls):
+    for mesh in (solid.mesh, *solid.solid.parts):
         points, _ = trimesh.sample.sample_surface(mesh, 8000, seed=0)
         gap = np.linalg.norm(points[:, None] - fit.centre, axis=2) - fit.radius
         assert gap.min(axis=1).max() <= (0.005 if link in TOOL else 0.010)
@@ -72,7 +98,6 @@ def test_the_spheres_of_convex_links_stick_out_within_the_bound(link):
     normals, offsets = _hull_planes(solid)
     depth = (offsets - fit.centre @ normals.T).min(axis=1)
     # The ball of radius `depth` round a centre lies inside, so no point of the sphere is farther out than this.
-    assert solid.is_convex
     assert (fit.radius - depth).max() <= (0.005 if link in TOOL else 0.015)
 
 
@@ -82,15 +107,17 @@ def test_the_spheres_of_the_hollow_link_stick_out_of_its_mesh_within_the_bound()
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     points = (fit.centre[:, None] + fit.radius[:, None, None] * directions).reshape(-1, 3)
     mesh_points, _ = trimesh.sample.sample_surface(solid.mesh, 200_000, seed=1)
-    assert not solid.is_convex
-    assert KDTree(mesh_points).query(points[~solid.inside(points)])[0].max() <= 0.015
+    hollow = winding_number(solid.mesh.triangles, points) < 0.5
+    assert solid.bulge > 0.015
+    assert KDTree(mesh_points).query(points[hollow])[0].max() <= 0.015
 
 
 @pytest.mark.parametrize("link", ["panda_link7", "panda_hand", "panda_leftfinger"])
 def test_the_figures_in_the_file_are_those_of_its_spheres(link):
-    solid, fit = _solid(link), _fit(link)
-    measured = 1000 * uncovered(solid, fit), 1000 * outside(solid, fit)
-    assert measured == pytest.approx(_written(link), abs=0.02)
+    solid, fit = _solid(link).solid, _fit(link)
+    gap, beyond = _written(link)
+    assert 1000 * uncovered(solid, fit) == pytest.approx(gap, abs=0.02)
+    assert beyond - 0.06 < 1000 * outside(solid, fit) < beyond + 0.01  # measured then from points 0.7 mm apart
 
 
 def test_the_table_in_the_docs_is_that_of_the_file():
@@ -122,10 +149,10 @@ def test_neighbours_in_the_tree_and_links_of_one_body_count_as_touching():
 
 
 def test_a_fitted_box_is_covered_within_the_tolerance_and_always_the_same():
-    solid = LinkSolid.from_shapes((_box((0.1, 0.06, 0.04), Pose(xyz=(0.2, 0.0, 0.0))),))
+    solid = _union(_box((0.1, 0.06, 0.04), Pose(xyz=(0.2, 0.0, 0.0))))
     tolerance = Tolerance(uncovered=0.006, outside=0.006)
     fit, again = fit_spheres(solid, tolerance), fit_spheres(solid, tolerance)
-    points, _ = trimesh.sample.sample_surface(solid.mesh, 20000, seed=3)
+    points, _ = trimesh.sample.sample_surface(solid.parts[0], 20000, seed=3)
     gap = (np.linalg.norm(points[:, None] - fit.centre, axis=2) - fit.radius).min(axis=1).max()
     assert gap <= fit.uncovered + 1e-3
     assert fit.uncovered <= tolerance.uncovered
@@ -135,25 +162,100 @@ def test_a_fitted_box_is_covered_within_the_tolerance_and_always_the_same():
 
 
 def test_a_tolerance_that_no_sphere_meets_is_an_error():
-    solid = LinkSolid.from_shapes((_box((0.1, 0.1, 0.1)),))
+    solid = _union(_box((0.1, 0.1, 0.1)))
     with pytest.raises(InputError, match="cannot be covered"):
         fit_spheres(solid, Tolerance(uncovered=0.001, outside=-0.02))
 
 
 def test_uncovered_and_outside_of_one_sphere_round_a_cube_are_the_textbook_ones():
-    solid = LinkSolid.from_shapes((_box((0.2, 0.2, 0.2)),))
+    solid = _union(_box((0.2, 0.2, 0.2)))
     fit = SphereFit(centre=np.zeros((1, 3)), radius=np.array([0.12]), uncovered=0.0, outside=0.0)
-    assert uncovered(solid, fit, 0.005) == pytest.approx(0.1 * np.sqrt(3) - 0.12, abs=1e-9)
+    assert uncovered(solid, fit) == pytest.approx(0.1 * np.sqrt(3) - 0.12, abs=1e-9)
     assert outside(solid, fit) == pytest.approx(0.02, abs=1e-4)
 
 
-def test_depth_in_a_hollow_solid_is_the_distance_to_its_outer_surface():
-    arm, leg = _box((0.08, 0.03, 0.03)), _box((0.03, 0.03, 0.08), Pose(xyz=(0.025, 0.0, 0.025)))
-    solid = LinkSolid.from_shapes((arm, leg))
-    assert not solid.is_convex
+def test_depth_in_an_l_of_two_parts_is_the_distance_to_its_outer_surface():
+    solid = _union(*_L)
+    assert len(solid.parts) == 2
     # In the arm; where both boxes meet, whose buried faces do not count; outside, in the hollow of the L.
     depth = solid.depth(np.array([[-0.02, 0.0, 0.0], [0.025, 0.0, 0.01], [-0.02, 0.0, 0.025]]))
-    np.testing.assert_allclose(depth, [0.015, 0.015, -0.010], atol=0.002)
+    np.testing.assert_allclose(depth, [0.015, 0.015, -0.010], atol=1e-4)
+    assert depth[1] <= 0.015
+
+
+def test_parts_that_only_touch_are_as_deep_as_one():
+    """Spheres about the seam of two halves are as large as in the whole; the seam itself needs no cover."""
+    halves = _union(*(_box((0.1, 0.06, 0.06), Pose(xyz=(x, 0.0, 0.0))) for x in (-0.05, 0.05)))
+    whole = _union(_box((0.2, 0.06, 0.06)))
+    points = np.random.default_rng(0).uniform(-0.03, 0.03, (200, 3))
+    np.testing.assert_allclose(halves.depth(points), whole.depth(points), atol=6e-4)
+    assert (halves.depth(points) <= whole.depth(points) + 1e-9).all()
+    assert halves.distance(halves.surface(0.005) * 1.01).min() > 0
+
+
+def test_distances_to_a_union_are_those_to_its_nearest_part():
+    points = np.random.default_rng(1).uniform(-0.1, 0.1, (300, 3))
+    boxes = [np.abs(points - box.pose.xyz) - np.array(box.size) / 2 for box in _L]
+    expected = np.min([np.linalg.norm(np.maximum(box, 0.0), axis=1) for box in boxes], axis=0)
+    np.testing.assert_allclose(_union(*_L).distance(points), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("thickness", [0.001, 0.01])
+def test_thin_links_and_links_of_several_shapes_are_covered_within_the_bounds(thickness):
+    """No grid point need be in a plate, and an L measured from its hull would stick out by centimetres."""
+    plate = _box((0.1, 0.1, thickness), Pose(xyz=(0.0, 0.0, -0.05)))
+    solid, bounds = _union(*_L, plate), Tolerance(uncovered=0.006, outside=0.006)
+    fit = fit_spheres(solid, bounds)
+    for part in solid.parts:
+        points, _ = trimesh.sample.sample_surface(part, 5000, seed=0)
+        gap = (np.linalg.norm(points[:, None] - fit.centre, axis=2) - fit.radius).min(axis=1)
+        assert gap[solid.within_parts(points) < 1e-6].max() <= 0.0061
+    directions = np.random.default_rng(0).normal(size=(500, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    points = (fit.centre[:, None] + fit.radius[:, None, None] * directions).reshape(-1, 3)
+    assert solid.distance(points).max() <= 0.006
+
+
+def test_bulge_is_how_far_the_hull_reaches_beyond_the_mesh(tmp_path):
+    shapes = tuple(_box((0.02, 0.2, 0.1), Pose(xyz=(x, 0.0, 0.0))) for x in (-0.06, 0.0, 0.06))
+    assert LinkSolid.from_shapes(shapes).bulge == pytest.approx(0.0, abs=1e-9)  # three boxes stand for themselves
+    comb = trimesh.util.concatenate([shape.surface().apply_transform(shape.pose.matrix) for shape in shapes])
+    comb.export(tmp_path / "comb.stl")  # one hull over all
+    solid = LinkSolid.from_shapes((Mesh(name="comb", file=tmp_path / "comb.stl", convex=True),))
+    assert solid.bulge == pytest.approx(0.02, abs=0.001)
+
+
+def test_a_link_in_millimetres_is_refused_by_name_before_memory_is_asked_for(tmp_path):
+    _chain(tmp_path, size=200.0)
+    with pytest.raises(InputError, match=r"l0: too large to be fitted: 200 x 200 x 200 m.*is the mesh in millimetres"):
+        fit_robot(str(tmp_path), samples=10)
+    assert not (tmp_path / "collision.yaml").exists()
+
+
+def test_a_fit_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    _chain(tmp_path, size=0.08)
+    done: list[int] = []
+
+    def stop_at_third(solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return fit_spheres(solid, bounds)
+
+    monkeypatch.setattr("diffplan.learning.collision_model.get_kernel_threads", lambda: 1)
+    monkeypatch.setattr("diffplan.learning.collision_model.fit_spheres", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        fit_robot(str(tmp_path), samples=10)
+    monkeypatch.setattr(
+        "diffplan.learning.collision_model.fit_spheres", lambda *args: done.append(1) or fit_spheres(*args)
+    )
+    report = fit_robot(str(tmp_path), samples=10)
+    assert len(done) == 4  # two before, two after
+    again = fit_robot(str(tmp_path), samples=10)
+    assert len(done) == 4
+    for link, fit in report.links.items():
+        np.testing.assert_array_equal(fit.centre, again.links[link].centre)
+        np.testing.assert_array_equal(fit.radius, again.links[link].radius)
 
 
 def test_the_winding_number_tells_inside_also_with_a_hole():
@@ -191,18 +293,7 @@ def test_fitting_a_robot_writes_a_model_that_loads(tmp_path):
         "</link>"
         for k in range(4)
     )
-    joints = "".join(
-        f'<joint name="j{k}" type="revolute"><origin xyz="0.3 0 0"/><parent link="l{k}"/><child link="l{k + 1}"/>'
-        '<axis xyz="0 0 1"/><limit lower="-2.9" upper="2.9" effort="1" velocity="1"/></joint>'
-        for k in range(3)
-    )
-    (tmp_path / "arm.urdf").write_text(f'<robot name="arm">{links}{joints}</robot>')
-    rates = "{velocity: 1.0, acceleration: 1.0, jerk: 1.0}"
-    (tmp_path / "robot.yaml").write_text(
-        "format: diffplan/robot@1\nname: arm\nurdf: {file: arm.urdf}\nbase_link: l0\nend_link: l3\n"
-        f"joints: {{j0: {rates}, j1: {rates}, j2: {rates}}}\nconfigurations: {{home: [0, 0, 0]}}\n"
-        "collision: collision.yaml\n"
-    )
+    _write_arm(tmp_path, links)
     report = fit_robot(str(tmp_path), samples=500)
     robot = Robot.load(str(tmp_path))
     assert report.spheres == len(robot.spheres.radius) == 4  # each link is a ball
