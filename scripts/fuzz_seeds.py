@@ -45,6 +45,9 @@ from diffplan.learning.info import data_info
 from diffplan.learning.shards import Shard, write_shard
 from diffplan.learning.value import ValueLine
 from diffplan.planners import PLANNERS
+from diffplan.prior.channels import CHANNELS
+from diffplan.prior.common import CommonPrior, load_common_prior, save_common_prior
+from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
 from diffplan.prior.prior import Prior, load_prior, save_prior
 from diffplan.prior.schedule import Schedule
 from diffplan.prior.unet import TemporalUnet, UnetConfig
@@ -583,12 +586,15 @@ def _weights() -> list[Reader]:
         **limits,
         training={"steps": 1, "machine": "none"},
     )
+    joint = JointwiseConfig(channels=CHANNELS, dim=8, mults=(1, 2), groups=4, mixing=(1,))
+    common = CommonPrior(net=JointwiseUnet(joint), schedule=Schedule(), horizon=16, training={"steps": 1})
     learned = Value(
         **{"net": ValueNet(shape, torch.ones(2, 7)), "schedule": Schedule(), "joint_names": robot.joint_names},
         **{**limits, **rates, "mean": 0.1, "std": 1.0, "training": {"steps": 1}},
     )
     with tempfile.TemporaryDirectory() as name:
         save_prior(prior, Path(name) / "prior.safetensors")
+        save_common_prior(common, Path(name) / "common.safetensors")
         save_value(learned, Path(name) / "value.safetensors")
         files = {path.name: path.read_bytes() for path in Path(name).iterdir()}
 
@@ -599,5 +605,6 @@ def _weights() -> list[Reader]:
 
     return [
         one("prior", "prior.safetensors", lambda path: load_prior(path).check(robot)),
+        one("common prior", "common.safetensors", load_common_prior),
         one("value", "value.safetensors", lambda path: load_value(path).check(robot)),
     ]

@@ -39,11 +39,12 @@ def steps(robot: Robot) -> list[tuple[str, Callable[[], object]]]:
 
 
 def _collisions(problem: Problem) -> None:
-    """Run the kernel in both precisions, with and without gradient, and the edge check."""
+    """Run the kernel in both precisions, with and without gradient, the joints' places, and the edge check."""
     model, world = CollisionModel(problem.robot), Obstacles.around(problem.robot, problem.scene)
     for kind in (np.float32, np.float64):
         for gradient in (True, False):
             model.evaluate(world, problem.goals[None].astype(kind), gradient=gradient)
+        model.joints(problem.goals.astype(kind))
     model.clearance(world, problem.goals)
     model.free(world, problem.start)
 

@@ -37,6 +37,18 @@ class Nearest:
     normal: Float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Joints:
+    """Where the moving joints are: unit `axis` and `origin` [n, moving, 3], and the end link's origin `end` [n, 3].
+
+    In the base frame, in m; moving joints as in `robot.chain`.
+    """
+
+    axis: np.ndarray
+    origin: np.ndarray
+    end: np.ndarray
+
+
 class CollisionModel:
     """A robot's spheres, packed once; every method takes the packed obstacles. `sdf.TorchCollision` is its twin.
 
@@ -124,6 +136,18 @@ class CollisionModel:
         centre, distance, normal = np.empty((*shape, 3)), np.empty(shape), np.empty((*shape, 3))
         lanes.nearest(q, self.double, world.double, scene, reach, centre, distance, normal)
         return Nearest(centre=centre, distance=distance, normal=normal)
+
+    def joints(self, q: np.ndarray) -> Joints:
+        """Return where the moving joints and the end link are at q [n, dof]; float64 stays so, the rest is float32."""
+        arrays = self.double if q.dtype == np.float64 else self.arrays
+        kind = arrays.origin.dtype
+        frames = np.empty((len(q), len(arrays.parent) + 1, 12), kind)
+        lanes.frames(np.ascontiguousarray(q, dtype=kind), arrays, frames)
+        body, T_body_end = self.robot.chain.placement[self.robot.end_link]
+        turn = np.eye(3) if body == 0 else _z_to(self.robot.chain.axis[body - 1])[:3, :3]
+        rotation, origin = frames[..., :9].reshape(*frames.shape[:2], 3, 3), frames[..., 9:]
+        end = rotation[:, body] @ (turn.T @ T_body_end[:3, 3]).astype(kind) + origin[:, body]
+        return Joints(axis=rotation[:, 1:, :, 2], origin=origin[:, 1:], end=end)
 
     def pull_back(self, q: Float, force: Float) -> Float:
         """Return the joint gradient [n, dof] of forces [n, s, 3] on the centres of the spheres at q [n, dof]."""

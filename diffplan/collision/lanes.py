@@ -597,6 +597,19 @@ def pull_back(q, robot, force, gradient):
         _project(s.pose, s.wrench, robot, lo, count, gradient)
 
 
+@njit(cache=True, fastmath=_FAST, nogil=True)
+def frames(q, robot, out):
+    """Write T_base_body (rotation row-major, translation) into out [n, moving + 1, 12] at q [n, dof]."""
+    pose = np.empty((robot.origin.shape[0] + 2, 12, LANES), q.dtype)
+    for lo in range(0, q.shape[0], LANES):
+        count = min(LANES, q.shape[0] - lo)
+        _forward(q, lo, count, robot, pose)
+        for n in range(count):
+            for body in range(out.shape[1]):
+                for i in range(12):
+                    out[lo + n, body, i] = pose[body, i, n]
+
+
 @njit(cache=True, fastmath=_FAST)
 def edge_free(start, end, robot, obstacles, scene, step, margin, self_margin):
     """Whether all configurations on the straight edge (both ends, spacing <= step in any joint) keep the margins.

@@ -21,15 +21,16 @@ from diffplan.planners.picking import nearly_clear, tight
 from diffplan.planners.reuse import WARM_START, adapted, bent
 from diffplan.planners.task import Task
 from diffplan.planners.threads import threads
-from diffplan.prior.feedback import Feedback, unseen
+from diffplan.prior.choice import kept_prior, prior_file
+from diffplan.prior.coordinates import Coordinates
 from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
-from diffplan.prior.prior import Prior, kept_prior, prior_file
+from diffplan.prior.path_prior import PathPrior
 from diffplan.prior.repair import colliding_stretch, renoised
 from diffplan.prior.samplers import Denoiser, ddim
 from diffplan.prior.tokens import SceneTokens
 from diffplan.prior.unet import chosen_products
 from diffplan.prior.value import Value, kept_value, value_file
-from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted, condition_channels
+from diffplan.prior.wrappers import Inpainted
 from diffplan.problem import Problem, Trajectory
 from diffplan.refinement import RefineConfig, Refined, Refiner
 from diffplan.robot.model import Robot
@@ -116,7 +117,7 @@ class DiffusionPlanner(Planner):
         config: DiffusionConfig | None = None,
         *,
         demands: Sequence[RefineConfig] = DEMANDS,
-        prior: Prior | None = None,
+        prior: PathPrior | None = None,
         value: Value | None = None,
     ) -> None:
         """Plan with these options.
@@ -129,7 +130,7 @@ class DiffusionPlanner(Planner):
         """
         self.config = config or DiffusionConfig()
         self._demands, self._prior, self._value = demands, prior, value
-        self._priors: dict[str, Prior] = {}  # by the robot's fingerprint
+        self._priors: dict[str, PathPrior] = {}  # by the robot's fingerprint
         self._values: dict[str, Value] = {}
 
     @classmethod
@@ -141,7 +142,7 @@ class DiffusionPlanner(Planner):
         """
         return cls(configured(DiffusionConfig(), options, cls.name))
 
-    def prior(self, robot: Robot) -> Prior:
+    def prior(self, robot: Robot) -> PathPrior:
         """Return the prior for a robot, loaded when this planner first asks for it.
 
         Raises:
@@ -171,9 +172,8 @@ class DiffusionPlanner(Planner):
         if self.config.seeds != "random":
             prior = self.prior(robot)
             prior.check(robot)
-            multiple = prior.net.config.multiple
-            if self.config.horizon % multiple:
-                allowed = f"multiples of {multiple}"
+            if self.config.horizon % prior.multiple:
+                allowed = f"multiples of {prior.multiple}"
                 raise InputError("does not fit the prior", key="horizon", value=self.config.horizon, allowed=allowed)
         if self.config.value or self.config.value_guidance > 0:
             self.value(robot).check(robot)
@@ -243,11 +243,12 @@ class DiffusionPlanner(Planner):
         stretch = colliding_stretch(refiner, control, _REPAIR_WIDEN)
         with threads(self.config.threads):
             if level > 0:
-                known = torch.from_numpy(problem.robot.normalise(control)).float()
-                denoiser, keep = self._denoiser(problem, refiner, goals, estimate=known), torch.from_numpy(~stretch)
-                schedule = self.prior(problem.robot).schedule
+                coordinates = self._coordinates(problem, refiner, goals)
+                known = torch.from_numpy(coordinates.encode(control)).float()
+                denoiser = self._denoiser(problem, refiner, coordinates, estimate=known)
+                schedule, keep = self.prior(problem.robot).schedule, torch.from_numpy(~stretch)
                 x0 = renoised(denoiser, known, keep, schedule, level=level, eta=self.config.eta, generator=generator)
-                control = _control(x0, problem, goals)
+                control = coordinates.paths(x0)
             else:
                 control = bent(control, problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
             return self._tight(task, refiner, refiner.push(control), goal_of[chosen], "repair")
@@ -282,33 +283,38 @@ class DiffusionPlanner(Planner):
             return bent(spline.straight(problem.start, goals, c.horizon), robot, generator, (0.0, _RANDOM_AMPLITUDE))
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
         schedule = self.prior(robot).schedule
-        denoiser = self._denoiser(problem, refiner, goals)
+        coordinates = self._coordinates(problem, refiner, goals)
+        denoiser = self._denoiser(problem, refiner, coordinates)
 
         def watched(x_t: Tensor, t: Tensor) -> Tensor:
             x0 = denoiser(x_t, t)
             if watch is not None:
-                watch(_control(x0, problem, goals))
+                watch(coordinates.paths(x0))
             return x0
 
         x0 = ddim(watched, noise, schedule, schedule.times(c.steps), eta=c.eta, generator=generator)
-        return _control(x0, problem, goals)
+        return coordinates.paths(x0)
 
-    def _denoiser(self, problem: Problem, refiner: Refiner, goals: Float, estimate: Tensor | None = None) -> Inpainted:
+    def _coordinates(self, problem: Problem, refiner: Refiner, goals: Float) -> Coordinates:
+        """Return what the prior diffuses for paths from the start to goals [batch, dof]."""
+        prior = self.prior(problem.robot)
+        return prior.coordinates(refiner.model, problem.start, goals, self.config.horizon)
+
+    def _denoiser(
+        self, problem: Problem, refiner: Refiner, coordinates: Coordinates, estimate: Tensor | None = None
+    ) -> Inpainted:
         """Return the guided prior between the ends; `estimate` [batch, K, dof] is what it sees first."""
-        c, robot = self.config, problem.robot
-        prior = self.prior(robot)
-        start, goal = (torch.from_numpy(robot.normalise(q)).float() for q in (problem.start, goals))
-        features = tokens = None
-        if c.seeds == "prior":
-            fed_back = prior.net.config.condition > condition_channels(robot.dof, 0)
-            features = Feedback(refiner.model, refiner.world) if fed_back else unseen
-            tokens = SceneTokens.describe(refiner.world) if prior.net.attend is not None else None
-        denoiser = FeedbackDenoiser(prior.net, features, weight=c.weight, estimate=estimate, tokens=tokens)
+        c, prior = self.config, self.prior(problem.robot)
+        denoiser = prior.denoiser(
+            refiner.model, refiner.world, coordinates, sees=c.seeds == "prior", weight=c.weight, estimate=estimate
+        )
         steps = max(c.guidance_steps, 1 if problem.costs else 0)
-        guided: Denoiser = Guided(denoiser, refiner, prior.schedule, GuidanceConfig(steps=steps), denoiser)
+        config = GuidanceConfig(steps=steps)
+        guided: Denoiser = Guided(denoiser, refiner, prior.schedule, config, coordinates, denoiser)
         if c.value_guidance > 0:
-            guided = ValueGuided(guided, self.value(robot), prior.schedule, denoiser, scale=c.value_guidance)
-        return Inpainted(guided, start, goal)
+            value = self.value(problem.robot)
+            guided = ValueGuided(guided, value, prior.schedule, coordinates, denoiser, scale=c.value_guidance)
+        return Inpainted(guided, *coordinates.ends)
 
     def _warm_up(self, robot: Robot) -> None:
         """Run every compiled function once a process, so that loading it does not count as planning."""
@@ -326,10 +332,3 @@ class DiffusionPlanner(Planner):
     @property
     def _source(self) -> str:
         return "random-seeds" if self.config.seeds == "random" else self.name
-
-
-def _control(x0: Tensor, problem: Problem, goals: Float) -> Float:
-    """Return control points [batch, K, dof] for normalised ones, within the limits, from start to goals exactly."""
-    control = problem.robot.denormalise(np.clip(x0.numpy().astype(np.float64), -1.0, 1.0))
-    control[:, 0], control[:, -1] = problem.start, goals
-    return control

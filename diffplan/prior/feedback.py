@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.curves import spline
+from diffplan.geometry.pose import Float
 from diffplan.refinement import covariant_step
 
 ACTIVATION = 0.06
@@ -25,11 +26,35 @@ def unseen(x0: Tensor, scene_of: Tensor) -> Tensor:
     return x0[..., :0]
 
 
+def clearing_steps(
+    model: CollisionModel, world: Obstacles, control: Float, scene_of: np.ndarray
+) -> tuple[Float, Float, Float]:
+    """Return what the scenes say about control points [b, K, dof] (rad or m), sample i in scene `scene_of[i]`.
+
+    The step *against* which each point alone would be cleared, by the capped Newton step spread to the control points
+    [b, K, dof]; the same for the whole curve through the smoothing metric (a capped Polyak step) [b, K, dof]; clearance
+    over `ACTIVATION`, in [-1, 1] [b, K, 1].
+    """
+    n = control.shape[1]
+    matrix = spline.basis(n, 2 * n - 1)
+    result = model.evaluate(
+        world, (matrix @ control).astype(np.float32), scene_of, activation=ACTIVATION, self_activation=0.02
+    )
+    gradient = result.gradient.astype(np.float64)
+    newton = gradient * (2 * result.cost / ((gradient**2).sum(axis=2) + 1e-9))[..., None]
+    newton *= np.minimum(1.0, _REACH / (np.abs(newton).max(axis=2, keepdims=True) + 1e-9))
+    spread = matrix / matrix.sum(axis=0)
+    slope = matrix[:, 1:-1].T @ gradient
+    step = covariant_step(result.cost[:, 1:-1].sum(axis=1).astype(np.float64), slope, _REACH)
+    room = spread.T @ np.minimum(result.clearance, 3 * result.self_clearance)[..., None] / ACTIVATION
+    return spread.T @ newton, np.pad(step, ((0, 0), (1, 1), (0, 0))), np.clip(room, -1, 1)
+
+
 class Feedback:
     """Maps clean estimates x0 [b, K, dof] (normalised) to features [b, K, 2 dof + 1], each in its own scene.
 
-    Channels: the Newton step that would clear each point alone, spread to the control points [dof]; the same for the
-    whole curve through the smoothing metric (a capped Polyak step) [dof]; clearance over `ACTIVATION`, in [-1, 1].
+    Channels: the step that would clear each point alone [dof]; that of the whole curve [dof]; the clearance (see
+    `clearing_steps`).
     """
 
     def __init__(self, model: CollisionModel, world: Obstacles) -> None:
@@ -40,28 +65,8 @@ class Feedback:
 
     def __call__(self, x0: Tensor, scene_of: Tensor) -> Tensor:
         """Return features [b, K, channels] of x0 [b, K, dof]; not differentiable."""
-        robot = self.model.robot
-        control = robot.denormalise(x0.detach().cpu().numpy().astype(np.float64))
-        n = control.shape[1]
-        matrix = spline.basis(n, 2 * n - 1)
-        result = self.model.evaluate(
-            self.world,
-            (matrix @ control).astype(np.float32),
-            scene_of.cpu().numpy(),
-            activation=ACTIVATION,
-            self_activation=0.02,
-        )
-        gradient = result.gradient.astype(np.float64)
-        newton = gradient * (2 * result.cost / ((gradient**2).sum(axis=2) + 1e-9))[..., None]
-        newton *= np.minimum(1.0, _REACH / (np.abs(newton).max(axis=2, keepdims=True) + 1e-9))
-        spread = matrix / matrix.sum(axis=0)
-        local = spread.T @ newton
-        slope = matrix[:, 1:-1].T @ gradient
-        step = covariant_step(result.cost[:, 1:-1].sum(axis=1).astype(np.float64), slope, _REACH)
-        whole = np.pad(step, ((0, 0), (1, 1), (0, 0)))
-        room = np.clip(
-            spread.T @ np.minimum(result.clearance, 3 * result.self_clearance)[..., None] / ACTIVATION, -1, 1
-        )
+        control = self.model.robot.denormalise(x0.detach().cpu().numpy().astype(np.float64))
+        local, whole, room = clearing_steps(self.model, self.world, control, scene_of.cpu().numpy())
         moves = -np.concatenate([local / self.half_range, whole / self.half_range], axis=2) * _SCALE
         features = np.concatenate([moves, room], axis=2)
         return torch.from_numpy(features.astype(np.float32)).to(x0.device)

@@ -13,16 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffplan.prior.coordinates import Coordinates
+from diffplan.prior.path_prior import SelfConditioned
 from diffplan.prior.samplers import Denoiser
 from diffplan.prior.schedule import Schedule
 from diffplan.prior.value import Value
-from diffplan.prior.wrappers import FeedbackDenoiser
 from diffplan.refinement import Refiner, covariant_step
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """How far guidance may go: `steps` covariant steps a reverse step, within `trust` (normalised, at full noise).
+    """How far guidance may go: `steps` covariant steps a reverse step, within `trust` (in x, at full noise).
 
     `from_std` leaves the noisiest steps (std above it) alone; `share` is the part of the batch that is guided, the
     rest stays as the prior made it.
@@ -44,15 +45,11 @@ class Guided:
         refiner: Refiner,
         schedule: Schedule,
         config: GuidanceConfig,
-        feedback: FeedbackDenoiser | None = None,
+        coordinates: Coordinates,
+        feedback: SelfConditioned | None = None,
     ) -> None:
-        self.denoiser, self.refiner, self.schedule, self.config, self.feedback = (
-            denoiser,
-            refiner,
-            schedule,
-            config,
-            feedback,
-        )
+        self.denoiser, self.refiner, self.schedule, self.config = denoiser, refiner, schedule, config
+        self.coordinates, self.feedback = coordinates, feedback
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the guided clean estimate [b, K, dof] of x_t at steps t [b] (all the same)."""
@@ -72,34 +69,41 @@ class Guided:
         r, trust = self.refiner, self.config.trust * std
         annealed = replace(r.config, activation=(1 + std) * r.config.activation)
         refiner = Refiner(r.model, r.world, annealed, scene=r.scene, costs=r.costs, deadline=r.deadline)
-        robot = r.model.robot
         x = x0.numpy().astype(np.float64)
         x[:, [0, -1]] = x_t[:, [0, -1]].numpy()
-        control = robot.denormalise(x)
+        control = self.coordinates.decode(x)
         for _ in range(self.config.steps):
             cost, slope, _ = refiner.evaluate(control)
             control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step) + refiner.wishes(control)[1]
-        shift = np.clip(robot.normalise(control) - x, -trust, trust)
-        return torch.from_numpy(np.clip(x + shift, -1.0, 1.0)[:, 1:-1].astype(np.float32))
+        shift = np.clip(self.coordinates.encode(control) - x, -trust, trust)
+        return torch.from_numpy(self.coordinates.within(x + shift)[:, 1:-1].astype(np.float32))
 
 
 class ValueGuided:
     """Wraps a denoiser: its clean estimates come out moved up the slope of the learned value J there.
 
     Diffuser's guidance (Janner et al., 2022, algorithm 1), at the mean of the clean path: it moves by `scale` times the
-    variance of the noise times dJ/dx. Nothing moves farther than `trust` (normalised) times the noise's deviation.
+    variance of the noise times dJ/dx. Nothing moves farther than `trust` (in x) times the noise's deviation.
     """
 
     def __init__(
-        self, denoiser: Denoiser, value: Value, schedule: Schedule, feedback: FeedbackDenoiser, *, scale: float
+        self,
+        denoiser: Denoiser,
+        value: Value,
+        schedule: Schedule,
+        coordinates: Coordinates,
+        feedback: SelfConditioned,
+        *,
+        scale: float,
     ) -> None:
         self.denoiser, self.value, self.schedule, self.feedback = denoiser, value, schedule, feedback
-        self.scale, self.trust = scale, GuidanceConfig.trust
+        self.coordinates, self.scale, self.trust = coordinates, scale, GuidanceConfig.trust
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the guided clean estimate [b, K, dof] of x_t at steps t [b] (all the same)."""
         x0, step = self.denoiser(x_t, t), int(t[0])
         farthest = self.trust * float(self.schedule.std[step])
-        shift = self.scale * float(self.schedule.var[step]) * self.value.gradient_at(x0, 0)
+        slope = self.coordinates.slope(self.value.gradient_at(self.coordinates.normalised(x0), 0))
+        shift = self.scale * float(self.schedule.var[step]) * slope
         self.feedback.estimate = x0 + shift.clamp(-farthest, farthest)
         return self.feedback.estimate

@@ -16,26 +16,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from diffplan.collision.cpu import CollisionModel
+from diffplan.collision.obstacles import Obstacles
 from diffplan.errors import InputError
+from diffplan.geometry.pose import Float
+from diffplan.prior.coordinates import Coordinates, Normalised
+from diffplan.prior.feedback import Feedback, unseen
+from diffplan.prior.path_prior import PathPrior
 from diffplan.prior.schedule import Schedule
-from diffplan.prior.unet import TemporalUnet, UnetConfig
+from diffplan.prior.tokens import SceneTokens
+from diffplan.prior.unet import TemporalUnet, UnetConfig, UnetShape
+from diffplan.prior.wrappers import FeedbackDenoiser, condition_channels
 from diffplan.robot.model import Robot
 from diffplan.strict.entry import Entry, Json
 from diffplan.strict.record import read_record
 from diffplan.strict.strict_json import parse_json
-from diffplan.system.assets import robot_asset
 from diffplan.system.files import make_folder, write_bytes
 from diffplan.system.kept import Kept
 from diffplan.system.reading import LARGEST_TENSORS, check_regular
 
 FORMAT = "diffplan/prior@1"
 _LONGEST = 4096  # control points
-_KEPT_BYTES = 256 << 20
 _T = TypeVar("_T")
+_Shape = TypeVar("_Shape", bound=UnetShape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Prior:
+class Prior(PathPrior):
     """A denoising network with what is needed to use it rightly.
 
     `joint_names`, `lower` and `upper` [rad or m] are those of the robot it was trained for: its paths are normalised
@@ -50,6 +57,33 @@ class Prior:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     training: dict[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def multiple(self) -> int:
+        """The number of control points must be a multiple of this."""
+        return self.net.config.multiple
+
+    def coordinates(self, model: CollisionModel, start: Float, goals: Float, horizon: int) -> Normalised:
+        """Return the coordinates of paths of `horizon` control points from start [dof] to goals [b, dof]."""
+        return Normalised(model.robot, start, goals)
+
+    def denoiser(
+        self,
+        model: CollisionModel,
+        world: Obstacles,
+        coordinates: Coordinates,
+        *,
+        sees: bool,
+        weight: float,
+        estimate: Tensor | None = None,
+    ) -> FeedbackDenoiser:
+        """Return the denoiser of a batch (see `PathPrior`)."""
+        features = tokens = None
+        if sees:
+            fed_back = self.net.config.condition > condition_channels(model.robot.dof, 0)
+            features = Feedback(model, world) if fed_back else unseen
+            tokens = SceneTokens.describe(world) if self.net.attend is not None else None
+        return FeedbackDenoiser(self.net, features, weight=weight, estimate=estimate, tokens=tokens)
 
     def check(self, robot: Robot) -> None:
         """Make sure that the prior speaks of this robot.
@@ -83,13 +117,6 @@ def check_joints(what: str, trained: tuple[str, ...], robot: Robot) -> None:
         raise InputError(problem, value=list(robot.joint_names), allowed=list(trained))
 
 
-def prior_file(robot: Robot | str) -> Path:
-    """Return where a robot's prior lies, whether or not there is one: that of its file, beside it, or by its name."""
-    if isinstance(robot, str):
-        return robot_asset(robot, None, "prior.safetensors")
-    return robot.prior or robot_asset(robot.name, robot.file, "prior.safetensors")
-
-
 def write_tensors(tensors: dict[str, Tensor], header: dict[str, object], path: Path) -> None:
     """Write tensors and a JSON header as one safetensors file; the file is whole or absent."""
     make_folder(path.parent)
@@ -97,11 +124,11 @@ def write_tensors(tensors: dict[str, Tensor], header: dict[str, object], path: P
     write_bytes(path, save({k: v.detach().contiguous() for k, v in tensors.items()}, metadata))
 
 
-def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Json]]:
-    """Read a file of `write_tensors` whose header says `format: kind`.
+def read_tensors(path: Path, *kinds: str) -> tuple[dict[str, Tensor], dict[str, Json]]:
+    """Read a file of `write_tensors` whose header says `format:` one of `kinds`.
 
     Raises:
-        InputError: if there is no such file, or it is no safetensors file, or not of that kind.
+        InputError: if there is no such file, or it is no safetensors file, or of another kind.
     """
     if not path.exists():
         raise InputError("no such file", file=path, allowed="a file written by `diffplan train prior`")
@@ -117,8 +144,8 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Js
         raw = parse_json(text, path).raw
         assert not isinstance(raw, yaml.Node)
         header[key] = raw
-    if header.get("format") != kind:
-        raise InputError("not a file of this kind", file=path, key="format", value=header.get("format"), allowed=kind)
+    if (found := header.get("format")) not in kinds:
+        raise InputError("not a file of this kind", file=path, key="format", value=found, allowed=", ".join(kinds))
     return tensors, header
 
 
@@ -145,20 +172,20 @@ def load_prior(path: Path, *, products: torch.dtype = torch.float32) -> Prior:
     Raises:
         InputError: if the file is missing, unreadable, of another format, or its weights do not fit its own header.
     """
-    tensors, header = read_tensors(path, FORMAT)
+    return prior_from(*read_tensors(path, FORMAT), path, products)
+
+
+def prior_from(tensors: dict[str, Tensor], header: dict[str, Json], path: Path, products: torch.dtype) -> Prior:
+    """Return the prior that a file's tensors and header are (see `load_prior`)."""
     keys = ("unet", "schedule", "horizon", "joint_names", "lower", "upper", "training")
     entries = Entry(file=path, key="", raw=header).fields(("format", *keys))
-    config = network_config(entries["unet"], tensors)
+    config = network_config(UnetConfig, entries["unet"], tensors)
     net = TemporalUnet(config)
     fill(net, tensors, path)
-    horizon = entries["horizon"].whole()
-    if horizon < 4 or horizon % config.multiple or horizon > _LONGEST:
-        allowed = f"a multiple of {config.multiple}, 4 to {_LONGEST}"
-        raise entries["horizon"].error("does not fit the network", allowed=allowed)
     return Prior(
         net=net.eval().requires_grad_(False).products(products),
         schedule=read_record(Schedule, entries["schedule"], strict=True),
-        horizon=horizon,
+        horizon=read_horizon(entries["horizon"], config),
         joint_names=read_names(entries["joint_names"], config.dof),
         lower=entries["lower"].numbers(config.dof),
         upper=entries["upper"].numbers(config.dof),
@@ -182,25 +209,13 @@ def by_content(kept: Kept[_T], path: Path, load: Callable[[], _T], *further: Has
     return kept.get((hashlib.sha256(content).digest(), *further), load, lambda _: len(content))
 
 
-_priors: Kept[Prior] = Kept(_KEPT_BYTES)
-
-
-def kept_prior(path: Path, products: torch.dtype) -> Prior:
-    """Return the prior of a file, loaded once a process as long as the file holds the same (see `load_prior`).
-
-    Raises:
-        InputError: as `load_prior`.
-    """
-    return by_content(_priors, path, lambda: load_prior(path, products=products), products)
-
-
-def network_config(entry: Entry, tensors: dict[str, Tensor]) -> UnetConfig:
-    """Return the shape of the network in a file with these tensors.
+def network_config(kind: type[_Shape], entry: Entry, tensors: dict[str, Tensor]) -> _Shape:
+    """Return the shape (of class `kind`) of the network in a file with these tensors.
 
     Raises:
         InputError: for a shape that makes no sense, or whose network has far more numbers than the file.
     """
-    config = read_record(UnetConfig, entry, strict=True)
+    config = read_record(kind, entry, strict=True)
     numbers = sum(tensor.numel() for tensor in tensors.values())
     if config.least_parameters > numbers:
         raise entry.error(f"a network of more than the {numbers} numbers in this file", allowed="its own shape")
@@ -220,6 +235,19 @@ def fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         net.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError as error:
         raise InputError(f"header and weights do not fit together: {error}", file=path) from error
+
+
+def read_horizon(entry: Entry, config: UnetShape) -> int:
+    """Return a number of control points that fits a network.
+
+    Raises:
+        InputError: if it does not.
+    """
+    horizon = entry.whole()
+    if horizon < 4 or horizon % config.multiple or horizon > _LONGEST:
+        allowed = f"a multiple of {config.multiple}, 4 to {_LONGEST}"
+        raise entry.error("does not fit the network", allowed=allowed)
+    return horizon
 
 
 def read_names(entry: Entry, dof: int) -> tuple[str, ...]:

@@ -66,6 +66,25 @@ class SceneTokens:
         there = torch.arange(most) < torch.from_numpy(counts)[:, None]
         return SceneTokens(features=torch.from_numpy(features), there=there)
 
+    def in_units(self, length: float, height: float) -> SceneTokens:
+        """Return the tokens with lengths in units of `length` [m], centres told from `height` [m] above the base."""
+        features = self.features.clone()
+        features[..., _KINDS + 2] -= height
+        features[..., _KINDS : _KINDS + 3] /= length
+        features[..., _KINDS + 9 :] /= length
+        return replace(self, features=features)
+
+    def turned(self, rotation: Tensor) -> SceneTokens:
+        """Return the tokens of each scene turned (or mirrored) about the base by orthogonal matrices [scenes, 3, 3].
+
+        All kinds are their own mirror images, so the mirrored axes of a solid are axes of its image.
+        """
+        features = self.features.clone()
+        count, most = self.there.shape
+        vectors = features[..., _KINDS : _KINDS + 9].reshape(count, most * 3, 3) @ rotation.transpose(1, 2)
+        features[..., _KINDS : _KINDS + 9] = vectors.view(count, most, 9)
+        return replace(self, features=features)
+
     def of(self, scene_of: Tensor) -> SceneTokens:
         """Return the tokens [b, ...] of the scenes scene_of [b], padded only as far as these scenes need."""
         there = self.there[scene_of]

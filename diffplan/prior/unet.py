@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from diffplan.curves.spline import greville
 from diffplan.errors import InputError
@@ -27,17 +29,14 @@ from diffplan.prior.tokens import Context, TokenAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnetConfig:
-    """Shape of the network.
+class UnetShape:
+    """What the shapes of all U-Nets here have.
 
-    `condition` is the number of channels beside `x_t` (0: unconditioned); level i has `dim * mults[i]` channels and
-    `blocks` residual blocks; `groups` is GroupNorm's. `tokens` blocks of cross-attention to obstacle tokens stand
-    before the middle (0: none, the scene is seen through `condition` alone). Any horizon that is a multiple of
-    `multiple` fits.
+    Level i has `dim * mults[i]` channels and `blocks` residual blocks; `groups` is GroupNorm's. `tokens` blocks of
+    cross-attention to obstacle tokens stand before the middle (0: none). Any horizon that is a multiple of `multiple`
+    fits.
     """
 
-    dof: int
-    condition: int = 0
     dim: int = 48
     mults: tuple[int, ...] = (1, 2, 4)
     blocks: int = 1
@@ -46,7 +45,7 @@ class UnetConfig:
     tokens: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("dof", "dim", "blocks", "kernel", "groups"):
+        for key in ("dim", "blocks", "kernel", "groups"):
             if getattr(self, key) < 1:
                 raise InputError("not a positive number", key=f"unet.{key}", value=getattr(self, key))
         if not self.mults or min(self.mults) < 1:
@@ -55,21 +54,45 @@ class UnetConfig:
             raise InputError("a kernel needs a middle", key="unet.kernel", value=self.kernel, allowed="odd numbers")
         if self.dim % self.groups or self.dim % 2:
             raise InputError("does not divide into groups", key="unet.dim", value=self.dim, allowed=f"{self.groups} n")
-        for key in ("condition", "tokens"):
-            if getattr(self, key) < 0:
-                raise InputError("negative", key=f"unet.{key}", value=getattr(self, key), allowed="0 or more")
+        if self.tokens < 0:
+            raise InputError("negative", key="unet.tokens", value=self.tokens, allowed="0 or more")
 
     @property
     def least_parameters(self) -> int:
         """A lower bound of how many numbers a network of this shape has, known without making it."""
         *outer, inner = [self.dim * factor for factor in self.mults]
         convolutions = inner**2 + self.blocks * sum(width**2 for width in outer)
-        return self.kernel * convolutions + self.tokens * inner**2 + self.condition + self.dof
+        return self.kernel * convolutions + self.tokens * inner**2
+
+    @property
+    def widths(self) -> list[int]:
+        """The number of channels of every level, the finest first."""
+        return [self.dim * factor for factor in self.mults]
 
     @property
     def multiple(self) -> int:
         """The horizon must be a multiple of this."""
         return 2 ** (len(self.mults) - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnetConfig(UnetShape):
+    """Shape of the network of one robot: `dof` joints, and `condition` channels beside `x_t` (0: unconditioned)."""
+
+    dof: int
+    condition: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dof < 1:
+            raise InputError("not a positive number", key="unet.dof", value=self.dof)
+        if self.condition < 0:
+            raise InputError("negative", key="unet.condition", value=self.condition, allowed="0 or more")
+
+    @property
+    def least_parameters(self) -> int:
+        """A lower bound of how many numbers a network of this shape has, known without making it."""
+        return super().least_parameters + self.condition + self.dof
 
 
 PRODUCTS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -172,7 +195,7 @@ class Norm(nn.Module):
 class ResidualBlock(nn.Module):
     """Diffuser's residual block: two convolutions, the embedded time added after the first, and a skip."""
 
-    def __init__(self, inputs: int, outputs: int, config: UnetConfig) -> None:
+    def __init__(self, inputs: int, outputs: int, config: UnetShape) -> None:
         super().__init__()
         self.width = outputs
         self.first, self.first_norm = Convolution(inputs, outputs, config.kernel), Norm(outputs, config.groups)
@@ -188,7 +211,7 @@ class ResidualBlock(nn.Module):
 class Level(nn.Module):
     """`count` residual blocks at one resolution, each with its own time shift."""
 
-    def __init__(self, inputs: int, outputs: int, count: int, config: UnetConfig) -> None:
+    def __init__(self, inputs: int, outputs: int, count: int, config: UnetShape) -> None:
         super().__init__()
         self.widths = [outputs] * count
         self.blocks = nn.ModuleList(ResidualBlock(inputs if i == 0 else outputs, outputs, config) for i in range(count))
@@ -200,23 +223,30 @@ class Level(nn.Module):
         return x
 
 
-class TemporalUnet(nn.Module):
-    """x0 = line(x_t) + U-Net(x_t, condition, t), where line(x_t) is the straight line between the ends of x_t.
+Mixed: TypeAlias = Callable[[Tensor, int], Tensor]
+"""`(x [b, n, width], number of the level) -> x`: what happens to the output of a level."""
+
+
+class Trunk(nn.Module):
+    """The U-Net over time without its input and output: residual levels down, in the middle, and up again.
 
     Down: `blocks` residual blocks a level, then pairs of neighbours become one point (a strided convolution of
-    kernel 2). Up: the transposed step, the level's skip appended, `blocks` residual blocks. The last layer starts at
-    zero, so an untrained network answers with the straight line.
+    kernel 2). Up: the transposed step, the level's skip appended, `blocks` residual blocks. `out` starts at zero, so an
+    untrained network corrects nothing.
+
+    Args:
+        config: the shape.
+        channels: number of input channels.
+        outputs: number of output channels.
     """
 
-    def __init__(self, config: UnetConfig) -> None:
+    def __init__(self, config: UnetShape, channels: int, outputs: int) -> None:
         super().__init__()
-        self.config = config
-        widths = [config.dim * m for m in config.mults]
+        widths = config.widths
         embedding = 4 * config.dim
         half = config.dim // 2
         self.frequency: Tensor
         self.register_buffer("frequency", torch.exp(-math.log(1e4) * torch.arange(half) / half), persistent=False)
-        channels = config.dof + config.condition
 
         count, inputs = config.blocks, [channels, *widths[1:-1]][: len(widths) - 1]
         down = [Level(a, b, count, config) for a, b in zip(inputs, widths[:-1], strict=True)]
@@ -225,7 +255,7 @@ class TemporalUnet(nn.Module):
         self.down, self.middle, self.up = nn.ModuleList(down), middle, nn.ModuleList(up)
         self.shrink = nn.ModuleList(nn.Linear(2 * a, b) for a, b in pairwise(widths))
         self.grow = nn.ModuleList(nn.Linear(a, 2 * b) for a, b in pairwise(widths[::-1]))
-        self.out = nn.Linear(widths[0], config.dof)
+        self.out = nn.Linear(widths[0], outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         self.widths = [width for level in (*down, middle, *up) for width in level.widths]
@@ -235,7 +265,7 @@ class TemporalUnet(nn.Module):
         self.shifts = nn.Linear(config.dim, sum(self.widths))  # every block's time layer, one product
         self.attend = TokenAttention(widths[-1], config.tokens) if config.tokens else None
 
-    def products(self, dtype: torch.dtype) -> TemporalUnet:
+    def products(self, dtype: torch.dtype) -> Self:
         """Run the convolutions' products in float32 or bfloat16 from now on; returns itself.
 
         Weights that ask for no gradient are converted for good, which saves doing it in every call.
@@ -246,6 +276,41 @@ class TemporalUnet(nn.Module):
                 if not module.weight.requires_grad:
                     module.weight.data, module.bias.data = module.weight.to(dtype), module.bias.to(dtype)
         return self
+
+    def embedded(self, t: Tensor) -> Tensor:
+        """Return the time shifts [b, all blocks' widths] at steps t [b]."""
+        angle = t.to(self.frequency.dtype)[:, None] * self.frequency
+        return self.shifts(self.time(torch.cat((angle.sin(), angle.cos()), dim=1)))
+
+    def through(self, x: Tensor, embedded: Tensor, mixed: Mixed, attended: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the output [b, n, outputs] for x [b, n, channels] and time shifts [b, all blocks' widths].
+
+        `mixed` is called with the output of every level and its number in the order of calls, `attended` with the input
+        of the middle; what they return goes on.
+        """
+        shifts = iter(embedded.split(self.widths, dim=1))
+        batch, skips, number = len(x), [], 0
+        for level, shrink in zip(self.down, self.shrink, strict=True):
+            x, number = mixed(level(x, shifts), number), number + 1
+            skips.append(x)
+            x = shrink(x.reshape(batch, x.shape[1] // 2, -1))
+        x, number = mixed(self.middle(attended(x), shifts), number), number + 1
+        for level, grow in zip(self.up, self.grow, strict=True):
+            skip = skips.pop()
+            x = level(torch.cat((grow(x).view(skip.shape), skip), dim=2), shifts)
+            x, number = mixed(x, number), number + 1
+        return self.out(x)
+
+
+class TemporalUnet(Trunk):
+    """x0 = line(x_t) + U-Net(x_t, condition, t), where line(x_t) is the straight line between the ends of x_t.
+
+    An untrained network answers with the straight line.
+    """
+
+    def __init__(self, config: UnetConfig) -> None:
+        super().__init__(config, config.dof + config.condition, config.dof)
+        self.config = config
 
     def forward(
         self, x_t: Tensor, t: Tensor, condition: Tensor | None = None, context: Context | None = None
@@ -262,18 +327,6 @@ class TemporalUnet(nn.Module):
         x = x_t if condition is None else torch.cat((x_t, condition), dim=2)
         if x.shape[2] != self.config.dof + self.config.condition:
             raise ValueError(f"{x.shape[2]} channels, the network has {self.config.dof + self.config.condition}")
-        angle = t.to(x.dtype)[:, None] * self.frequency
-        embedded = self.shifts(self.time(torch.cat((angle.sin(), angle.cos()), dim=1)))
-        shifts = iter(embedded.split(self.widths, dim=1))
-        batch, skips = len(x), []
-        for level, shrink in zip(self.down, self.shrink, strict=True):
-            x = level(x, shifts)
-            skips.append(x)
-            x = shrink(x.reshape(batch, x.shape[1] // 2, -1))
-        if self.attend is not None:
-            x = self.attend(x, context)
-        x = self.middle(x, shifts)
-        for level, grow in zip(self.up, self.grow, strict=True):
-            skip = skips.pop()
-            x = level(torch.cat((grow(x).view(skip.shape), skip), dim=2), shifts)
-        return straight_between_ends(x_t) + self.out(x)
+        attend = self.attend
+        attended = (lambda x: x) if attend is None else (lambda x: attend(x, context))
+        return straight_between_ends(x_t) + self.through(x, self.embedded(t), lambda x, _: x, attended)

@@ -237,7 +237,7 @@ def load_value(path: Path) -> Value:
     tensors, header = read_tensors(path, FORMAT)
     keys = ("unet", "schedule", "joint_names", *_LIMITS, "mean", "std", "training")
     entries = Entry(file=path, key="", raw=header).fields(("format", *keys))
-    config = network_config(entries["unet"], tensors)
+    config = network_config(UnetConfig, entries["unet"], tensors)
     if POINTS % config.multiple:
         raise entries["unet"].error("too many levels", allowed=f"levels that halve {POINTS} points evenly")
     net = ValueNet(config, torch.ones(2, config.dof))

@@ -74,6 +74,12 @@ def robot_asset(robot: str, beside: Path | None, name: str) -> Path:
     return next((place for place in places if place.exists()), places[0] if places else user_robots() / name)
 
 
+def common_asset(name: str) -> Path | None:
+    """Return where weights for all robots lie: in the user's folder of robots, or shipped; None if there are none."""
+    places = (user_robots() / name, asset_folder("robots") / name)
+    return next((place for place in places if place.exists()), None)
+
+
 def cached_suites() -> dict[str, Path]:
     """Return the problem suites that the user fetched, by name."""
     return {path.name.split(".")[0]: path for path in sorted(cache_folder().glob("suites/*.json.gz"))}

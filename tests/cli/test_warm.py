@@ -21,6 +21,7 @@ from diffplan.system import progress
 COMPILED = (
     "collision.lanes.evaluate",
     "collision.lanes.edge_free",
+    "collision.lanes.frames",
     "geometry.triangle_distance._measure",
     "geometry.winding._wind",
     "collision.lanes.nearest",

@@ -9,8 +9,10 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.curves import spline
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box
+from diffplan.prior.choice import prior_file
+from diffplan.prior.coordinates import Normalised
 from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
-from diffplan.prior.prior import load_prior, prior_file
+from diffplan.prior.prior import load_prior
 from diffplan.prior.schedule import Schedule
 from diffplan.prior.value import Value, load_value, value_file
 from diffplan.prior.wrappers import FeedbackDenoiser
@@ -37,11 +39,15 @@ def value() -> Value:
     return load_value(value_file("panda"))
 
 
+def coordinates(robot: Robot) -> Normalised:
+    return Normalised(robot, robot.configuration("left"), robot.configuration("right")[None].repeat(BATCH, axis=0))
+
+
 def guided(robot: Robot, paths: Tensor, wall_at: float, config: GuidanceConfig, activation: float = 0.03) -> Guided:
     wall = Box(name="wall", size=(0.4, 0.02, 0.4), pose=Pose(xyz=(0.5, 0.0, wall_at)))
     world = Obstacles.pack([Scene(obstacles=(wall,))])
     refiner = Refiner(CollisionModel(robot), world, RefineConfig(activation=activation))
-    return Guided(lambda x_t, t: paths, refiner, SCHEDULE, config)
+    return Guided(lambda x_t, t: paths, refiner, SCHEDULE, config, coordinates(robot))
 
 
 def step_with_std(below: float) -> Tensor:
@@ -90,7 +96,8 @@ def test_obstacles_push_from_farther_away_while_there_is_noise(robot: Robot, pat
 def value_guided(paths: Tensor, value: Value, scale: float) -> tuple[ValueGuided, FeedbackDenoiser]:
     prior = load_prior(prior_file("panda"))
     feedback = FeedbackDenoiser(prior.net)
-    return ValueGuided(lambda x_t, t: paths, value, SCHEDULE, feedback, scale=scale), feedback
+    here = coordinates(Robot.load("panda"))
+    return ValueGuided(lambda x_t, t: paths, value, SCHEDULE, here, feedback, scale=scale), feedback
 
 
 def test_the_value_leads_paths_to_a_better_return_and_the_network_sees_where(paths: Tensor, value: Value) -> None:

@@ -8,8 +8,9 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.curves import spline
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box
+from diffplan.prior.choice import prior_file
 from diffplan.prior.feedback import Feedback
-from diffplan.prior.prior import load_prior, prior_file
+from diffplan.prior.prior import load_prior
 from diffplan.prior.samplers import ddim
 from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted
 from diffplan.refinement import RefineConfig, Refiner

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from diffplan.errors import InputError
-from diffplan.prior.prior import Prior, kept_prior, load_prior, save_prior
+from diffplan.prior.choice import kept_prior
+from diffplan.prior.prior import Prior, load_prior, save_prior
 from diffplan.prior.schedule import Schedule
 from diffplan.prior.unet import TemporalUnet, UnetConfig
 

@@ -7,7 +7,7 @@ import pytest
 
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
-from diffplan.prior.prior import prior_file
+from diffplan.prior.choice import prior_file
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import load_urdf
 from diffplan.system.assets import robot_asset, user_robots
