@@ -16,8 +16,8 @@ from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Primit
 from diffplan.system.third_party import trimesh
 
 _EMPTY = 0.01
-_PLATE = 5.0  # m, half the edge of what is seen of a plane
-_THIN = 0.005  # m, half its thickness
+_PLATE = {"shapeType": bullet.GEOM_BOX, "halfExtents": [5, 5, 0.005], "visualFramePosition": (0, 0, -0.005)}
+"""What is seen of a plane: 10 m square, 1 cm thick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +39,19 @@ class BodyShape:
 class _Kind:
     """A kind of shape in PyBullet's words: its `number`, and how it is made and read back.
 
-    `order` says where our `sizes` stand among its dimensions; `made` gives the arguments that make a shape of this
-    kind, `seen` those that draw it if they are others; `facets` gives corners that it may hold in place of the shape
-    when it was loaded from a URDF; `rounded` is how much farther off than it is it may see the shape, at its edges [m].
+    `order` says where our `sizes` stand among its dimensions; `read` makes a shape that these alone do not describe,
+    hollow or not; `made` gives the arguments that make one, `seen` those that draw it if they are others; `facets`
+    gives corners that it may hold in place of the shape when it was loaded from a URDF; `rounded` is how much farther
+    off than it is PyBullet may see the shape, at its edges [m].
     """
 
     number: int
-    read: Callable[[BodyShape, str, bool], Shape]
     order: tuple[int, ...] = ()
+    read: Callable[[BodyShape, str, bool], Shape] | None = None
     made: Callable[[Shape], dict[str, object]] | None = None
     seen: dict[str, object] | None = None
     facets: Callable[[Shape], list[Float]] | None = None
     rounded: float = 0.0
-
-
-def _primitive(kind: type[Primitive]) -> Callable[[BodyShape, str, bool], Shape]:
-    return lambda told, name, hollow: kind.of_sizes(name, told_sizes(told, kind), told.pose)
 
 
 def _plane(told: BodyShape, name: str, hollow: bool) -> Shape:
@@ -69,53 +66,36 @@ def _mesh(told: BodyShape, name: str, hollow: bool) -> Shape:
     return Mesh(name=name, file=file, scale=scale, pose=told.pose, convex=not hollow)
 
 
+def _box(shape: Shape) -> dict[str, object]:
+    return {"halfExtents": [edge / 2 for edge in shape.sizes]}
+
+
 def _round(shape: Shape) -> dict[str, object]:
     return dict(zip(("radius", "height"), shape.sizes, strict=False))
+
+
+def _half_space(shape: Shape) -> dict[str, object]:
+    return {"planeNormal": (0.0, 0.0, 1.0)}
 
 
 # Boxes and cylinders keep their size and get edges of a radius of 1 mm, so that a corner of a box loses
 # (sqrt(3) - 1) mm and the edge of a cylinder (sqrt(2) - 1) mm; hulls grow by 1 mm and lose less of their corners.
 _KINDS: dict[type[Shape], _Kind] = {
-    Box: _Kind(
-        number=bullet.GEOM_BOX,
-        read=_primitive(Box),
-        order=(0, 1, 2),
-        made=lambda shape: {"halfExtents": [edge / 2 for edge in shape.sizes]},
-        rounded=7.6e-4,
-    ),
-    Sphere: _Kind(number=bullet.GEOM_SPHERE, read=_primitive(Sphere), order=(0,), made=_round),
-    Cylinder: _Kind(
-        number=bullet.GEOM_CYLINDER,
-        read=_primitive(Cylinder),
-        order=(1, 0),
-        made=_round,
-        facets=lambda shape: [prism(shape)],
-        rounded=4.5e-4,
-    ),
-    Capsule: _Kind(number=bullet.GEOM_CAPSULE, read=_primitive(Capsule), order=(1, 0), made=_round),
-    Plane: _Kind(
-        number=bullet.GEOM_PLANE,
-        read=_plane,
-        made=lambda shape: {"planeNormal": (0.0, 0.0, 1.0)},
-        seen={
-            "shapeType": bullet.GEOM_BOX,
-            "halfExtents": [_PLATE, _PLATE, _THIN],
-            "visualFramePosition": (0.0, 0.0, -_THIN),
-        },
-    ),
+    Box: _Kind(number=bullet.GEOM_BOX, order=(0, 1, 2), made=_box, rounded=7.6e-4),
+    Sphere: _Kind(number=bullet.GEOM_SPHERE, order=(0,), made=_round),
+    Cylinder: _Kind(number=bullet.GEOM_CYLINDER, order=(1, 0), made=_round, facets=prism, rounded=4.5e-4),
+    Capsule: _Kind(number=bullet.GEOM_CAPSULE, order=(1, 0), made=_round),
+    Plane: _Kind(number=bullet.GEOM_PLANE, read=_plane, made=_half_space, seen=_PLATE),
     Mesh: _Kind(number=bullet.GEOM_MESH, read=_mesh, facets=Shape.corners, rounded=-9e-4),
 }
 _OF_NUMBER = {kind.number: (shape, kind) for shape, kind in _KINDS.items()}
 
 
-def told_sizes(told: BodyShape, kind: type[Shape]) -> tuple[float, ...]:
-    """Return the dimensions that PyBullet tells, in the order of the `sizes` of this kind of shape."""
-    return tuple(told.sizes[i] for i in _KINDS[kind].order)
-
-
-def of_kind(told: BodyShape, kind: type[Shape]) -> bool:
-    """Return whether PyBullet tells a shape of this kind."""
-    return told.kind == _KINDS[kind].number
+def alike(told: BodyShape, shape: Shape, *, within: float, share: float = 0.0) -> bool:
+    """Return whether PyBullet tells this kind of shape with its sizes, each within so much [m] and this share of it."""
+    kind = _KINDS[type(shape)]
+    pairs = zip(kind.order, shape.sizes, strict=True)
+    return told.kind == kind.number and all(abs(told.sizes[i] - size) <= within + share * size for i, size in pairs)
 
 
 def kind_word(told: BodyShape) -> str:
@@ -158,7 +138,11 @@ def as_shape(told: BodyShape, name: str, *, hollow: bool = False) -> Shape:
     """
     if told.kind not in _OF_NUMBER:
         raise InputError("a collision shape of a kind that cannot be an obstacle", key=name, value=told.kind)
-    return _OF_NUMBER[told.kind][1].read(told, name, hollow)
+    shape, kind = _OF_NUMBER[told.kind]
+    if kind.read is not None:
+        return kind.read(told, name, hollow)
+    assert issubclass(shape, Primitive)
+    return shape.of_sizes(name, [told.sizes[i] for i in kind.order], told.pose)
 
 
 def inertia_in_link(client: int, body: int, link: int) -> Pose:

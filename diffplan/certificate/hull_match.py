@@ -72,10 +72,10 @@ def beyond(corners: Float, points: Float, enough: float) -> Float:
     return away
 
 
-def prism(shape: Shape) -> Float:
-    """Return the corners [64, 3] (link frame) of what PyBullet makes of a URDF's cylinder: a prism of 32 sides."""
+def prism(shape: Shape) -> list[Float]:
+    """Return the corners [64, 3] (link frame), one list, of PyBullet's prism of 32 sides for a URDF's cylinder."""
     radius, length = shape.sizes
     turn = 2 * np.pi * np.arange(_SIDES) / _SIDES
     ring = np.stack([radius * np.sin(turn), radius * np.cos(turn), np.zeros(_SIDES)], axis=1)
     points = np.concatenate([ring + np.array([0.0, 0.0, z]) for z in (-length / 2, length / 2)])
-    return points @ shape.pose.matrix[:3, :3].T + shape.pose.matrix[:3, 3]
+    return [points @ shape.pose.matrix[:3, :3].T + shape.pose.matrix[:3, 3]]

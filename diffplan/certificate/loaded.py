@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffplan.certificate.body_shapes import corners_in_link, of_kind, shapes_in_link, told_sizes
+from diffplan.certificate.body_shapes import alike, corners_in_link, shapes_in_link
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.frames import joint_indices, link_frame, link_indices
 from diffplan.certificate.hull_match import differing_part, missing_corners
@@ -75,9 +75,7 @@ def _check_shapes(client: int, body: int, link: int, shapes: tuple[Shape, ...], 
     for shape, other in zip(shapes, found, strict=True):
         if other.is_mesh:
             parts += shape.corners()
-        sizes = np.array(shape.sizes)
-        alike = np.abs(np.array(told_sizes(other, type(shape))) - sizes) <= 1e-6 + 1e-6 * sizes
-        if not of_kind(other, type(shape)) or not np.all(alike):
+        if not alike(other, shape, within=1e-6, share=1e-6):
             raise _differs(file, name, f"kind {other.kind} and sizes {other.sizes} in place of a {shape.kind}")
         local, expected = other.pose.matrix, shape.pose.matrix
         if np.abs(local - expected).max() > _LEAST * max(1.0, float(np.abs(expected[:3, 3]).max())):

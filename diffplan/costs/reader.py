@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from diffplan.costs.cost import Cost
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
@@ -15,10 +14,8 @@ from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Capsule, Sphere
 from diffplan.robot.model import Robot
 from diffplan.scene import Obstacle, Scene
-from diffplan.strict.entry import Entry, Json
+from diffplan.strict.entry import Entry, Fields, Json
 from diffplan.strict.strict_yaml import read_yaml
-
-Fields: TypeAlias = "dict[str, Entry]"
 
 _RADIAN = math.pi / 180
 _OPTION = Path("--cost")
@@ -160,10 +157,5 @@ def _region(fields: Fields, entry: Entry, scene: Scene, name: str) -> Obstacle:
     x, y, z = fields["xyz"].numbers(3)
     roll, pitch, yaw = (_RADIAN * v for v in fields["rpy_deg"].numbers(3)) if "rpy_deg" in fields else (0.0, 0.0, 0.0)
     pose = Pose.turned((x, y, z), (roll, pitch, yaw))
-    if given == ["size"]:
-        a, b, c = fields["size"].numbers(3, positive=True)
-        return Box(name=name, size=(a, b, c), pose=pose)
-    radius = fields["radius"].number(positive=True)
-    if "height" in fields:
-        return Capsule(name=name, radius=radius, height=fields["height"].number(positive=True), pose=pose)
-    return Sphere(name=name, radius=radius, pose=pose)
+    kind = Box if given == ["size"] else Capsule if "height" in fields else Sphere
+    return kind.of_sizes(name, fields.sizes(kind.lengths), pose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -109,19 +109,6 @@ def read_obstacle(entry: Entry) -> Obstacle:
         raise fields.get(size, entry).error(error.problem, allowed=error.allowed) from error
 
 
-def read_sizes(fields: Mapping[str, Entry], lengths: Mapping[str, int]) -> list[float]:
-    """Return the lengths of these keys [m], each of them one number above 0 or a list of so many.
-
-    Raises:
-        InputError: if one is something else.
-    """
-    return [
-        size
-        for key, many in lengths.items()
-        for size in (fields[key].numbers(many, positive=True) if many > 1 else (fields[key].number(positive=True),))
-    ]
-
-
 _Making = Callable[[str, Pose], Obstacle]  # from a name and a pose
 
 
@@ -136,7 +123,7 @@ class _Type:
 
 def _primitive(kind: type[Primitive]) -> _Type:
     def read(fields: Fields, faults: Faults) -> _Making:
-        parts = [faults.of(partial(read_sizes, fields, {key: many})) for key, many in kind.lengths.items()]
+        parts = [faults.of(partial(fields.sizes, {key: many})) for key, many in kind.lengths.items()]
         return lambda name, pose: kind.of_sizes(name, [size for part in parts for size in part], pose)
 
     return _Type(required=("pose", *kind.lengths), read=read)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,10 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.formats.obstacles import read_obstacles
 from diffplan.geometry.pose import Float
+from diffplan.geometry.shapes import Capsule, Cylinder, Shape, Sphere
 from diffplan.learning.problems import KINDS
 from diffplan.learning.shards import read_shard, scene_obstacles, shard_files
+from diffplan.scene import Obstacle, bodies
 from diffplan.system.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ STRAIGHT = 1.001  # a path this many times the straight line or less counts as s
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """One trajectory [points, dof] and the obstacles of its scene, as scene-file maps."""
+    """One trajectory [points, dof] and the obstacles of its scene (robot base frame)."""
 
     family: str
     waypoints: Float
-    obstacles: list[dict[str, object]]
+    obstacles: tuple[Obstacle, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,8 +115,8 @@ def data_info(folder: Path, *, samples: int = 12) -> DataInfo:
         for i, path in zip(shard.scene, shard.waypoints, strict=True):
             chosen = shown.setdefault(shard.family[i], [])
             if len(chosen) < samples and np.linalg.norm(path[-1] - path[0]) > 2.0:
-                read_obstacles(scenes[i])
-                chosen.append(Sample(family=shard.family[i], waypoints=path, obstacles=json.loads(shard.obstacles[i])))
+                found = read_obstacles(scenes[i])
+                chosen.append(Sample(family=shard.family[i], waypoints=path, obstacles=found))
     if not any(map(len, paths)):
         raise InputError("no paths in these shards", file=folder)
     steps = [np.linalg.norm(np.diff(path, axis=1), axis=2).sum(axis=1) for path in paths]
@@ -160,9 +161,12 @@ def save_picture(info: DataInfo, robot: Robot, path: Path) -> None:
 
 def draw_sample(axes: Axes3D, sample: Sample, robot: Robot) -> None:
     """Draw the obstacles as wires, the tool's way as a line, and the arm as a chain at start, middle and goal."""
-    for record in sample.obstacles:
-        for line in _wires(record):
-            axes.plot(*line.T, color="0.6" if record["type"] == "box" else "tab:orange", linewidth=0.6)
+    for body in (body for obstacle in sample.obstacles for body in bodies(obstacle)):
+        for shape in body.shapes:
+            matrix = (body.pose @ shape.pose).matrix
+            outline, colour = _OUTLINES.get(type(shape), (_box, "0.6"))
+            for line in outline(shape):
+                axes.plot(*(matrix[:3, :3] @ line.T + matrix[:3, 3:]), color=colour, linewidth=0.6)
     tool = robot.link_pose(sample.waypoints, robot.end_link)[:, :3, 3]
     axes.plot(*tool.T, color="tab:red", linewidth=2)
     for q, colour in zip(sample.waypoints[[0, 32, -1]], ("tab:green", "0.3", "tab:blue"), strict=True):
@@ -184,24 +188,28 @@ def _histogram(axes: Axes, name: str, values: Float) -> None:
     axes.set_title(name, fontsize=9)
 
 
-def _wires(record: dict[str, object]) -> list[Float]:
-    """Return polylines [k, 3] in the base frame that outline an obstacle."""
-    from diffplan.geometry.pose import rotation_from_quat_xyzw
-
-    pose = record["pose"]
-    assert isinstance(pose, dict)
-    R, t = rotation_from_quat_xyzw(tuple(pose["quat_xyzw"])), np.array(pose["xyz"])
-    return [line @ R.T + t for line in _local_wires(record)]
+def _box(shape: Shape) -> list[Float]:
+    """Return polylines [k, 3] that outline the box around a shape, in its own frame; so do the next two for theirs."""
+    (a, b, c), (x, y, z) = shape.surface().bounds
+    rings = [np.array([[a, b, h], [x, b, h], [x, y, h], [a, y, h], [a, b, h]]) for h in (c, z)]
+    return rings + [np.array([[u, v, c], [u, v, z]]) for u in (a, x) for v in (b, y)]
 
 
-def _local_wires(record: dict[str, object]) -> list[Float]:
-    if record["type"] == "box":
-        x, y, z = np.array(record["size"], dtype=np.float64) / 2
-        rings = [np.array([[-x, -y, h], [x, -y, h], [x, y, h], [-x, y, h], [-x, -y, h]]) for h in (-z, z)]
-        return rings + [np.array([[a, b, -z], [a, b, z]]) for a in (-x, x) for b in (-y, y)]
-    angle = np.linspace(0, 2 * np.pi, 17)
-    circle = float(str(record["radius"])) * np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
-    if record["type"] == "sphere":
-        return [circle, circle[:, [0, 2, 1]], circle[:, [2, 0, 1]]]
-    up = np.array([0.0, 0.0, float(str(record["height"])) / 2])
+def _sphere(shape: Shape) -> list[Float]:
+    circle = _circle(*shape.sizes)
+    return [circle, circle[:, [0, 2, 1]], circle[:, [2, 0, 1]]]
+
+
+def _round(shape: Shape) -> list[Float]:
+    radius, height = shape.sizes
+    circle, up = _circle(radius), np.array([0.0, 0.0, height / 2])
     return [circle + up, circle - up] + [np.stack([circle[i] - up, circle[i] + up]) for i in (0, 4, 8, 12)]
+
+
+def _circle(radius: float) -> Float:
+    angle = np.linspace(0, 2 * np.pi, 17)
+    return radius * np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+
+
+_ROUND = "tab:orange"
+_OUTLINES = {Sphere: (_sphere, _ROUND), Cylinder: (_round, _ROUND), Capsule: (_round, _ROUND)}

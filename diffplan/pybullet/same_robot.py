@@ -13,13 +13,12 @@ import numpy as np
 
 from diffplan.certificate.body_shapes import (
     BodyShape,
+    alike,
     corners_in_link,
     facets,
     inertia_in_link,
     kind_word,
-    of_kind,
     shapes_in_link,
-    told_sizes,
 )
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.frames import joint_indices, link_frame, link_indices
@@ -197,9 +196,7 @@ def _check_shapes(arm: _Arm, link: str) -> None:
 
 def _alike(shape: Shape, other: BodyShape) -> bool:
     """Whether a primitive that PyBullet tells is this one of the model."""
-    if not of_kind(other, type(shape)):
-        return False
-    if np.abs(np.subtract(told_sizes(other, type(shape)), shape.sizes)).max() > _POSITION:
+    if not alike(other, shape, within=_POSITION):
         return False
     apart = np.abs(other.pose.matrix - shape.pose.matrix)
     return bool(apart[:3, 3].max() < _POSITION and (not shape.oriented or apart[:3, :3].max() < _ANGLE))

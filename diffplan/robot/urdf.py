@@ -12,7 +12,7 @@ import numpy as np
 
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry.pose import Float, Pose
-from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Primitive, Shape, Sphere
 from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, tried
 from diffplan.system.reading import LARGEST_XML, is_file, parse_xml, read_bytes
 
@@ -364,18 +364,21 @@ def _shapes(link: ET.Element, name: str, path: Path, scale: float, packages: Map
     return tuple(found)
 
 
+_PRIMITIVES: dict[str, tuple[type[Primitive], dict[str, int]]] = {
+    "box": (Box, {"size": 3}),
+    "sphere": (Sphere, {"radius": 1}),
+    "cylinder": (Cylinder, {"radius": 1, "length": 1}),
+    "capsule": (Capsule, {"radius": 1, "length": 1}),
+}
+"""The shape of each element, and the attributes of its `sizes` with how many numbers each holds."""
+
+
 def _shape(element: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> Shape:
     geometry = element.find("geometry")
     shape = None if geometry is None or len(geometry) == 0 else geometry[0]
     if shape is None:
         raise InputError("a <collision> without geometry", file=path)
-    read = {
-        "box": _box,
-        "sphere": _sphere,
-        "cylinder": _round,
-        "capsule": _round,
-        "mesh": partial(_mesh, packages=packages),
-    }
+    read = {**dict.fromkeys(_PRIMITIVES, _primitive), "mesh": partial(_mesh, packages=packages)}
     if shape.tag not in read:
         raise InputError("collision geometry not supported", file=path, value=shape.tag, allowed=", ".join(read))
     pose = _origin(element, path)
@@ -388,20 +391,10 @@ def _shape(element: ET.Element, name: str, path: Path, scale: float, packages: M
         raise InputError(error.problem, file=path, key=error.key, value=error.value, allowed=error.allowed) from error
 
 
-def _box(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
-    x, y, z = (scale * edge for edge in _sizes(element, "size", 3, path))
-    return Box(name=name, size=(x, y, z), pose=pose)
-
-
-def _sphere(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
-    (radius,) = _sizes(element, "radius", 1, path)
-    return Sphere(name=name, radius=scale * radius, pose=pose)
-
-
-def _round(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
-    (radius,), (height,) = _sizes(element, "radius", 1, path), _sizes(element, "length", 1, path)
-    kind = {"cylinder": Cylinder, "capsule": Capsule}[element.tag]
-    return kind(name=name, radius=scale * radius, height=scale * height, pose=pose)
+def _primitive(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
+    kind, keys = _PRIMITIVES[element.tag]
+    sizes = [scale * size for key, many in keys.items() for size in _sizes(element, key, many, path)]
+    return kind.of_sizes(name, sizes, pose)
 
 
 def _mesh(

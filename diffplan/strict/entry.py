@@ -7,7 +7,7 @@ Nothing is guessed from how a value looks, so `on` is text where text is meant a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -231,6 +231,17 @@ class Fields(dict[str, Entry]):
 
     def __missing__(self, key: str) -> Entry:
         raise AlreadyTold(f"key {key!r} is missing", key=key)
+
+    def sizes(self, keys: Mapping[str, int]) -> list[float]:
+        """Return the lengths above 0 of these keys, each one number or a list of so many.
+
+        Raises:
+            InputError: if one is something else.
+        """
+        sizes: list[float] = []
+        for key, many in keys.items():
+            sizes += self[key].numbers(many, positive=True) if many > 1 else [self[key].number(positive=True)]
+        return sizes
 
 
 class _Quoted(str):

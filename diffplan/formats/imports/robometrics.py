@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from diffplan.formats.imports.draft import Draft, Imported, expect_frame, pose_of_seven, problem_id, unsupported
-from diffplan.formats.obstacles import read_sizes
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
@@ -75,7 +74,7 @@ def _shape(kind: str, name: str, entry: Entry) -> Primitive:
     shape, keys = _SHAPES[kind]
     place = "pose" if shape.oriented or "pose" in entry.mapping() else "position"
     fields = entry.fields((*keys, place), ("color",))
-    sizes = read_sizes(fields, keys)
+    sizes = fields.sizes(keys)
     if place == "pose":
         return shape.of_sizes(name, sizes, pose_of_seven(fields["pose"], "wxyz"))
     x, y, z = fields["position"].numbers(3)

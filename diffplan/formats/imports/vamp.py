@@ -15,7 +15,6 @@ import numpy as np
 
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaternion
-from diffplan.formats.obstacles import read_sizes
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
@@ -73,7 +72,7 @@ def _obstacles(fields: dict[str, Entry]) -> Iterator[Primitive]:
         for entry in fields[kind].sequence():
             values = entry.fields(("name", "position", *keys), _ROTATIONS)
             name, pose = values["name"].text(), _pose(entry, values, turns=shape.oriented)
-            yield shape.of_sizes(name, [factor * size for size in read_sizes(values, keys)], pose)
+            yield shape.of_sizes(name, [factor * size for size in values.sizes(keys)], pose)
 
 
 def _pose(entry: Entry, fields: dict[str, Entry], *, turns: bool) -> Pose:
