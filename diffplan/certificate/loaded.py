@@ -46,7 +46,9 @@ def check_loaded(client: int, body: int, model: UrdfModel) -> None:
         _check_shapes(client, body, index, model.collisions[link], file=model.file, name=link)
 
 
-def check_mesh(client: int, body: int, meshes: list[trimesh.Trimesh], *, convex: bool, file: Path, name: str) -> None:
+def check_mesh(
+    client: int, body: int, meshes: list[trimesh.Trimesh], *, convex: bool, file: Path | None, name: str
+) -> None:
     """Compare the base of a body with the mesh that it was made of (m): hulls by their corners.
 
     Of a hollow mesh PyBullet tells no corners, only its box.
@@ -84,7 +86,7 @@ def _check_shapes(client: int, body: int, link: int, shapes: tuple[Shape, ...], 
         _check_corners(parts, corners_in_link(client, body, link), file=file, name=name)
 
 
-def _check_corners(parts: list[Float], corners: Float, *, file: Path, name: str) -> None:
+def _check_corners(parts: list[Float], corners: Float, *, file: Path | None, name: str) -> None:
     """Refuse unless the corners [n, 3] are those of the convex parts [m, 3] (m).
 
     What PyBullet's rounding cuts off a part must stay below its margin, or clearances would be told too large. Fine
@@ -112,5 +114,5 @@ def _compare(parts: list[Float], corners: Float) -> tuple[str, list[float]]:
     return difference, [] if difference else [missing for missing, _ in missing_corners(parts, corners)]
 
 
-def _differs(file: Path, name: str, problem: str) -> InputError:
+def _differs(file: Path | None, name: str, problem: str) -> InputError:
     return InputError(f"PyBullet does not hold what the file says: {problem}", file=file, key=name)

@@ -242,7 +242,7 @@ def _load_mesh_body(client: int, obstacle: Shape, colour: tuple[float, float, fl
     body = bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
     if obstacle.hollow:
         bullet.changeDynamics(body, -1, collisionMargin=0.0, physicsClientId=client)
-    (source,) = obstacle.files
+    source = next(iter(obstacle.files), None)
     check_mesh(client, body, meshes, convex=not obstacle.hollow, file=source, name=obstacle.name)
     return body
 

@@ -4,7 +4,7 @@ A shape stands at `pose` in the frame of the body that it belongs to: the world 
 the geometry of a robot. Each kind says here what it is: its sizes, its corners, its triangles. What depends on the
 program that takes a shape stands once beside that program: the compiled kernel (collision/obstacles.py, lanes.py), its
 torch twin (collision/torch_backend.py), PyBullet (certificate/body_shapes.py), and the files (formats/obstacles.py,
-formats/scene_writer.py, robot/urdf.py).
+robot/urdf.py, formats/imports/).
 """
 
 from __future__ import annotations

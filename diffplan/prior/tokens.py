@@ -20,7 +20,7 @@ from diffplan.collision.lanes import BOX, FIELD
 from diffplan.collision.obstacles import Obstacles
 
 HEADS = 4
-_KINDS = FIELD  # a sampled mesh counts as its bounding box, so there is no kind of its own for it
+_KINDS = FIELD  # what the shipped weights know; the kernel's other kinds count as their boxes
 CHANNELS = _KINDS + 12
 MOST = 256
 """So many obstacles of a scene, the nearest to the base, have a token: attention to 10,000 takes seconds."""
@@ -59,7 +59,7 @@ class SceneTokens:
                 lower, upper = row.extent
                 rotation, origin = row.T_base_solid[:3, :3], row.T_base_solid[:3, 3]
                 at = features[scene, place]
-                at[row.kind if row.field is None else BOX] = 1.0
+                at[row.kind if row.kind < _KINDS else BOX] = 1.0
                 at[_KINDS : _KINDS + 3] = origin + rotation @ (lower + upper) / 2
                 at[_KINDS + 3 : _KINDS + 9] = rotation[:, :2].T.ravel()
                 at[_KINDS + 9 :] = (upper - lower) / 2

@@ -7,6 +7,8 @@ import pybullet as p
 import pytest
 import torch
 
+from diffplan.certificate.body_shapes import making
+from diffplan.certificate.loaded import MARGIN
 from diffplan.certificate.reach import rounded_edges
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.collision.torch_backend import TorchCollision, distance
@@ -52,22 +54,22 @@ def test_a_kind_is_written_to_scene_files_and_read_back(kind: type[Primitive], t
     assert Scene.load(tmp_path / "scene.yaml").obstacles == (shape_of(kind),)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_put_into_pybullet_and_read_back(kind: type[Primitive]) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if making(shape_of(kind))])
+def test_a_kind_of_pybullets_is_put_into_it_and_read_back(kind: type[Primitive]) -> None:
     client = p.connect(p.DIRECT)
     try:
         Scene(obstacles=(shape_of(kind),)).to_pybullet(client)
         (found,) = Scene.from_pybullet(client).obstacles
     finally:
         p.disconnect(client)
-    assert type(found) is kind
+    assert isinstance(found, kind)
     np.testing.assert_allclose(found.sizes, shape_of(kind).sizes, rtol=1e-6)
     np.testing.assert_allclose(found.pose.matrix, TILT.matrix, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_planner_and_pybullet_measure_the_same_distances(kind: type[Primitive]) -> None:
-    """PyBullet may see the edges farther off, by what `rounded_edges` says."""
+    """PyBullet may see edges farther off, by what `rounded_edges` says, and nearer what it has no kind for."""
     shape = shape_of(kind)
     points = TILT.xyz + np.random.default_rng(1).uniform(-0.7, 0.7, (200, 3))
     client = p.connect(p.DIRECT)
@@ -87,7 +89,7 @@ def test_planner_and_pybullet_measure_the_same_distances(kind: type[Primitive]) 
     outside = own > 0.01
     assert outside.sum() > 50
     beyond = np.array(found)[outside] - own[outside]
-    assert beyond.min() > -2e-4
+    assert beyond.min() > -2e-4 - (0.0 if making(shape) else MARGIN)
     assert beyond.max() < rounded_edges([shape]) + 2e-4
 
 
