@@ -81,7 +81,7 @@ def inverse_kinematics(
     met &= np.linalg.norm(error[:, 3:], axis=1) <= ROTATION_TOLERANCE
     solutions = robot.nearest_turn(q[met], (robot.lower + robot.upper) / 2 if near is None else near)
     if near is not None:
-        solutions = solutions[np.argsort(np.linalg.norm(solutions - near, axis=1), kind="stable")]
+        solutions = solutions[np.argsort(robot.distance(near, solutions), kind="stable")]
     return _distinct(robot, solutions)
 
 
@@ -103,7 +103,7 @@ def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float, tolerance: f
     damping = np.full(len(q), 1e-2)
     error, jacobian = _error_and_jacobian(robot, link, T_base_goal, q)
     cost = (error**2).sum(axis=1)
-    identity = np.eye(robot.dof)
+    scale = np.diag(robot.metric**2)
     for _ in range(steps):
         active = np.flatnonzero(cost > tolerance**2)
         if len(active) == 0:
@@ -113,9 +113,9 @@ def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float, tolerance: f
         gradient = np.einsum("nij,ni->nj", J, e)
         blocked = ((q[active] <= robot.lower) & (gradient < 0)) | ((q[active] >= robot.upper) & (gradient > 0))
         J = np.where(blocked[:, None, :], 0.0, J)
-        normal = np.einsum("nij,nik->njk", J, J) + damping[active, None, None] * identity
+        normal = np.einsum("nij,nik->njk", J, J) + damping[active, None, None] * scale
         step = np.linalg.solve(normal, np.einsum("nij,ni->nj", J, e)[..., None])[..., 0]
-        step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step).max(axis=1), 1e-12))[:, None]
+        step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step * robot.metric).max(axis=1), 1e-12))[:, None]
         moved = np.clip(q[active] + step, robot.lower, robot.upper)
         goals = T_base_goal if T_base_goal.ndim == 2 else T_base_goal[active]
         new_error, new_jacobian = _error_and_jacobian(robot, link, goals, moved)
@@ -177,6 +177,6 @@ def _rotation_vector(rotation: Float) -> Float:
 def _distinct(robot: Robot, solutions: Float) -> Float:
     kept: list[Float] = []
     for q in solutions:
-        if all(np.abs(robot.nearest_turn(q, other) - other).max() > _DISTINCT for other in kept):
+        if all(np.abs((robot.nearest_turn(q, other) - other) * robot.metric).max() > _DISTINCT for other in kept):
             kept.append(q)
     return np.array(kept).reshape(-1, solutions.shape[1])

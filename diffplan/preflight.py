@@ -51,7 +51,7 @@ def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np
         return Hopeless(status=Status.GOAL_OUTSIDE_LIMITS, cause=causes[0])
     checks = [None if cause else certifier.check(goal) for cause, goal in zip(causes, problem.goals, strict=True)]
     free = np.array([check is not None and check.free for check in checks])
-    near = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
+    near = np.argsort(problem.robot.distance(problem.start, problem.goals), kind="stable")
     free[near[np.cumsum(free[near]) > _MOST_GOALS]] = False
     if free.any():
         return np.flatnonzero(free)

@@ -309,7 +309,10 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Properties of a trajectory: lengths in rad (Euclidean norm over the joints), jerk in rad/s^3."""
+    """Properties of a trajectory: lengths in rad (Euclidean norm over the joints), jerk in rad/s^3.
+
+    A metre of a joint that slides counts as `Robot.metric` says: as 1 / (length of the arm in m) rad.
+    """
 
     path_length_rad: float
     straight_line_rad: float
@@ -483,15 +486,16 @@ def _motion(metrics: Metrics, certificate: Certificate) -> str:
     return text
 
 
-def trajectory_metrics(trajectory: Trajectory) -> Metrics:
-    """Return the metrics of a sampled trajectory.
+def trajectory_metrics(trajectory: Trajectory, joints: Float | float = 1.0) -> Metrics:
+    """Return the metrics of a sampled trajectory, joints weighted by `joints` [dof] (`Robot.metric`; 1: all turn).
 
     Jerk is the change of acceleration over equal steps of 10 ms or a little less, however the trajectory is sampled:
     where accelerations switch, the quotient over a step says as much about the step as about the motion.
     """
-    q = trajectory.position
+    q = trajectory.position * joints
     even = np.linspace(trajectory.time[0], trajectory.time[-1], max(2, int(np.ceil(trajectory.duration / _JERK_S)) + 1))
-    acceleration = np.stack([np.interp(even, trajectory.time, joint) for joint in trajectory.acceleration.T], axis=1)
+    accelerations = (trajectory.acceleration * joints).T
+    acceleration = np.stack([np.interp(even, trajectory.time, joint) for joint in accelerations], axis=1)
     jerk = np.diff(acceleration, axis=0) / np.diff(even)[:, None]
     return Metrics(
         path_length_rad=float(np.linalg.norm(np.diff(q, axis=0), axis=1).sum()),

@@ -82,22 +82,24 @@ def _fade(points: int, whole: float, none: float) -> Float:
     return np.clip((none - np.linspace(0.0, 1.0, points)) / (none - whole), 0.0, 1.0)
 
 
-def covariant_step(cost: Float, slope: Float, longest: float) -> Float:
+def covariant_step(cost: Float, slope: Float, longest: float, joints: Float) -> Float:
     """Return the step [batch, n - 2, dof] along the metric's gradient at which the linearised cost vanishes, capped.
 
     `cost` [batch] is a sum of halved squares, so it vanishes at twice cost over steepness; `slope` is its gradient on
-    the inner control points; no joint of a control point moves more than `longest` [rad].
+    the inner control points; no joint of a control point moves more than `longest` [rad], joints weighted by `joints`
+    (`Robot.metric`).
     """
+    slope = slope / joints
     direction = metric_inverse(slope.shape[1] + 2) @ slope
     steepness = (slope * direction).sum(axis=(1, 2))
     step = direction * (2 * cost / (steepness + 1e-12))[:, None, None]
-    return step * np.minimum(1.0, longest / (np.abs(step).max(axis=(1, 2), keepdims=True) + 1e-12))
+    return step * np.minimum(1.0, longest / (np.abs(step).max(axis=(1, 2), keepdims=True) + 1e-12)) / joints
 
 
-def _lengths(control: Float) -> Float:
+def _lengths(control: Float, joints: Float) -> Float:
     """Return the lengths [batch] in rad of the curves of control points [batch, n, dof]."""
     n = control.shape[1]
-    return np.linalg.norm(np.diff(spline.basis(n, 4 * n) @ control, axis=1), axis=2).sum(axis=1)
+    return np.linalg.norm(np.diff(spline.basis(n, 4 * n) @ control, axis=1) * joints, axis=2).sum(axis=1)
 
 
 class Refiner:
@@ -156,7 +158,7 @@ class Refiner:
             active = active[keep]
             if done >= c.stop_share * len(control) or len(active) == 0 or self._late:
                 break
-            step = covariant_step(cost[keep], slope[keep], c.max_step)
+            step = covariant_step(cost[keep], slope[keep], c.max_step, robot.metric)
             control[active, 1:-1] = np.clip(control[active, 1:-1] - step, robot.lower, robot.upper)
         else:
             *_, least[active] = self.evaluate(control[active], gradient=False)
@@ -167,7 +169,7 @@ class Refiner:
         if not self.costs:
             return np.zeros(len(control)), np.zeros_like(control[:, 1:-1])
         value, slope = self._weighted(control)
-        return value, covariant_step(value, slope, self.config.max_step)
+        return value, covariant_step(value, slope, self.config.max_step, self.model.robot.metric)
 
     def tighten(self, control: Float) -> Refined:
         """Draw clear paths [batch, n, dof] tight: pull towards the straight line, push out again, keep what is clear.
@@ -189,10 +191,10 @@ class Refiner:
             trial[:, 1:-1] += pull * (straight - best)[:, 1:-1]
             for _ in range(c.tighten_pushes):
                 cost, slope, slack = self.evaluate(trial)
-                step = covariant_step(cost, slope, c.max_step) * (slack < 0)[:, None, None]
+                step = covariant_step(cost, slope, c.max_step, robot.metric) * (slack < 0)[:, None, None]
                 trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
             *_, slack = self.evaluate(trial, gradient=False)
-            better = (slack >= 0) & (_lengths(trial) < _lengths(best))
+            better = (slack >= 0) & (_lengths(trial, robot.metric) < _lengths(best, robot.metric))
             best[better], least[better] = trial[better], slack[better]
             pull[~better] /= 2
         return self._result(best, least)
@@ -225,15 +227,16 @@ class Refiner:
         for _ in range(steps):
             if self._late:
                 break
-            direction = metric_inverse(best.shape[1]) @ slope
+            direction = metric_inverse(best.shape[1]) @ (slope / robot.metric)
             trial = best.copy()
-            trial[:, 1:-1] -= stride * direction / (np.abs(direction).max(axis=(1, 2), keepdims=True) + 1e-12)
+            direction /= np.abs(direction).max(axis=(1, 2), keepdims=True) + 1e-12
+            trial[:, 1:-1] -= stride * direction / robot.metric
             trial[:, 1:-1] = np.clip(trial[:, 1:-1], robot.lower, robot.upper)
             for _ in range(pushes):
                 cost, away, slack = self.evaluate(trial)
                 if (slack >= 0).all():
                     break
-                step = covariant_step(cost, away, c.max_step) * (slack < 0)[:, None, None]
+                step = covariant_step(cost, away, c.max_step, robot.metric) * (slack < 0)[:, None, None]
                 trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
             else:
                 *_, slack = self.evaluate(trial, gradient=False)
@@ -251,11 +254,12 @@ class Refiner:
     def _objective(self, control: Float) -> tuple[Float, Float]:
         """Return length plus weighted costs [batch] in rad, and the gradient on the inner control points."""
         value, slope = self._weighted(control)
-        n = control.shape[1]
+        n, joints = control.shape[1], self.model.robot.metric
         edges = np.diff(spline.basis(n, 4 * n), axis=0)
-        steps = edges @ control
+        steps = (edges @ control) * joints
         lengths = np.linalg.norm(steps, axis=2, keepdims=True)
-        return lengths.sum(axis=(1, 2)) + value, edges[:, 1:-1].T @ (steps / (lengths + 1e-12)) + slope
+        down = edges[:, 1:-1].T @ (steps / (lengths + 1e-12)) * joints
+        return lengths.sum(axis=(1, 2)) + value, down + slope
 
     def _weighted(self, control: Float) -> tuple[Float, Float]:
         """Return the user's weighted costs [batch] and their gradient on the inner control points.
@@ -279,5 +283,5 @@ class Refiner:
         return spline.basis(n, self.config.points_per_control * (n - 1) + 1)
 
     def _result(self, control: Float, least: Float) -> Refined:
-        length = self._objective(control)[0] if self.costs else _lengths(control)
+        length = self._objective(control)[0] if self.costs else _lengths(control, self.model.robot.metric)
         return Refined(control=control, clear=least >= 0, slack=least, length=length)

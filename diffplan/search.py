@@ -135,7 +135,7 @@ class Search:
             goals=problem.goals,
             trajectory=shown.trajectory if shown else None,
             certificate=certificate,
-            metrics=trajectory_metrics(shown.trajectory) if shown else None,
+            metrics=trajectory_metrics(shown.trajectory, problem.robot.metric) if shown else None,
             costs=_costs(problem, shown.trajectory) if shown else {},
             costs_weighed=(ways[0].planner if ways else self.planner).weighs_costs if problem.costs else None,
             timing_s={**first, "plan": self.plan_time, "certify": self.certify_time},
@@ -143,7 +143,7 @@ class Search:
                 Alternative(
                     trajectory=way.trajectory,
                     certificate=self._certificate(way),
-                    metrics=trajectory_metrics(way.trajectory),
+                    metrics=trajectory_metrics(way.trajectory, problem.robot.metric),
                 )
                 for way in ways[1:]
             ),

@@ -63,12 +63,22 @@ def test_a_step_clears_the_linearised_cost_and_never_exceeds_the_cap(seed: int, 
     slope = rng.normal(size=(3, N - 2, 2))
     slope[2] = 0.0
     costs = np.array([cost, 2 * cost, 0.0])
-    free, capped = covariant_step(costs, slope, np.inf), covariant_step(costs, slope, 0.1)
+    alike = np.ones(2)
+    free, capped = covariant_step(costs, slope, np.inf, alike), covariant_step(costs, slope, 0.1, alike)
     assert np.allclose((slope * free).sum(axis=(1, 2)), 2 * costs)
     assert np.abs(capped).max() <= 0.1 + 1e-9
     assert np.all(free[2] == 0)
-    alone = covariant_step(costs[:1], slope[:1], 0.1)
+    alone = covariant_step(costs[:1], slope[:1], 0.1, alike)
     assert np.allclose(alone[0], capped[0])
+
+
+def test_a_step_is_the_same_motion_in_whatever_unit_a_joint_is_measured() -> None:
+    """A joint told in units of 1/4 rad has four times the value, and a gradient of a quarter."""
+    slope, unit = np.random.default_rng(0).normal(size=(3, N - 2, 2)), np.array([1.0, 0.25])
+    for longest in (np.inf, 0.1):
+        step = covariant_step(np.ones(3), slope, longest, np.ones(2))
+        told = covariant_step(np.ones(3), slope * unit, longest, unit)
+        np.testing.assert_allclose(told * unit, step, rtol=1e-12)
 
 
 def test_the_gradient_agrees_with_finite_differences(model: CollisionModel, blocked: np.ndarray) -> None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from diffplan.benchmark.motion import dense_contact, measure_motion
 from diffplan.benchmark.results import Row
 from diffplan.benchmark.suites import Case, load_cases
@@ -150,7 +148,7 @@ def row_of(plan: Plan, job: Job) -> Row:
         solved_by=plan.solved_by,
         plan_time_s=plan.timing_s.get("plan"),
         certify_time_s=plan.timing_s.get("certify"),
-        straight_line_rad=float(np.linalg.norm(plan.goals - plan.start, axis=1).min()) if len(plan.goals) else None,
+        straight_line_rad=float(plan.robot.distance(plan.start, plan.goals).min()) if len(plan.goals) else None,
         offered=plan.judged.offered,
         rejected=plan.judged.rejected,
         first_rejected=None if plan.judged.first_rejected is None else int(plan.judged.first_rejected),

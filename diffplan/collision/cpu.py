@@ -166,7 +166,10 @@ class CollisionModel:
         margin: float = 0.0,
         self_margin: float = 0.0,
     ) -> bool:
-        """Whether the straight edge from a to b [dof], sampled every `step` rad (max-norm), keeps the margins [m]."""
+        """Whether the straight edge from a to b [dof], sampled every `step` rad, keeps the margins [m].
+
+        A step is the longest of the joints', weighted by `Robot.metric`.
+        """
         single = np.float32
         return lanes.edge_free(
             a.astype(single),
@@ -216,6 +219,7 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
         bound=np.array(bounds, dtype=kind),
         sphere=np.concatenate(spheres).astype(kind),
         pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        metric=robot.metric.astype(kind),
     )
 
 

@@ -35,7 +35,7 @@ class RobotArrays(NamedTuple):
     (`robot.Chain`). `parent` [moving] the body that it hangs on; `origin` [moving, 12] rotation (row-major) and
     translation of joint k in that body at zero; `prismatic`, `source`, `factor`, `offset` [moving].
     `link_body` [links], `link_first` [links + 1] into the spheres, `bound` [links, 4] bounding sphere in the body
-    frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch.
+    frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch; `metric` [dof] as `Robot.metric`.
     """
 
     parent: np.ndarray
@@ -49,6 +49,7 @@ class RobotArrays(NamedTuple):
     bound: np.ndarray
     sphere: np.ndarray
     pairs: np.ndarray
+    metric: np.ndarray
 
 
 class ObstacleArrays(NamedTuple):
@@ -612,14 +613,14 @@ def frames(q, robot, out):
 
 @njit(cache=True, fastmath=_FAST)
 def edge_free(start, end, robot, obstacles, scene, step, margin, self_margin):
-    """Whether all configurations on the straight edge (both ends, spacing <= step in any joint) keep the margins.
+    """Whether all configurations on the straight edge (both ends, spacing <= step [rad] in any joint) keep the margins.
 
     Coarse to fine: each pass of 16 spans the whole edge, so that a blocked edge is left early.
     """
     dof = start.shape[0]
     longest = _ZERO
     for k in range(dof):
-        longest = max(longest, abs(end[k] - start[k]))
+        longest = max(longest, abs(end[k] - start[k]) * robot.metric[k])
     blocks = max(int(np.ceil((longest / step + _ONE) / np.float32(LANES))), 1)
     total = blocks * LANES
     q = np.empty((LANES, dof), start.dtype)

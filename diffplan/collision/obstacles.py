@@ -113,10 +113,7 @@ def reach_of(robot: Robot) -> Reach:
     chain = robot.chain
     first = chain.origin[0, :3, 3]
     slides = np.where(chain.prismatic, robot.farthest_values, 0.0)
-    length = np.zeros(chain.moving + 1)  # from the first joint's place at zero to each body's
-    for m, parent in enumerate(chain.parent):
-        steps = chain.origin[m, :3, 3] - (first if parent == 0 else 0.0)
-        length[m + 1] = length[parent] + np.linalg.norm(steps) + slides[m]
+    length = chain.lengths(slides)
     farthest = 0.0
     for i, centre, radius in zip(robot.spheres.link, robot.spheres.centre, robot.spheres.radius, strict=True):
         body, T_body_link = chain.placement[robot.spheres.links[i]]

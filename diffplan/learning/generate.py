@@ -236,34 +236,35 @@ def solve(
     from diffplan.planners.polyline import length, resample, shortcut
     from diffplan.planners.trees import Checker, TreeConfig, rrt_connect
 
+    metric = model.robot.metric
     checker = Checker(model=model, world=world, margin=config.margin, self_margin=config.self_margin)
     stored = Checker(model=model, world=world, margin=config.final_margin, self_margin=config.self_margin)
     seed = int(rng.integers(2**31 - 2))
     if checker.edge_free(problem.start, problem.goal):
         keep = rng.random() < keep_straight
-        return [resample(np.stack([problem.start, problem.goal]), WAYPOINTS)] if keep else []
+        return [resample(np.stack([problem.start, problem.goal]), WAYPOINTS, metric)] if keep else []
     several = rng.random() < config.several
     tree = TreeConfig(reach=config.reach, iterations=config.iterations, simplify=False)
-    line = float(np.linalg.norm(problem.goal - problem.start))
+    line = float(model.robot.distance(problem.start, problem.goal))
     paths: list[Float] = []
     for i in range(2 * config.trees if several else config.trees):
         polyline = rrt_connect(checker, problem.start, problem.goal[None], seed=seed + i, config=tree)
         if polyline is None:
             break
-        polyline = shortcut(polyline, checker.edge_free, rng, attempts=config.shortcuts)
-        path = tighten(model, world, resample(polyline, WAYPOINTS), stored.path_free)
+        polyline = shortcut(polyline, checker.edge_free, rng, attempts=config.shortcuts, metric=metric)
+        path = tighten(model, world, resample(polyline, WAYPOINTS, metric), stored.path_free)
         if stored.path_free(path):
             paths.append(path)
-        if not several and paths and length(paths[-1]) <= config.good_enough * line:
+        if not several and paths and length(paths[-1], metric) <= config.good_enough * line:
             break
-    paths.sort(key=length)
-    others = [path for path in paths[1:] if _another_way(paths[0], path, config)] if several else []
+    paths.sort(key=partial(length, metric=metric))
+    others = [path for path in paths[1:] if _another_way(paths[0], path, config, metric)] if several else []
     return paths[:1] + others[:1]
 
 
-def _another_way(shortest: Float, path: Float, config: PathConfig) -> bool:
+def _another_way(shortest: Float, path: Float, config: PathConfig, metric: Float) -> bool:
     from diffplan.planners.polyline import length, resample
 
-    a, b = resample(shortest, WAYPOINTS), resample(path, WAYPOINTS)
-    apart = np.linalg.norm(a - b, axis=1).max()
-    return bool(apart > config.apart and length(path) <= config.detour * length(shortest))
+    a, b = resample(shortest, WAYPOINTS, metric), resample(path, WAYPOINTS, metric)
+    apart = np.linalg.norm((a - b) * metric, axis=1).max()
+    return bool(apart > config.apart and length(path, metric) <= config.detour * length(shortest, metric))

@@ -138,7 +138,7 @@ def vary(control: Float, robot: Robot, rng: np.random.Generator, config: Returns
     root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
     smooth, white = rng.standard_normal((2, count, n - 2, dof))
     varied = line + np.concatenate([np.ones(1), kept])[:, None, None] * (control - line)
-    varied[1:, 1:-1] += amplitude[:, None, None] * (root @ smooth) + rough[:, None, None] * white
+    varied[1:, 1:-1] += (amplitude[:, None, None] * (root @ smooth) + rough[:, None, None] * white) / robot.metric
     return np.clip(varied, robot.lower, robot.upper)
 
 

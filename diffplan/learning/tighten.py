@@ -29,14 +29,15 @@ def tighten(
     2 c g / |g|^2, then relaxes the band implicitly: (I + tension A) x = pushed, A the second-difference matrix.
     Source: Quinlan and Khatib, "Elastic bands: connecting path planning and control", ICRA 1993.
     """
-    best, best_length = waypoints, length(waypoints)
+    metric = model.robot.metric
+    best, best_length = waypoints, length(waypoints, metric)
     for schedule in SCHEDULES:
         band = waypoints
         for tension, iterations, activation in schedule:
             band = _relax(model, world, band, tension, iterations, activation, scene)
-        band = resample(band, len(waypoints))
-        if length(band) < best_length and is_free(band):
-            best, best_length = band, length(band)
+        band = resample(band, len(waypoints), metric)
+        if length(band, metric) < best_length and is_free(band):
+            best, best_length = band, length(band, metric)
             break
     return best
 
@@ -53,10 +54,11 @@ def _relax(
         found = model.evaluate(
             world, band[None].astype(np.float32), which, activation=activation, self_activation=_SELF_ACTIVATION
         )
-        gradient, cost = found.gradient[0, 1:-1].astype(np.float64), found.cost[0, 1:-1, None].astype(np.float64)
+        gradient = found.gradient[0, 1:-1].astype(np.float64) / model.robot.metric
+        cost = found.cost[0, 1:-1, None].astype(np.float64)
         push = 2 * cost / np.maximum((gradient**2).sum(axis=1, keepdims=True), 1e-9) * gradient
         push *= np.minimum(1.0, _LONGEST_PUSH / np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-9))
-        band[1:-1] = smooth @ (band[1:-1] - push + ends)
+        band[1:-1] = smooth @ (band[1:-1] - push / model.robot.metric + ends)
     lower, upper = model.robot.lower, model.robot.upper
     return np.clip(band, lower, upper)
 

@@ -163,13 +163,14 @@ class _Descent:
             obstacle, push = obstacle_functional(
                 self.model, self.world, path, clearance=config.clearance, dt=dt, only=only
             )
-            roughness, pull = smooth.cost(path)
+            roughness, pull = smooth.cost(path * robot.metric)
             cost = config.obstacle_weight * obstacle + config.smoothness_weight * roughness
             if cost < least:
                 best, least = path.copy(), cost
-            step = smooth.inverse @ (config.obstacle_weight * push + config.smoothness_weight * pull)
+            step = smooth.inverse @ (config.obstacle_weight * push / robot.metric + config.smoothness_weight * pull)
             step *= config.learning_rate
-            path[1:-1] -= step * np.minimum(1.0, config.update_limit / np.maximum(np.abs(step).max(axis=0), 1e-12))
+            step *= np.minimum(1.0, config.update_limit / np.maximum(np.abs(step).max(axis=0), 1e-12))
+            path[1:-1] -= step / robot.metric
             within_limits(path, robot, smooth.inverse)
             if iteration % config.check_every == 0 and self.believer.free(control := control_points(best, robot)):
                 return best, control
@@ -187,5 +188,6 @@ class _Descent:
         noise = metric(len(path), self.config.duration / (len(path) - 1), 0.0).root
         path = path.copy()
         amplitude = self.rng.uniform(0.0, self.config.bend)
-        path[1:-1] += amplitude * (noise @ self.rng.standard_normal((len(path) - 2, path.shape[1])))
+        move = amplitude * (noise @ self.rng.standard_normal((len(path) - 2, path.shape[1])))
+        path[1:-1] += move / self.model.robot.metric
         return np.clip(path, self.model.robot.lower, self.model.robot.upper)

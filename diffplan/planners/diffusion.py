@@ -262,7 +262,7 @@ class DiffusionPlanner(Planner):
 
     def share_out(self, problem: Problem, batch: int) -> np.ndarray:
         """Return which goal each sample of the batch aims at: all in turn, nearest first."""
-        nearest = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
+        nearest = np.argsort(problem.robot.distance(problem.start, problem.goals), kind="stable")
         return nearest[np.arange(batch) % len(nearest)]
 
     def sample(

@@ -14,7 +14,7 @@ from ompl import geometric as og
 
 from diffplan.errors import InputError
 from diffplan.planners.options import require_positive
-from diffplan.planners.trees import Query, configuration_of
+from diffplan.planners.trees import Query
 
 GOOD_ENOUGH = 1.001
 """A path no longer than so many straight lines to the nearest goal is not improved any more."""
@@ -166,7 +166,7 @@ def straight(query: Query) -> og.PathGeometric | None:
     Farther goals cannot give a shorter path. It also keeps AORRTC off goals that a straight edge reaches: OMPL 2.0.1
     reads a null pointer there (https://github.com/ompl/ompl/pull/1413).
     """
-    distance = np.linalg.norm(query.goals - query.start, axis=1)
+    distance = query.goal_distances()
     order = np.argsort(distance, kind="stable")
     free = query.checker.edge_free
     for k, i in enumerate(order):
@@ -189,7 +189,7 @@ def _improved(
     planner = make()
     planner.setProblemDefinition(query.definition)
     planner.setup()
-    enough = GOOD_ENOUGH * float(np.linalg.norm(query.goals - query.start, axis=1).min())
+    enough = GOOD_ENOUGH * float(query.goal_distances().min())
     stop = Improving(query, config, lambda: planner.bestCost().value(), iterations=iterations, enough=enough)
     try:
         with query.stopped_at(stop.deadline):
@@ -197,7 +197,7 @@ def _improved(
     finally:
         stop.end()
     found = query.solution()
-    if found is not None and not np.array_equal(configuration_of(found.getState(0), query.dof), query.start):
+    if found is not None and not query.begins(found):
         found = None  # AORRTC of OMPL 2.0.1 can put a path together that begins at the goal (the same pull request)
     return shorter(best, found)
 

@@ -26,9 +26,9 @@ def adapted(previous: Trajectory, problem: Problem, n: int) -> tuple[Float, int]
     # An earlier motion that began another turn away is the same one.
     begin, robot = previous.position[0], problem.robot
     position = previous.position + (robot.nearest_turn(begin, problem.start) - begin)
-    goal = int(np.argmin(np.linalg.norm(problem.goals - position[-1], axis=1)))
+    goal = int(np.argmin(robot.distance(position[-1], problem.goals)))
     ends = problem.start, problem.goals[goal]
-    control = spline.fit(resample(position, _PLACES), n)
+    control = spline.fit(resample(position, _PLACES, robot.metric), n)
     share = spline.greville(n)[:, None]
     control += (1 - share) * (ends[0] - control[0]) + share * (ends[1] - control[-1])
     control = np.clip(control, problem.robot.lower, problem.robot.upper)
@@ -51,7 +51,7 @@ def bent(
     batch, n, dof = control.shape
     noise = torch.randn((batch, n - 2, dof), generator=generator, dtype=torch.float64).numpy()
     root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))
-    move = np.linspace(*amplitudes, batch)[:, None, None] * (root @ noise)
+    move = np.linspace(*amplitudes, batch)[:, None, None] * (root @ noise) / robot.metric
     if where is not None:
         move *= where[:, 1:-1, None]
     result = control.copy()

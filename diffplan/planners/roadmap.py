@@ -46,7 +46,7 @@ class _FreeStates(ob.ValidStateSampler):
         if not self._ready:
             robot = self._checker.model.robot
             q = self._rng.uniform(robot.lower, robot.upper, (_BATCH, robot.dof))
-            self._ready = q[self._checker.all_free(q)].tolist()
+            self._ready = (q[self._checker.all_free(q)] * robot.metric).tolist()
         if not self._ready:
             return False
         free = self._ready.pop()
@@ -82,7 +82,7 @@ def prm_star(query: Query, config: PRMStarConfig, iterations: int) -> og.PathGeo
         return None
     now = time.perf_counter()
     query.found_at = query.found_at or now
-    if path is None or length(path) > GOOD_ENOUGH * float(np.linalg.norm(query.goals - query.start, axis=1).min()):
+    if path is None or length(path, query.metric) > GOOD_ENOUGH * float(query.goal_distances().min()):
         size = planner.milestoneCount() + config.optimise_iterations
         deadline = min(deadline, now + config.optimise_s)
         planner.growRoadmapPtc(ob.PlannerTerminationCondition(_reached(planner, size, deadline)))
@@ -101,11 +101,11 @@ def _shortest(query: Query, planner: og.PRMstar) -> Float | None:
     count = data.numVertices()
     if data.numStartVertices() == 0 or data.numGoalVertices() == 0:
         return None
-    q = np.array([configuration_of(data.getVertex(i).getState(), query.dof) for i in range(count)])
+    q = np.array([configuration_of(data.getVertex(i).getState(), query.metric) for i in range(count)])
     ends = [data.getEdges(i) for i in range(count)]
     tail = np.repeat(np.arange(count), [len(e) for e in ends])
     head = np.array([j for e in ends for j in e], dtype=np.int64)
-    graph = csr_matrix((np.linalg.norm(q[tail] - q[head], axis=1), (tail, head)), shape=(count, count))
+    graph = csr_matrix((query.checker.model.robot.distance(q[head], q[tail]), (tail, head)), shape=(count, count))
     start = data.getStartIndex(0)
     distance, before = dijkstra(graph, directed=False, indices=start, return_predecessors=True)
     goals = [data.getGoalIndex(i) for i in range(data.numGoalVertices())]

@@ -128,7 +128,7 @@ class SamplingPlanner(Planner, Generic[Config]):
                 failures += 1
                 level = max(level - 1, 0)
                 continue
-            goal = int(np.argmin(np.linalg.norm(ends.goals - control[-1], axis=1)))
+            goal = int(np.argmin(model.robot.distance(control[-1], ends.goals)))
             control[-1] = ends.goals[goal]
             yield Candidate(
                 control=control,
@@ -146,6 +146,7 @@ class SamplingPlanner(Planner, Generic[Config]):
 
         It keeps the checker's margins but for the ways out of the ends.
         """
+        robot = checker.model.robot
         loose = replace(checker, margin=ends.margin, self_margin=ends.self_margin)
         start = retreat(checker, loose, ends.start)
         goals = [retreat(checker, loose, goal) for goal in ends.goals]
@@ -159,8 +160,8 @@ class SamplingPlanner(Planner, Generic[Config]):
             return None, None
         path = query.polyline(found, simplify=_SIMPLIFY if self.config.simplify else 0)
         if self.config.simplify:
-            path = shortcut(path, checker.edge_free, rng, attempts=_SHORTCUTS)
-        goal = ends.goals[kept[int(np.argmin(np.linalg.norm(targets - path[-1], axis=1)))]]
+            path = shortcut(path, checker.edge_free, rng, attempts=_SHORTCUTS, metric=query.metric)
+        goal = ends.goals[kept[int(np.argmin(robot.distance(path[-1], targets)))]]
         head = [] if np.array_equal(start, ends.start) else [ends.start]
         tail = [] if np.allclose(path[-1], goal, rtol=0.0, atol=1e-9) else [goal]
         return np.vstack([*head, path, *tail]), query.found_at
@@ -259,25 +260,27 @@ def retreat(checker: Checker, loose: Checker, q: Float, *, steps: int = 40) -> F
             self_activation=max(checker.self_margin, 0.0) + 0.01,
         )
         gradient = found.gradient[0, 0].astype(np.float64)
+        gradient /= robot.metric  # rad
         norm = float(np.abs(gradient).max())
         if norm < 1e-12:
             return None
-        here = np.clip(here - 0.02 * gradient / norm, robot.lower, robot.upper)
+        here = np.clip(here - 0.02 * gradient / norm / robot.metric, robot.lower, robot.upper)
     return None
 
 
 def _curve(checker: Checker, ends: _Ends, path: Float) -> Float | None:
     """Return the smoothest B-spline along a polyline that keeps the margins (the ends' own ones near the ends)."""
-    total = length(path)
+    metric = checker.model.robot.metric
+    total = length(path, metric)
     if total < 1e-6:
         return spline.straight(path[0], path[-1], 8)
     points = int(np.ceil(total / _SAMPLING)) + 2
     cap = max(checker.margin, checker.self_margin, 0.0) + 0.01  # more need not be known
     for spacing in _SPACINGS:
-        control = rounded(path, spacing)
+        control = rounded(path, spacing, metric)
         curve = spline.basis(len(control), points) @ control
         obstacle, own = checker.model.clearance(checker.world, curve, checker.scene, cap=cap)
-        away = np.minimum(np.abs(curve - path[0]).max(axis=1), np.abs(curve - path[-1]).max(axis=1))
+        away = np.minimum(*(np.abs((curve - end) * metric).max(axis=1) for end in (path[0], path[-1])))
         near = away < 0.4
         if np.all(obstacle >= np.where(near, ends.margin, checker.margin - _SLACK)) and np.all(
             own >= np.where(near, ends.self_margin, checker.self_margin - _SLACK)

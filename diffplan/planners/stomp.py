@@ -112,6 +112,7 @@ class _Search:
             if time.perf_counter() > deadline:
                 return None
             fresh = c.noise * (self.metric.root @ self.rng.standard_normal((c.rollouts, *path[1:-1].shape)))
+            fresh /= robot.metric
             changed = np.repeat(path[None], c.rollouts + len(earlier), axis=0)
             changed[:, 1:-1] = np.clip(np.concatenate([path[1:-1] + fresh, earlier]), robot.lower, robot.upper)
             states = self.state_costs(changed)
@@ -131,4 +132,4 @@ class _Search:
 
     def _roughness(self, paths: Float) -> Float:
         """Return the sums [batch] of squared second differences."""
-        return np.square(np.diff(paths, 2, axis=1)).sum(axis=(1, 2))
+        return np.square(np.diff(paths, 2, axis=1) * self.model.robot.metric).sum(axis=(1, 2))

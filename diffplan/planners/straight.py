@@ -22,7 +22,7 @@ class StraightPlanner(Planner):
     def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield one candidate a goal; the seed does not matter."""
         problem = task.problem
-        nearest = np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable")
+        nearest = np.argsort(problem.robot.distance(problem.start, problem.goals), kind="stable")
         for index in nearest:
             if time.perf_counter() > task.deadline:
                 return

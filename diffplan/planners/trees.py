@@ -50,7 +50,7 @@ class Checker:
 
     def path_free(self, path: Float) -> bool:
         """Whether every edge of a polyline [m, dof] keeps the margins; one compiled call for the whole of it."""
-        return bool(self.all_free(dense(path, self.step)).all())
+        return bool(self.all_free(dense(path, self.step, self.model.robot.metric)).all())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Edges(ob.MotionValidator):
     def __init__(self, si: ob.SpaceInformation, checker: Checker, deadline: float) -> None:
         super().__init__(si)
         self._check = checker.edge_free
-        self._dof = checker.model.robot.dof
+        self._metric = checker.model.robot.metric
         self.deadline = deadline
         self.count = 0
 
@@ -84,11 +84,13 @@ class Edges(ob.MotionValidator):
         self.count += 1
         if time.perf_counter() > self.deadline:
             return False
-        return self._check(configuration_of(a, self._dof), configuration_of(b, self._dof))
+        return self._check(configuration_of(a, self._metric), configuration_of(b, self._metric))
 
 
 class Query:
     """One question to OMPL: the joint space within the robot's limits, our edge checks, a start and several goals.
+
+    OMPL's states are joint positions times `Robot.metric`, so that its distances are the robot's.
 
     OMPL draws the seed of each new generator from one global generator. A query seeds that one again, and all OMPL
     objects must be made anew for each query; then one seed gives one answer, whatever ran before in the process, as
@@ -100,14 +102,14 @@ class Query:
         ou.RNG.setSeed(seed % (2**31 - 1) + 1)
         robot = checker.model.robot
         self.checker, self.start, self.seed, self.deadline = checker, start, seed, deadline
-        self.dof = robot.dof
+        self.metric = robot.metric
         self.found_at: float | None = None
         """When the planner had its first path [s, perf_counter], as it reports it."""
         space = ob.RealVectorStateSpace(robot.dof)
         bounds = ob.RealVectorBounds(robot.dof)
         for i in range(robot.dof):
-            bounds.setLow(i, float(robot.lower[i]))
-            bounds.setHigh(i, float(robot.upper[i]))
+            bounds.setLow(i, float(robot.lower[i] * self.metric[i]))
+            bounds.setHigh(i, float(robot.upper[i] * self.metric[i]))
         space.setBounds(bounds)
         self.si = ob.SpaceInformation(space)
         # Every edge check covers both ends, so states need no check of their own.
@@ -130,7 +132,7 @@ class Query:
     def state(self, q: Float) -> ob.State:
         """Return joint positions [dof] as an OMPL state."""
         state = self.si.allocState()
-        cast("ob.RealVectorStateType", state)[0 : self.dof] = q.tolist()
+        cast("ob.RealVectorStateType", state)[0 : len(q)] = (q * self.metric).tolist()
         return state
 
     def path(self, polyline: Float) -> og.PathGeometric:
@@ -168,12 +170,22 @@ class Query:
         """Return a path as a polyline [m, dof], simplified by OMPL in so many turns of its loop if `simplify` > 0."""
         if simplify:
             og.PathSimplifier(self.si).simplify(path, self.stop_after(simplify))
-        return np.array([configuration_of(state, self.dof) for state in path.getStates()])
+        points = np.array([configuration_of(state, self.metric) for state in path.getStates()])
+        points[0] = self.start  # which scaling may have rounded
+        return points
+
+    def begins(self, path: og.PathGeometric) -> bool:
+        """Whether a path begins at the start."""
+        return np.allclose(configuration_of(path.getState(0), self.metric), self.start, rtol=1e-12, atol=0.0)
+
+    def goal_distances(self) -> Float:
+        """Return the distances [k] of the goals from the start [rad]."""
+        return self.checker.model.robot.distance(self.start, self.goals)
 
 
-def configuration_of(state: ob.State, dof: int) -> Float:
+def configuration_of(state: ob.State, metric: Float) -> Float:
     """Return the joint positions [dof] of an OMPL state."""
-    return np.array(cast("ob.RealVectorStateType", state)[0:dof])
+    return np.array(cast("ob.RealVectorStateType", state)[0 : len(metric)]) / metric
 
 
 def rrt_connect(

@@ -104,4 +104,4 @@ def control_points(path: Float, robot: Robot) -> Float:
 
 def goals_in_turn(problem: Problem) -> Iterator[int]:
     """Yield the indices of the goals, nearest first."""
-    yield from np.argsort(np.linalg.norm(problem.goals - problem.start, axis=1), kind="stable").tolist()
+    yield from np.argsort(problem.robot.distance(problem.start, problem.goals), kind="stable").tolist()

@@ -33,9 +33,9 @@ class Ways:
 
     def same(self, one: Float, other: Float) -> bool:
         """Whether two paths, control points [n, dof] and [m, dof], are the same way."""
-        if np.linalg.norm(one[-1] - other[-1]) > OTHER_GOAL:
+        if self.model.robot.distance(other[-1], one[-1]) > OTHER_GOAL:
             return False
-        a, b = (resample(spline.basis(len(c), 8 * _PLACES) @ c, _PLACES) for c in (one, other))
+        a, b = (resample(spline.basis(len(c), 8 * _PLACES) @ c, _PLACES, self.model.robot.metric) for c in (one, other))
         if self._free(a, b).all():  # the leash between equal shares of the way, which is nearly always enough
             return True
         return _crossable(self._free(np.repeat(a, _PLACES, axis=0), np.tile(b, (_PLACES, 1))).reshape(_PLACES, _PLACES))

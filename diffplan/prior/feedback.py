@@ -35,17 +35,17 @@ def clearing_steps(
     [b, K, dof]; the same for the whole curve through the smoothing metric (a capped Polyak step) [b, K, dof]; clearance
     over `ACTIVATION`, in [-1, 1] [b, K, 1].
     """
-    n = control.shape[1]
+    n, joints = control.shape[1], model.robot.metric
     matrix = spline.basis(n, 2 * n - 1)
     result = model.evaluate(
         world, (matrix @ control).astype(np.float32), scene_of, activation=ACTIVATION, self_activation=0.02
     )
-    gradient = result.gradient.astype(np.float64)
+    slope = matrix[:, 1:-1].T @ result.gradient.astype(np.float64)
+    gradient = result.gradient.astype(np.float64) / joints
     newton = gradient * (2 * result.cost / ((gradient**2).sum(axis=2) + 1e-9))[..., None]
-    newton *= np.minimum(1.0, _REACH / (np.abs(newton).max(axis=2, keepdims=True) + 1e-9))
+    newton *= np.minimum(1.0, _REACH / (np.abs(newton).max(axis=2, keepdims=True) + 1e-9)) / joints
     spread = matrix / matrix.sum(axis=0)
-    slope = matrix[:, 1:-1].T @ gradient
-    step = covariant_step(result.cost[:, 1:-1].sum(axis=1).astype(np.float64), slope, _REACH)
+    step = covariant_step(result.cost[:, 1:-1].sum(axis=1).astype(np.float64), slope, _REACH, joints)
     room = spread.T @ np.minimum(result.clearance, 3 * result.self_clearance)[..., None] / ACTIVATION
     return spread.T @ newton, np.pad(step, ((0, 0), (1, 1), (0, 0))), np.clip(room, -1, 1)
 

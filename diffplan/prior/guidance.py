@@ -74,7 +74,8 @@ class Guided:
         control = self.coordinates.decode(x)
         for _ in range(self.config.steps):
             cost, slope, _ = refiner.evaluate(control)
-            control[:, 1:-1] -= covariant_step(cost, slope, self.config.max_step) + refiner.wishes(control)[1]
+            step = covariant_step(cost, slope, self.config.max_step, r.model.robot.metric)
+            control[:, 1:-1] -= step + refiner.wishes(control)[1]
         shift = np.clip(self.coordinates.encode(control) - x, -trust, trust)
         return torch.from_numpy(self.coordinates.within(x + shift)[:, 1:-1].astype(np.float32))
 

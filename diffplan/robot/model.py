@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FULL_TURN = 2 * np.pi
 WINDOW = FULL_TURN
 """How far either way a continuous joint is planned [rad]: as far as many arms' own limits are."""
+_SHORTEST = 0.1  # [m] an arm that is shorter counts as so long in the metric of its joints
 _HAIR = 1e-9  # [rad or m] of rounding at limits, that of retiming: more would let a start pass that no motion may have
 
 
@@ -70,6 +71,17 @@ class Chain:
     def moving(self) -> int:
         """Number of moving joints."""
         return len(self.parent)
+
+    def lengths(self, slides: Float) -> Float:
+        """Return how far from the first joint's place at zero each body's joint is at most [bodies] (m).
+
+        `slides` [moving] is by how much the joints that slide may carry it farther.
+        """
+        length = np.zeros(self.moving + 1)
+        for m, parent in enumerate(self.parent):
+            step = self.origin[m, :3, 3] - (self.origin[0, :3, 3] if parent == 0 else 0.0)
+            length[m + 1] = length[parent] + np.linalg.norm(step) + slides[m]
+        return length
 
     def values(self, q: Float) -> Float:
         """Return where the moving joints stand [..., moving] at planning joint values q [..., dof] (rad or m)."""
@@ -157,6 +169,22 @@ class Robot:
     def prismatic(self) -> np.ndarray:
         """Which planning joints slide [dof]."""
         return np.array([self.model.joints[name].kind == "prismatic" for name in self.joint_names])
+
+    @computed
+    def metric(self) -> Float:
+        """What a joint's unit counts for in norms over joints [dof]: 1 for a rad; for a metre of a joint that slides,
+        the angle [rad] by which the stretched arm must turn to move its end by a metre.
+        """
+        if not self.prismatic.any():
+            return np.ones(self.dof)
+        body, T_body_end = self.chain.placement[self.end_link]
+        length = float(self.chain.lengths(np.zeros(self.chain.moving))[body] + np.linalg.norm(T_body_end[:3, 3]))
+        return np.where(self.prismatic, 1.0 / max(length, _SHORTEST), 1.0)
+
+    def distance(self, a: Float, b: Float) -> Float:
+        """Return the distances [...] between joint positions a and b [..., dof]: norms weighted by `metric` [rad]."""
+        way = (b - a) * self.metric
+        return np.linalg.norm(way, axis=-1 if way.ndim > 1 else None)
 
     @computed
     def limits(self) -> tuple[Float, Float]:
