@@ -62,12 +62,12 @@ def unreached(robot: Robot, goal: object) -> str:
     poses = [one for one in _goals(robot, goal) if isinstance(one, PoseGoal)]
     if len(poses) > 1:
         return f"no joint values within the limits bring the robot to any of the {len(poses)} poses"
-    link, (x, y, z) = poses[0].link or robot.end_link, poses[0].pose.xyz
+    link, (x, y, z) = poses[0].link or robot.tool_frame.link, poses[0].pose.xyz
     return f"no joint values within the limits bring {link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
 
 
 def _goals(robot: Robot, goal: object) -> list[object]:
-    """Return the single goals, any of which will do; a pose is that of the robot's end link."""
+    """Return the single goals, any of which will do; a pose is that of the robot's tool."""
     allowed = f"{robot.dof} joint values, {', '.join(robot.configurations)}, a PoseGoal, a Pose, or a list of these"
     if isinstance(goal, str | PoseGoal | Pose):
         found: list[object] = [goal]

@@ -12,7 +12,7 @@ import numpy as np
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Float, Pose
-from diffplan.robot.model import Robot
+from diffplan.robot.model import Robot, Tool
 from diffplan.scene import PoseGoal
 
 POSITION_TOLERANCE = 1e-5
@@ -40,7 +40,7 @@ def inverse_kinematics(
 
     Args:
         robot: the arm.
-        goal: the link and the pose that its frame shall meet, in the world frame; a `Pose` is that of the end link.
+        goal: the link and the pose that its frame shall meet, in the world frame; without a link, that of the tool.
         robot_base: pose of the robot's base link in the world frame.
         seeds: how many starts are tried, drawn uniformly within the limits.
         rng: source of the starts.
@@ -55,10 +55,11 @@ def inverse_kinematics(
     """
     arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
     goal = PoseGoal(pose=goal) if isinstance(goal, Pose) else goal
-    goal = arguments.instance(goal, PoseGoal, "goal", allowed="a PoseGoal, or a Pose for the robot's end link")
+    goal = arguments.instance(goal, PoseGoal, "goal", allowed="a PoseGoal, or a Pose for the robot's tool")
     robot_base, seeds = Pose.of(robot_base, "robot_base"), arguments.whole(seeds, "seeds", 1, _MOST_SEEDS)
     arguments.instance(rng, np.random.Generator, "rng", allowed="numpy.random.default_rng(SEED)")
-    link = goal.link or robot.end_link
+    tool = robot.tool_frame if goal.link is None else Tool(link=goal.link)
+    link = tool.link
     if link not in robot.chain.placement:
         raise InputError(
             f"{robot.name} has no link {link!r}{did_you_mean(link, robot.chain.placement)}",
@@ -71,7 +72,7 @@ def inverse_kinematics(
                 "not a configuration", key="near", value=near.tolist(), allowed=f"{robot.dof} joint values"
             )
         robot = robot.turned(near)
-    T_base_goal = np.linalg.inv(robot_base.matrix) @ goal.pose.matrix
+    T_base_goal = np.linalg.inv(robot_base.matrix) @ (goal.pose @ tool.pose.inverse()).matrix
     q = rng.uniform(robot.lower, robot.upper, (seeds, robot.dof))
     if near is not None:
         q[0] = np.clip(near, robot.lower, robot.upper)

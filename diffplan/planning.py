@@ -66,7 +66,7 @@ def plan(
         scene: the obstacles, or the name of a shipped scene or the path of a scene file; where it says how the robot's
             fingers stand (`scene.hold`), the plan's robot has them so.
         start: joint positions [dof] (rad or m) or the name of a configuration.
-        goal: the same, or a `PoseGoal`, or a `Pose` for the robot's end link; or a list of such goals, of which any
+        goal: the same, or a `PoseGoal`, or a `Pose` for the robot's tool; or a list of such goals, of which any
             will do, as any row of joint positions [k, dof].
         planner: a name in `PLANNERS`, or a planner.
         helper: the same: who joins for the rest of the time when the planner has not solved within half of it. None

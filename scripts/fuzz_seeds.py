@@ -36,9 +36,11 @@ from diffplan.formats.notes import claim
 from diffplan.formats.plan_file import is_plan_file, load_plan
 from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
+from diffplan.formats.robot_writer import robot_text
 from diffplan.formats.scene_file import load_scene
 from diffplan.geometry.meshes import load_hulls, load_mesh
 from diffplan.learning import generate, log, returns, suites
+from diffplan.learning.add_robot import check_units
 from diffplan.learning.config import TrainConfig
 from diffplan.learning.dataset import load_dataset
 from diffplan.learning.info import data_info
@@ -54,6 +56,10 @@ from diffplan.prior.unet import TemporalUnet, UnetConfig
 from diffplan.prior.value import Value, ValueNet, load_value, save_value
 from diffplan.problem import Metrics, Plan, Status
 from diffplan.recheck import recheck
+from diffplan.robot.discovery import Wishes, anatomy
+from diffplan.robot.package_folders import package_folders
+from diffplan.robot.srdf import load_srdf
+from diffplan.robot.urdf import load_urdf
 from diffplan.timing import retime
 
 
@@ -119,12 +125,26 @@ base_link: base
 end_link: tip
 joints:
   shoulder: {velocity: 2.0, acceleration: 10.0, jerk: 1000.0}
-  elbow: {velocity: 2.0, acceleration: 10.0, jerk: 1000.0}
+  elbow: {velocity: 2.0, acceleration: 10.0}
 held_joints: {finger: 0.01}
+tool: {link: tip, xyz: [0, 0, 0.1], rpy_deg: [0, 90, 0]}
+gripper: {joints: {finger: {open: 0.04, closed: 0.0}}, may_touch: [hand, tip]}
+exempt_pairs: [[base, hand]]
 configurations:
   home: [0.0, 0.5]
   other: [1.0, -0.5]
 collision: collision.yaml
+"""
+_SRDF = """\
+<robot name="arm">
+  <group name="arm"><chain base_link="base" tip_link="hand"/></group>
+  <group_state name="home" group="arm">
+    <joint name="shoulder" value="0.1"/><joint name="elbow" value="0.2"/>
+  </group_state>
+  <group_state name="open" group="hand"><joint name="finger" value="0.03"/></group_state>
+  <end_effector name="hand" parent_link="hand" group="hand"/>
+  <disable_collisions link1="base" link2="hand" reason="User"/>
+</robot>
 """
 _COLLISION = """\
 format: diffplan/collision@1
@@ -299,7 +319,21 @@ def _scenes_and_robots() -> list[Reader]:
         for case in load_cases(str(path)):
             preflight(case)
 
+    def parts(path: Path) -> None:
+        model = load_urdf(path, packages=package_folders(path).folders)
+        found = anatomy(model, Wishes(), load_srdf(path.with_name("arm.srdf"), model))
+        check_units(model, found)
+        robot_text("arm", {"file": path.name}, model, found, packages={}, configurations={})
+
     return [
+        Reader(
+            name="robots add",
+            files={"arm.urdf": _ARM.encode(), "box.obj": _BOX.encode(), "arm.srdf": _SRDF.encode()},
+            damaged={"arm.urdf": Syntax.XML, "arm.srdf": Syntax.XML},
+            target="arm.urdf",
+            read=parts,
+            weight=3,
+        ),
         Reader(
             name="scene",
             files={**beside, "scene.yaml": _SCENE.encode()},

@@ -31,6 +31,14 @@ def own_fields(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither read nor write the user's robots."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIFFPLAN_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(params=["float32", "bfloat16"], scope="module")
 def products(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run a module's tests in both types of matrix products, whichever this processor would choose by itself."""
@@ -154,6 +162,18 @@ def _fitted(folder: Path) -> Path:
     report = FitReport(file=folder / "collision.yaml", links=links, ignored=ignored_pairs(robot, 200))
     write_collision_file(report)
     return folder / "robot.yaml"
+
+
+@pytest.fixture
+def coarse_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `robots add` fit coarsely: the fit has tests of its own."""
+    monkeypatch.setattr("diffplan.learning.add_robot.fit_robot", lambda folder: _fitted(Path(folder)))
+
+
+@pytest.fixture(scope="session")
+def rail_urdf() -> str:
+    """The URDF of `rail_file`."""
+    return _rail_urdf()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import print_table, tell_units
+from diffplan.cli.common import print_table, tell_assumed, tell_units
 from diffplan.words import count
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     bare = [(robot, scene) for robot, scene in scenes if not scene.queries]
     for _, scene in scenes:
         tell_units(scene)
+    for robot in {robot.name: robot for robot in (*(r for r, _ in scenes), *(c.robot for c in cases))}.values():
+        tell_assumed(robot)
     with working("checking", len(bare) + len(cases)) as task:
         for robot, scene in bare:
             stand(robot, scene)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from diffplan.robot.model import Robot
     from diffplan.scene import Scene
     from diffplan.strict.entry import Entry
     from diffplan.system.jobs import Place
@@ -154,6 +155,14 @@ def tell_units(scene: Scene) -> None:
         if across > LARGE:
             hint = f"if its file is in millimetres, its scale is {0.001 * mesh.scales[0]:g}"
             print(f"{mesh.name}: a mesh {across:.3g} m across; {hint}", file=sys.stderr)
+
+
+def tell_assumed(robot: Robot) -> None:
+    """Say on stderr which limits are defaults, since neither robot file nor URDF tells them."""
+    from diffplan.robot.rates import assumed_words
+
+    if words := assumed_words(robot.assumed):
+        print(f"{robot.name}: {words}", file=sys.stderr)
 
 
 def print_table(

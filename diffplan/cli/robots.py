@@ -1,28 +1,84 @@
-"""`diffplan robots`: the shipped robots, one robot's limits and sphere coverage, and the fitting of spheres."""
+"""`diffplan robots`: list and describe robots, add one from a URDF, remove one, fit spheres."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from diffplan.cli.common import print_table
+from diffplan.errors import InputError, did_you_mean
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     show = actions.add_parser("show", help="limits, named configurations and sphere coverage of a robot")
-    show.add_argument("robot", metavar="NAME", help="shipped robot, or the path of a robot file")
+    show.add_argument("robot", metavar="NAME", help="a robot's name, or the path of a robot file")
     fit = actions.add_parser("fit", help="fit collision spheres and find link pairs; writes the collision file")
-    fit.add_argument("robot", metavar="NAME", help="shipped robot, or the path of a robot file")
+    fit.add_argument("robot", metavar="NAME", help="a robot's name, or the path of a robot file")
+    remove = actions.add_parser("remove", help="remove a robot that was added, with all that lies in its folder")
+    remove.add_argument("robot", metavar="NAME", help="its name")
+    _declare_add(actions.add_parser("add", help="make a robot of a URDF; what it finds out by itself it says"))
+
+
+def _declare_add(add: argparse.ArgumentParser) -> None:
+    add.description = (
+        "Make a robot of a URDF: finds base, tip, tool, joints, gripper, limits and a home by itself, says what it "
+        "took and which option changes it, fits collision spheres, and writes a folder into the user's robots folder "
+        "(DIFFPLAN_HOME/robots, or diffplan/robots in the XDG data folder). It never asks."
+    )
+    add.add_argument("urdf", type=Path, metavar="URDF", help="the file, with the meshes that it names")
+    add.add_argument("--name", metavar="NAME", help="the robot's name (default: the URDF's)")
+    add.add_argument("--base", metavar="LINK", help="link that stands still")
+    add.add_argument("--tip", metavar="LINK", help="link where the arm ends; of two arms, the one to plan for")
+    add.add_argument("--tool", metavar="LINK", help="frame that poses without a link mean")
+    add.add_argument("--tool-offset", type=_point, metavar="X,Y,Z", help="where the tool is in the tip's frame, in m")
+    add.add_argument("--joints", type=_names, metavar="A,B,...", help="joints to plan for; others are held")
+    about = "hold a joint there (rad or m); repeatable"
+    add.add_argument("--hold", type=_held, action="append", default=[], metavar="JOINT=VALUE", help=about)
+    about = "folder of a ROS package that the URDF names, or a folder of some; repeatable"
+    add.add_argument("--package-path", type=Path, action="append", default=[], metavar="DIR", help=about)
+    about = "take named states and exempt pairs from this SRDF; `none`: take no SRDF"
+    add.add_argument("--srdf", type=Path, metavar="FILE", help=about)
+    add.add_argument("--out", type=Path, metavar="DIR", help="make the robot's folder in DIR")
+    add.add_argument("--replace", action="store_true", help="replace a robot of that name")
+    add.add_argument("--any-size", action="store_true", help="take an arm or meshes of unusual size as they are")
+
+
+def _point(text: str) -> tuple[float, float, float]:
+    values = [float(word) for word in text.split(",")]
+    if len(values) != 3 or any(value - value != 0 for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,Z in m")
+    x, y, z = values
+    return x, y, z
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _held(text: str) -> tuple[str, float]:
+    joint, _, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not joint or number - number != 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JOINT=VALUE")
+    return joint, number
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
-    """List, show or fit."""
+    """List, show, add, remove or fit."""
     if args.action == "show":
         _show(args.robot, out)
+    elif args.action == "add":
+        _add(args, out)
+    elif args.action == "remove":
+        _remove(args.robot)
     elif args.action == "fit":
         from diffplan.learning.collision_model import fit_robot
 
@@ -31,6 +87,53 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     else:
         _list(out)
     return 0
+
+
+def _add(args: argparse.Namespace, out: TextIO) -> None:
+    from diffplan.learning.add_robot import AddRequest, add_robot
+    from diffplan.robot.discovery import Choice, Wishes
+
+    def tell(choice: Choice) -> None:
+        print(f"{choice.what}: {choice.value}  ({choice.why})  [{choice.flag}]", file=out, flush=True)
+
+    wishes = Wishes(
+        base=args.base,
+        tip=args.tip,
+        tool=args.tool,
+        tool_offset=args.tool_offset,
+        joints=args.joints,
+        hold=dict(args.hold),
+    )
+    request = AddRequest(
+        urdf=args.urdf,
+        name=args.name,
+        wishes=wishes,
+        package_path=args.package_path,
+        srdf=args.srdf,
+        out=args.out,
+        replace=args.replace,
+        any_size=args.any_size,
+    )
+    added = add_robot(request, tell)
+    _print_coverage(str(added.folder), out)
+    named = added.robot.name if args.out is None else added.folder / "robot.yaml"
+    print(f"added {added.robot.name} in {added.folder}; use it as `--robot {named}`", file=sys.stderr)
+
+
+def _remove(name: str) -> None:
+    """Remove a robot of the user's folder; refuse others."""
+    from diffplan.system.assets import added_robots, shipped_robots
+    from diffplan.system.files import remove_folder
+
+    folders = {file.parent.name: file.parent for file in added_robots().values()}
+    if name not in folders:
+        shipped = "a shipped robot cannot be removed" if name in shipped_robots() else "no robot of that name was added"
+        raise InputError(
+            f"{shipped}{did_you_mean(name, folders)}", value=name, allowed=list(folders) or "none was added"
+        )
+    files = sorted(path.name for path in folders[name].iterdir())
+    remove_folder(folders[name])
+    print(f"removed {folders[name]}: {', '.join(files)}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +167,10 @@ def _coverage(name: str) -> list[_Coverage]:
 
 def _list(out: TextIO) -> None:
     from diffplan.robot.model import Robot
-    from diffplan.system.assets import shipped_robots
+    from diffplan.system.assets import named_robots
 
     rows = []
-    for name in shipped_robots():
+    for name in sorted(named_robots()):
         robot, coverage = Robot.load(name), _coverage(name)
         rows.append(
             [
@@ -86,15 +189,29 @@ def _list(out: TextIO) -> None:
 
 def _show(name: str, out: TextIO) -> None:
     from diffplan.robot.model import Robot
+    from diffplan.robot.rates import RATES
 
     robot = Robot.load(name)
-    limits = zip(
-        robot.joint_names, robot.lower, robot.upper, robot.velocity, robot.acceleration, robot.jerk, strict=True
-    )
-    rows = [[joint, *(f"{value:.4g}" for value in values)] for joint, *values in limits]
+    rows = []
+    for i, joint in enumerate(robot.joint_names):
+        row = [joint, *(f"{limits[i]:.4g}" for limits in robot.limits)]
+        for rate in RATES:
+            row.append(
+                f"{getattr(robot, rate)[i]:.4g}" + (" (default)" if joint in robot.assumed.get(rate, ()) else "")
+            )
+        rows.append(row)
     print_table(out, ("joint", "lower", "upper", "velocity", "acceleration", "jerk"), rows, title=robot.name)
     configurations = [[key, ", ".join(f"{v:.4g}" for v in q)] for key, q in robot.configurations.items()]
     print_table(out, ("configuration", "joint values"), configurations)
+    x, y, z = robot.tool_frame.pose.xyz
+    print(
+        f"base {robot.base_link}, tip {robot.end_link}, tool {robot.tool_frame.link} at ({x:g}, {y:g}, {z:g}) m",
+        file=out,
+    )
+    fingers = robot.gripper.joints.items() if robot.gripper else ()
+    moves = ", ".join(f"{joint} {opened:g} open, {closed:g} closed" for joint, (opened, closed) in fingers)
+    held = ", ".join(f"{joint}={value:g}" for joint, value in robot.held_joints.items())
+    print(f"gripper: {moves or 'none'}; held: {held or 'none'}", file=out)
     _print_coverage(name, out)
     pairs = [[a, b] for a, b in robot.checked_pairs]
     print_table(out, ("link", "can touch"), pairs, title="self-collision pairs of the planner's model")

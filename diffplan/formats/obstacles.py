@@ -21,8 +21,10 @@ _FULL_TURN = 1.001 * 2 * math.pi
 _ROTATIONS = ("rpy", "rpy_deg", "quat_xyzw", "quat_wxyz")
 
 
-def read_pose(entry: Entry) -> Pose:
+def read_pose(entry: Entry, others: tuple[str, ...] = ()) -> Pose:
     """Return a pose: `xyz`, and at most one rotation of `rpy`, `rpy_deg`, `quat_xyzw`, `quat_wxyz`.
+
+    `others` are keys beside these that may be there.
 
     Raises:
         InputError: if a key or a value is not allowed.
@@ -32,7 +34,7 @@ def read_pose(entry: Entry) -> Pose:
         if key in keys:
             raise keys[key].error(f"the order of {key!r} is not said", allowed=["quat_xyzw", "quat_wxyz"])
     with Faults() as faults:
-        fields = entry.fields(("xyz",), _ROTATIONS, faults)
+        fields = entry.fields(("xyz",), (*_ROTATIONS, *others), faults)
         given = [key for key in _ROTATIONS if key in fields]
         if len(given) > 1:
             faults.add(entry.error(f"more than one rotation: {', '.join(given)}", allowed="one of them"))

@@ -85,6 +85,7 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
         "seed": plan.seed,
         "joint_names": list(plan.robot.joint_names),
         "held_joints": dict(plan.robot.held_joints),
+        "assumed_limits": {rate: list(joints) for rate, joints in plan.robot.assumed.items()},
         "start": plan.start.tolist(),
         "goals": plan.goals.tolist(),
         **_motion(plan.trajectory, plan.certificate, plan.metrics),

@@ -10,13 +10,12 @@ import numpy as np
 
 from diffplan.errors import Faults, InputError
 from diffplan.formats.obstacles import read_obstacles
-from diffplan.formats.robot_file import load_robot
+from diffplan.formats.robot_file import load_robot, robot_word
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_json import read_json
-from diffplan.system.assets import shipped_robots
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +48,7 @@ def load_problems(path: str | Path) -> Suite:
         ("format", "name", "robot", "joint_names", "problems"), ("fixed_joints", "source", "description", "license")
     )
     fields["format"].expect_format("diffplan/problems@1")
-    robot_name = fields["robot"].choice(shipped_robots(), "robot")
+    robot_name = robot_word(fields["robot"])
     robot = load_robot(robot_name)
     names = tuple(entry.text() for entry in fields["joint_names"].sequence())
     if names != robot.joint_names:

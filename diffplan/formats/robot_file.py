@@ -13,34 +13,40 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import AlreadyTold, Faults, InputError, did_you_mean
-from diffplan.geometry.pose import Float
-from diffplan.robot.model import WINDOW, CollisionSpheres, Robot
+from diffplan.formats.obstacles import read_pose
+from diffplan.geometry.pose import Float, Pose
+from diffplan.robot.model import WINDOW, CollisionSpheres, Gripper, Robot, Tool
 from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, tried
+from diffplan.robot.rates import RATES, rates
 from diffplan.robot.urdf import Joint, UrdfModel, load_urdf
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_yaml import read_yaml
-from diffplan.system.assets import asset_folder, shipped_robots
+from diffplan.system.assets import named_robots, tell_hidden
 from diffplan.system.reading import is_file
 
 _REQUIRED = ("format", "name", "urdf", "base_link", "end_link", "joints", "configurations", "collision")
+_OPTIONAL = ("held_joints", "packages", "prior", "tool", "gripper", "exempt_pairs")
 _TOUCHING = ("adjacent", "always")
 
 
 def robot_path(name_or_path: str | Path) -> Path:
-    """Return the robot file of a shipped robot's name, or of a path to a robot file or its folder.
+    """Return the robot file of a robot's name, or of a path to a robot file or its folder.
+
+    A robot of the user's folder comes before a shipped one of its name, which is said.
 
     Raises:
-        InputError: if there is none; the message lists the shipped robots.
+        InputError: if there is none; the message lists the robots that go by a name.
     """
     text = str(arguments.path(name_or_path, "robot"))
-    if text in shipped_robots():
-        return asset_folder("robots") / text / "robot.yaml"
+    known = named_robots()
+    if text in known:
+        tell_hidden(text)
+        return known[text]
     path = Path(text)
     if is_file(path / "robot.yaml"):
         return path / "robot.yaml"
     if is_file(path):
         return path
-    known = shipped_robots()
     raise InputError(
         f"unknown robot{did_you_mean(text, known)}",
         value=text,
@@ -48,8 +54,23 @@ def robot_path(name_or_path: str | Path) -> Path:
     )
 
 
+def robot_word(entry: Entry) -> str:
+    """Return the robot that a file names: a robot's name, or a path of a robot file relative to the file.
+
+    Raises:
+        InputError: if there is none.
+    """
+    text, known = entry.text(), named_robots()
+    path = entry.file.parent / text
+    if text in known:
+        return text
+    if is_file(path) or is_file(path / "robot.yaml"):
+        return str(path)
+    raise entry.error(f"unknown robot{did_you_mean(text, known)}", allowed=[*known, "the path of a robot file"])
+
+
 def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
-    """Load a shipped robot by name, or a robot file by path.
+    """Load a robot by name (a shipped one, or one of the user's folder), or a robot file by path.
 
     Args:
         name_or_path: `panda`, `robots/mine/robot.yaml` or its folder.
@@ -61,7 +82,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     """
     path = robot_path(name_or_path)
     with Faults() as faults:
-        top = read_yaml(path, faults).fields(_REQUIRED, ("held_joints", "packages", "prior"), faults)
+        top = read_yaml(path, faults).fields(_REQUIRED, _OPTIONAL, faults)
         top["format"].expect_format("diffplan/robot@1")
         packages = _packages(top["packages"]) if "packages" in top else {}
         model = load_urdf(_urdf_path(top["urdf"], packages), packages=packages)
@@ -78,14 +99,21 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
             faults.of(partial(lambda key: top[key].choice(model.collisions, "link"), key))
             for key in ("base_link", "end_link")
         )
-        limits = [faults.of(partial(_limits, entry, model.joints[name])) for name, entry in joints.items()]
+        limits = [faults.of(partial(_position_limits, entry, model.joints[name])) for name, entry in joints.items()]
+        given = {name: faults.of(partial(_rates, entry)) for name, entry in joints.items()}
+        tool = faults.of(lambda: _tool(top["tool"], model)) if "tool" in top else None
+        gripper = faults.of(lambda: _gripper(top["gripper"], model, list(joints))) if "gripper" in top else None
         spheres, touching, never_touching = _no_collision_model()
         if collision:
             read = faults.of(lambda: _collision_model(top["collision"], model))
             spheres, touching, never_touching = read or _no_collision_model()
-        if None in limits:
+        if "exempt_pairs" in top:
+            touching |= faults.of(lambda: _pairs_of_links(top["exempt_pairs"], model)) or frozenset()
+            never_touching -= touching
+        if None in limits or None in given.values():
             raise AlreadyTold("limits")
-        lower, upper, velocity, acceleration, jerk = np.array(limits).T
+        lower, upper = np.array(limits).T
+        found = rates(model, list(joints), given)
     robot = Robot(
         name=name,
         model=model,
@@ -95,15 +123,18 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         held_joints=held,
         lower=lower,
         upper=upper,
-        velocity=velocity,
-        acceleration=acceleration,
-        jerk=jerk,
+        **{rate: np.array([getattr(found[joint], rate) for joint in joints]) for rate in RATES},
         configurations={},
         spheres=spheres,
         touching=touching,
         never_touching=never_touching,
         file=Path(os.path.abspath(path)),
         prior=top["prior"].path() if "prior" in top else None,
+        tool=tool,
+        gripper=gripper,
+        assumed={
+            rate: names for rate in RATES if (names := tuple(joint for joint in joints if rate in found[joint].assumed))
+        },
     )
     _check_chain(robot, top)
     robot = _within_followers(robot, joints)
@@ -136,17 +167,53 @@ def _urdf_path(entry: Entry, packages: Mapping[str, Path]) -> Path:
     return folder / fields["file"].text()
 
 
-def _limits(entry: Entry, joint: Joint) -> tuple[float, ...]:
-    """Return a planning joint's limits: lower, upper, velocity, acceleration, jerk."""
-    rates = ("velocity", "acceleration", "jerk")
+def _position_limits(entry: Entry, joint: Joint) -> tuple[float, float]:
+    """Return a planning joint's position limits."""
     lower, upper = (-WINDOW, WINDOW) if joint.kind == "continuous" else (joint.lower, joint.upper)
     if not lower < upper:
         problem = f"{joint.name} is {joint.kind} and needs position limits in the URDF"
         raise entry.error(problem, allowed="<limit lower=... upper=.../> with lower < upper in its <joint>")
+    return lower, upper
+
+
+def _rates(entry: Entry) -> dict[str, float]:
+    """Return the limits of a planning joint that the file tells."""
     with Faults() as faults:
-        fields = entry.fields(rates, (), faults)
-        values = [faults.of(partial(lambda key: fields[key].number(positive=True), key)) for key in rates]
-    return (lower, upper, *values)
+        fields = entry.fields((), RATES, faults)
+        values = {key: faults.of(partial(value.number, positive=True)) for key, value in fields.items()}
+    return values
+
+
+def _tool(entry: Entry, model: UrdfModel) -> Tool:
+    """Return the tool frame: a link, and where the tool stands in its frame."""
+    fields = entry.mapping()
+    if "link" not in fields:
+        raise entry.error("key 'link' is missing", allowed="link, xyz, rpy_deg, quat_xyzw")
+    link = fields["link"].choice(model.collisions, "link")
+    return Tool(link=link, pose=read_pose(entry, others=("link",)) if len(fields) > 1 else Pose())
+
+
+def _gripper(entry: Entry, model: UrdfModel, planned: list[str]) -> Gripper:
+    """Return the joints of the gripper with open and closed values, and the links that may touch what it holds."""
+    with Faults() as faults:
+        fields = entry.fields(("joints",), ("may_touch",), faults)
+        movable = [
+            n for n, joint in model.joints.items() if joint.kind != "fixed" and not joint.mimic and n not in planned
+        ]
+        joints = fields["joints"].fields((), movable, faults)
+        if not fields["joints"].mapping():
+            faults.add(fields["joints"].error("no joint", allowed=movable))
+        values = {
+            name: faults.of(partial(_open_and_closed, value, model.joints[name])) for name, value in joints.items()
+        }
+        links = fields["may_touch"].sequence() if "may_touch" in fields else []
+        may_touch = [faults.of(partial(link.choice, model.collisions, "link")) for link in links]
+    return Gripper(joints=values, may_touch=tuple(may_touch))
+
+
+def _open_and_closed(entry: Entry, joint: Joint) -> tuple[float, float]:
+    fields = entry.fields(("open", "closed"))
+    return _held(fields["open"], joint), _held(fields["closed"], joint)
 
 
 def _packages(entry: Entry) -> dict[str, Path]:
@@ -217,6 +284,9 @@ def _check_chain(robot: Robot, top: dict[str, Entry]) -> None:
         raise top["joints"].error(error.problem) from error
     if robot.end_link not in placement:
         raise top["end_link"].error("not behind the base link", allowed=list(placement))
+    if robot.tool is not None and placement[robot.tool.link][0] != placement[robot.end_link][0]:
+        still = [link for link, (body, _) in placement.items() if body == placement[robot.end_link][0]]
+        raise top["tool"].error("the tool does not stand still to the end link", allowed=still)
 
 
 def _no_collision_model() -> tuple[CollisionSpheres, frozenset[frozenset[str]], frozenset[frozenset[str]]]:
@@ -261,6 +331,17 @@ def _collision_model(
         frozenset(pair for pair, reason in ignored.items() if reason in _TOUCHING),
         frozenset(pair for pair, reason in ignored.items() if reason not in _TOUCHING),
     )
+
+
+def _pairs_of_links(entry: Entry, model: UrdfModel) -> frozenset[frozenset[str]]:
+    """Return the pairs of links whose contact does not count."""
+    pairs = set()
+    for item in entry.sequence():
+        pair = frozenset(link.choice(model.collisions, "link") for link in item.sequence())
+        if len(pair) != 2 or len(item.sequence()) != 2:
+            raise item.error("not a pair of two links", allowed="[link, link]")
+        pairs.add(pair)
+    return frozenset(pairs)
 
 
 def _millimetres(entry: Entry) -> float:

@@ -8,14 +8,14 @@ from pathlib import Path
 from diffplan import arguments
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.formats.obstacles import read_obstacles, read_pose
-from diffplan.formats.robot_file import load_robot
+from diffplan.formats.robot_file import load_robot, robot_word
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import FARTHEST
 from diffplan.robot.model import Robot
 from diffplan.scene import Goal, PoseGoal, Query, Scene
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_yaml import read_yaml
-from diffplan.system.assets import asset_folder, shipped_robots, shipped_scenes
+from diffplan.system.assets import asset_folder, named_robots, shipped_scenes
 from diffplan.system.reading import is_file
 
 _REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries", "hold")
@@ -51,7 +51,7 @@ def load_scene(name_or_path: str | Path) -> Scene:
     with Faults() as faults:
         fields = read_yaml(path, faults).fields(("format", *_REQUIRED), _OPTIONAL, faults)
         fields["format"].expect_format("diffplan/scene@1")
-        robot = faults.of(lambda: _robot(fields["robot"])) if "robot" in fields else None
+        robot = faults.of(lambda: robot_word(fields["robot"])) if "robot" in fields else None
         model = faults.of(lambda: load_robot(robot, collision=False)) if robot else None
         return _scene(fields, robot, model, faults)
 
@@ -65,7 +65,7 @@ def read_scene(entry: Entry) -> Scene:
     fields = entry.fields(_REQUIRED, _OPTIONAL)
     robot = fields["robot"].text() if "robot" in fields else None
     beside = entry.file.parent / robot if robot else None
-    in_file = beside and robot not in shipped_robots() and (is_file(beside) or is_file(beside / "robot.yaml"))
+    in_file = beside and robot not in named_robots() and (is_file(beside) or is_file(beside / "robot.yaml"))
     with Faults() as faults:
         return _scene(fields, str(beside) if in_file else robot, None, faults)
 
@@ -99,18 +99,6 @@ def _hold(entry: Entry, robot: Robot | None) -> dict[str, float]:
     """Return where the robot's held joints (fingers) stand in this scene."""
     joints = entry.fields((), robot.held_joints) if robot else entry.mapping()
     return {name: value.number() for name, value in joints.items()}
-
-
-def _robot(entry: Entry) -> str:
-    """Return the name of a shipped robot, or the path of a robot file given relative to the scene."""
-    text = entry.text()
-    path = entry.file.parent / text
-    if text in shipped_robots():
-        return text
-    if is_file(path) or is_file(path / "robot.yaml"):
-        return str(path)
-    known = shipped_robots()
-    raise entry.error(f"unknown robot{did_you_mean(text, known)}", allowed=[*known, "the path of a robot file"])
 
 
 def _query(entry: Entry, robot: Robot | None) -> Query:

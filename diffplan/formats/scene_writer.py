@@ -12,7 +12,7 @@ from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
 from diffplan.scene import Goal, Obstacle, PoseGoal, Query, Scene
 from diffplan.strict.entry import Json
-from diffplan.system.assets import shipped_robots
+from diffplan.system.assets import named_robots
 from diffplan.system.files import write_text
 
 
@@ -47,7 +47,7 @@ def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:
     keys: dict[str, Json] = {"name": scene.name}
     if scene.robot is not None:
         path = Path(scene.robot)
-        in_file = scene.robot not in shipped_robots() and (path.is_file() or (path / "robot.yaml").is_file())
+        in_file = scene.robot not in named_robots() and (path.is_file() or (path / "robot.yaml").is_file())
         keys["robot"] = path_word(path, folder) if in_file else scene.robot
     keys["robot_base"] = _pose(scene.robot_base)
     if scene.hold:

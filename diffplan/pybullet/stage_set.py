@@ -71,7 +71,9 @@ def _cut(box: Box, base: Pose) -> Box:
 
 
 def tool_path(robot: Robot, base: Pose, path: Float) -> Float:
-    """Return where the tool's tip goes [n, 3] (world): the farthest link without geometry fixed to the end link."""
+    """Return where the tool goes [n, 3] (world): if none is named, the farthest empty link fixed to the end link."""
+    if robot.tool is not None:
+        return (base.matrix @ robot.link_pose(path, robot.tool.link) @ robot.tool.pose.matrix)[:, :3, 3]
     fixed = [robot.end_link]
     for joint in robot.model.joints.values():
         if joint.kind == "fixed" and joint.parent in fixed and not robot.model.collisions[joint.child]:

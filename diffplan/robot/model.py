@@ -12,7 +12,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean, shown
-from diffplan.geometry.pose import Float
+from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.urdf import Joint, UrdfModel
 from diffplan.system.computed import computed
 from diffplan.system.higher import higher
@@ -88,6 +88,24 @@ class Chain:
         return q[..., self.source] * self.factor + self.offset
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """The frame that poses without a link mean: `pose` is T_link_tool."""
+
+    link: str
+    pose: Pose = field(default_factory=Pose)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gripper:
+    """The joints that move fingers, each with its open and closed value [rad or m], and the links that may touch what
+    is held.
+    """
+
+    joints: dict[str, tuple[float, float]]
+    may_touch: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Robot:
     """An arm with fixed base. Arrays have one entry a planning joint: rad, rad/s, rad/s^2, rad/s^3 (m for prismatic).
@@ -99,7 +117,8 @@ class Robot:
 
     `touching` are the link pairs that always touch (adjacent ones among them), `never_touching` those for which
     sampling with the real meshes found no contact. `file` is the robot file that it was read from, if it was,
-    `prior` the file of weights that it names.
+    `prior` the file of weights that it names. `assumed` are the joints by `velocity`, `acceleration`, `jerk` whose
+    limit neither robot file nor URDF tells, so that a default stands for it.
     """
 
     name: str
@@ -119,6 +138,9 @@ class Robot:
     never_touching: frozenset[frozenset[str]] = field(default_factory=frozenset)
     file: Path | None = None
     prior: Path | None = None
+    tool: Tool | None = None
+    gripper: Gripper | None = None
+    assumed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @staticmethod
     def load(name: str) -> Robot:
@@ -141,6 +163,11 @@ class Robot:
     def dof(self) -> int:
         """Number of planning joints."""
         return len(self.joint_names)
+
+    @computed
+    def tool_frame(self) -> Tool:
+        """The tool, or the end link's frame if none is named."""
+        return self.tool or Tool(link=self.end_link)
 
     @computed
     def fingerprint(self) -> str:

@@ -19,16 +19,26 @@ PACKAGE_SCHEMES = ("package://", "model://")
 _DEEPEST = 4  # folders below an entry of ROS_PACKAGE_PATH
 
 
-def find_in_package(name: str, folder: Path, packages: Mapping[str, Path]) -> Path | None:
+def find_in_package(name: str, folder: Path, packages: Mapping[str, Path], *, environment: bool = True) -> Path | None:
     """Return the file that a URDF in `folder` means by `package://NAME/REST`, or None if there is none.
 
     Args:
         name: as the URDF spells it.
         folder: where the URDF lies.
         packages: folders of packages by name.
+        environment: whether `ROS_PACKAGE_PATH` and `AMENT_PREFIX_PATH` count.
     """
     package, _, rest = name.split("://", 1)[1].partition("/")
-    return next((place / rest for place in _places(package, folder, packages) if is_file(place / rest)), None)
+    places = _places(package, folder, packages, environment)
+    return next((place / rest for place in places if is_file(place / rest)), None)
+
+
+def given_folder(package: str, folder: Path) -> Path | None:
+    """Return the folder of a package that is, or lies in, a given one; None if there is none."""
+    if folder.resolve().name == package or _declared(folder) == package:
+        return folder
+    inside = _below(str(folder.resolve())).get(package)
+    return folder / package if (folder / package).is_dir() else inside[0] if inside else None
 
 
 def tried(name: str, folder: Path, packages: Mapping[str, Path]) -> str:
@@ -44,16 +54,16 @@ def tried(name: str, folder: Path, packages: Mapping[str, Path]) -> str:
 _LISTS = ("ROS_PACKAGE_PATH", "AMENT_PREFIX_PATH")
 
 
-def _places(package: str, folder: Path, packages: Mapping[str, Path]) -> Iterator[Path]:
+def _places(package: str, folder: Path, packages: Mapping[str, Path], environment: bool) -> Iterator[Path]:
     """Give the folders that may be the package's, the likeliest first."""
     if package in packages:
         yield packages[package]
-    for entry in _entries("ROS_PACKAGE_PATH"):
+    for entry in _entries("ROS_PACKAGE_PATH") if environment else ():
         if entry.name == package or _declared(entry) == package:
             yield entry
         yield entry / package
         yield from _below(str(entry)).get(package, ())
-    for entry in _entries("AMENT_PREFIX_PATH"):
+    for entry in _entries("AMENT_PREFIX_PATH") if environment else ():
         yield entry / "share" / package
     for above in (folder, *folder.resolve().parents):
         if above.name == package or _declared(above) == package:

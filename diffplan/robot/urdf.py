@@ -66,7 +66,8 @@ class UrdfModel:
     """Links with their collision shapes, and the joints that tie them into a tree; `source` is the file as read.
 
     `scale` is how much larger the body is than the file says: the shapes are so already, and the values of prismatic
-    joints are in m of the larger body; `joints` are as in the file. `packages` are folders by ROS package names.
+    joints are in m of the larger body; `joints` are as in the file, and so is `velocity`, the velocity limits of the
+    joints that have one [rad/s or m/s]. `packages` are folders by ROS package names.
     """
 
     file: Path
@@ -76,6 +77,7 @@ class UrdfModel:
     joints: dict[str, Joint]
     scale: float = 1.0
     packages: Mapping[str, Path] = field(default_factory=dict)
+    velocity: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def root(self) -> str:
@@ -193,7 +195,9 @@ def load_urdf(path: str | Path, scale: float = 1.0, packages: Mapping[str, Path]
         for link in root.findall("link"):
             name = faults.of(partial(_name, link, path))
             collisions[name] = faults.of(partial(_shapes, link, name, path, scale, packages))
-        found = [faults.of(partial(_joint, element, path)) for element in root.findall("joint")]
+        elements = root.findall("joint")
+        found = [faults.of(partial(_joint, element, path)) for element in elements]
+        speeds = [faults.of(partial(_speed, element, path)) for element in elements]
     joints = {joint.name: joint for joint in found}
     if not any(collisions.values()):
         raise InputError(
@@ -203,9 +207,15 @@ def load_urdf(path: str | Path, scale: float = 1.0, packages: Mapping[str, Path]
         )
     _check_tree(root, collisions, joints, path)
     _check_mimics(joints, path)
-    name = root.get("name", path.stem)
     return UrdfModel(
-        file=path, source=source, name=name, collisions=collisions, joints=joints, scale=scale, packages=packages
+        file=path,
+        source=source,
+        name=root.get("name", path.stem),
+        collisions=collisions,
+        joints=joints,
+        scale=scale,
+        packages=packages,
+        velocity={name: speed for name, speed in zip(joints, speeds, strict=True) if speed is not None},
     )
 
 
@@ -235,7 +245,7 @@ def _check_expanded(root: ET.Element, path: Path) -> None:
                 "a xacro file, not expanded yet",
                 file=path,
                 value=f"<{element.tag}>",
-                allowed="xacro FILE -o ROBOT.urdf",
+                allowed=f"what xacro makes of it: xacro {path.name} -o ROBOT.urdf (pip install xacro)",
             )
 
 
@@ -351,6 +361,14 @@ def _joint(element: ET.Element, path: Path) -> Joint:
         upper=upper,
         mimic=_mimic(element, path) if kind != "fixed" else None,
     )
+
+
+def _speed(element: ET.Element, path: Path) -> float | None:
+    """Return a joint's velocity limit, if it moves and has one."""
+    limit = element.find("limit")
+    if element.get("type") == "fixed" or limit is None or limit.get("velocity") is None:
+        return None
+    return _numbers(limit, "velocity", "0", path)[0]
 
 
 def _shapes(link: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> tuple[Shape, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
@@ -21,6 +22,23 @@ def asset_folder(kind: str) -> Path:
 def shipped_robots() -> list[str]:
     """Return the names of the shipped robots."""
     return sorted(path.parent.name for path in asset_folder("robots").glob("*/robot.yaml"))
+
+
+def named_robots() -> dict[str, Path]:
+    """Return the robot files of the robots that go by a name: the shipped ones and the user's, which come first."""
+    return {**{name: asset_folder("robots") / name / "robot.yaml" for name in shipped_robots()}, **added_robots()}
+
+
+def added_robots() -> dict[str, Path]:
+    """Return the robot files of the user's folder, by name."""
+    return {path.parent.name: path for path in sorted(user_robots().glob("[!.]*/robot.yaml"))}
+
+
+@cache
+def tell_hidden(name: str) -> None:
+    """Say once on stderr that a robot of the user's folder is meant where a shipped one has its name too."""
+    if name in shipped_robots() and (path := added_robots().get(name)) is not None:
+        print(f"robot {name}: yours in {path.parent}, not the shipped one of that name", file=sys.stderr)
 
 
 def shipped_scenes() -> list[str]:

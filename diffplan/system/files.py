@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +71,51 @@ def make_folder(path: str | Path) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise unwritable(path, error, "the folder cannot be made") from error
+
+
+@contextmanager
+def folder_in_place(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give an empty folder to fill, which stands at `path` when the block is over; whole, or not at all.
+
+    It is filled beside its place under a hidden name. Files of an old folder there that the new one does not have stay.
+
+    Raises:
+        NotWritten: if it cannot be made.
+        InputError: if there is one already that shall not be replaced.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    make_folder(part)
+    try:
+        yield part
+        try:
+            if os.path.lexists(path):
+                if not replace:
+                    raise InputError("there is such a folder already", file=path)
+                for file in path.iterdir():
+                    if not (part / file.name).exists():
+                        os.rename(file, part / file.name)
+                remove_folder(path)
+                os.rename(part, path)
+            else:
+                os.rename(part, path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that lies in it: gone from its place at once.
+
+    Raises:
+        NotWritten: if that is not possible.
+    """
+    old = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        os.rename(path, old)
+        shutil.rmtree(old)
+    except OSError as error:
+        raise unwritable(path, error, "the folder cannot be removed") from error
 
 
 def remove_unfinished(folder: Path) -> None:

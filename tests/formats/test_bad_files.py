@@ -64,7 +64,8 @@ MESSAGES = {
         "panda_finger_joint1, panda_finger_joint2"
     ),
     "problems_unknown_robot.json": (
-        "problems_unknown_robot.json: robot: unknown robot (did you mean 'panda'?) (found 'pandora'); allowed: panda"
+        "problems_unknown_robot.json: robot: unknown robot (did you mean 'panda'?) (found 'pandora'); allowed: panda, "
+        "the path of a robot file"
     ),
     "robot_collision_bad_reason.yaml": (
         "collision_bad_reason.yaml:6: self_collision.ignore[0].reason: unknown "
@@ -102,8 +103,25 @@ MESSAGES = {
         "robot_no_collision_model.yaml:12: collision: collision model not found "
         "(found none.yaml); allowed: the file that `diffplan robots fit bad` writes"
     ),
-    "robot_no_jerk.yaml": (
-        "robot_no_jerk.yaml:8: joints.elbow: key 'jerk' is missing; allowed: velocity, acceleration, jerk"
+    "robot_misspelt_jerk.yaml": (
+        "robot_misspelt_jerk.yaml:8: joints.elbow.jerks: unknown key (did you mean "
+        "'jerk'?); allowed: velocity, acceleration, jerk"
+    ),
+    "robot_exempt_single_link.yaml": (
+        "robot_exempt_single_link.yaml:13: exempt_pairs[0]: not a pair of two links "
+        "(found [base]); allowed: [link, link]"
+    ),
+    "robot_gripper_of_arm.yaml": ("robot_gripper_of_arm.yaml:13: gripper.joints.elbow: unknown key; allowed: finger"),
+    "robot_gripper_without_closed.yaml": (
+        "robot_gripper_without_closed.yaml:13: gripper.joints.finger: key 'closed' is missing; allowed: open, closed"
+    ),
+    "robot_tool_elsewhere.yaml": (
+        "robot_tool_elsewhere.yaml:13: tool: the tool does not stand still to the end "
+        "link (found {link: upper}); allowed: hand, tip"
+    ),
+    "robot_tool_unknown_link.yaml": (
+        "robot_tool_unknown_link.yaml:13: tool.link: unknown link (did you mean "
+        "'hand'?) (found hands); allowed: base, upper, hand, tip"
     ),
     "robot_sphere_without_radius.yaml": (
         "collision_zero_radius.yaml:3: links.hand.spheres[0]: a sphere needs a "

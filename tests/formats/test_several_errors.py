@@ -126,13 +126,16 @@ urdf: {file: arm.urdf}
 base_link: bass
 end_link: tip
 joints:
-  shoulder: {velocity: -2.0, acceleration: 10.0}
+  shoulder: {velocity: -2.0, acceleration: 10.0, jrk: 1.0}
   elbow: {velocity: 2.0, acceleration: 10.0, jerk: x}
 held_joints: {finger: 1}
 configurations: {home: [0.0, 0.5]}
 collision: none.yaml
 """)
-    found = ["4: base_link: unknown link (did you mean 'base'?)", "7: joints.shoulder: key 'jerk' is missing"]
+    found = [
+        "4: base_link: unknown link (did you mean 'base'?)",
+        "7: joints.shoulder.jrk: unknown key (did you mean 'jerk'?)",
+    ]
     found += ["7: joints.shoulder.velocity: number out of range", "8: joints.elbow.jerk: not a number"]
     found += ["9: held_joints.finger: outside the joint's limits", "11: collision: collision model not found"]
     expect(told(load_robot, file), found)
