@@ -10,14 +10,14 @@ import torch
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.curves import spline
 from diffplan.geometry.pose import Pose, rotation_from_rpy
-from diffplan.geometry.shapes import Box, Cylinder, Sphere
+from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.prior.arm import Arm
 from diffplan.prior.channels import CHANNELS, Redescribed, Sight, Symmetry
 from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
 from diffplan.prior.tokens import SceneTokens
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import Joint
-from diffplan.scene import Primitive, Scene
+from diffplan.scene import Scene
 
 BATCH, K = 4, 8
 MIRROR = np.diag([1.0, -1.0, 1.0])
