@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.learning.config import TrainConfig
 from diffplan.learning.dataset import load_dataset
 from diffplan.learning.trainer import train_prior
+from diffplan.planners.threads import threads as using
 from diffplan.prior.feedback import Feedback, unseen
 from diffplan.prior.prior import Prior
 from diffplan.prior.tokens import SceneTokens
@@ -39,19 +38,19 @@ def fit_prior(
         InputError: if the data are not this robot's, or the folder holds a run with other settings.
         DiffplanError: if the loss is not finite.
     """
-    torch.set_num_threads(threads)
-    dataset = load_dataset(data, robot, horizon=config.horizon, held_out=config.held_out, shards=config.shards)
-    world = Obstacles.pack(dataset.scenes)
-    feedback = Feedback(CollisionModel(robot), world)
-    return train_prior(
-        config,
-        dataset,
-        feedback if config.feedback else unseen,
-        feedback.channels if config.feedback else 0,
-        folder,
-        tokens=SceneTokens.describe(world) if config.tokens else None,
-        hours=hours,
-        checkpoint_minutes=checkpoint_minutes,
-        extend=extend,
-        start=start,
-    )
+    with using(threads):
+        dataset = load_dataset(data, robot, horizon=config.horizon, held_out=config.held_out, shards=config.shards)
+        world = Obstacles.pack(dataset.scenes)
+        feedback = Feedback(CollisionModel(robot), world)
+        return train_prior(
+            config,
+            dataset,
+            feedback if config.feedback else unseen,
+            feedback.channels if config.feedback else 0,
+            folder,
+            tokens=SceneTokens.describe(world) if config.tokens else None,
+            hours=hours,
+            checkpoint_minutes=checkpoint_minutes,
+            extend=extend,
+            start=start,
+        )

@@ -14,6 +14,7 @@ from diffplan.learning.log import read_log, save_figure
 from diffplan.learning.returns import read_returns
 from diffplan.learning.run import run, watched
 from diffplan.learning.value import LEVELS, Agreement, ValueConfig, ValueFit, ValueLine
+from diffplan.planners.threads import threads as using
 from diffplan.prior.value import Value, save_value
 from diffplan.robot.model import Robot
 from diffplan.system.files import write_text
@@ -37,19 +38,19 @@ def fit_value(
         InputError: if there are no returns, or the folder holds a run with other settings or data.
         DiffplanError: if the loss is not finite.
     """
-    torch.set_num_threads(threads)
-    fit, log = ValueFit(config, read_returns(data), robot), folder / "log.csv"
-    for _ in watched(
-        run(fit, folder, checkpoint_minutes=checkpoint_minutes, log_every=50), config.steps, _told, console
-    ):
-        pass
-    lines = read_log(log, ValueLine, up_to=fit.done)
-    draw_curve(lines, folder / "curve.png")
-    found = [fit.validate(level) for level in LEVELS]
-    value = fit.value(_facts(fit, lines, found))
-    save_value(value, folder / "value.safetensors")
-    write_text(folder / "VALUE.md", model_card(value, config, found))
-    return value
+    with using(threads):
+        fit, log = ValueFit(config, read_returns(data), robot), folder / "log.csv"
+        for _ in watched(
+            run(fit, folder, checkpoint_minutes=checkpoint_minutes, log_every=50), config.steps, _told, console
+        ):
+            pass
+        lines = read_log(log, ValueLine, up_to=fit.done)
+        draw_curve(lines, folder / "curve.png")
+        found = [fit.validate(level) for level in LEVELS]
+        value = fit.value(_facts(fit, lines, found))
+        save_value(value, folder / "value.safetensors")
+        write_text(folder / "VALUE.md", model_card(value, config, found))
+        return value
 
 
 def _told(line: ValueLine) -> str:

@@ -82,8 +82,8 @@ def test_a_run_is_not_gone_on_with_other_settings_or_data(tmp_path):
 def test_a_run_leaves_weights_curve_and_card(tmp_path, monkeypatch):
     monkeypatch.setattr("diffplan.learning.value_fit.read_returns", lambda folder: returns())
     threads = torch.get_num_threads()
-    value = fit_value(PANDA, tmp_path, config(), tmp_path)
-    torch.set_num_threads(threads)
+    value = fit_value(PANDA, tmp_path, config(), tmp_path, threads=threads + 1)
+    assert torch.get_num_threads() == threads
     control = returns().control[0].astype(np.float64)
     again = load_value(tmp_path / "value.safetensors")
     again.check(PANDA)
