@@ -24,7 +24,7 @@ from diffplan.words import count
 
 FURTHER_ROUNDS = 4
 """How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
-_DEEPEST = -0.01  # [m] more than the spheres stick out
+_DEEPEST = 10 / 13  # share of how far the spheres stick out of the links
 
 Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
 
@@ -77,7 +77,7 @@ class Search:
         previous, problem = self.task.previous, self.task.problem
         if previous is None or problem.costs or not np.array_equal(previous.position[0], problem.start):
             return
-        if self._compared.room(previous.position) < _DEEPEST:
+        if self._compared.room(previous.position) < -_DEEPEST * problem.robot.spheres.outside:
             return
         for index in np.flatnonzero((problem.goals == previous.position[-1]).all(axis=1))[:1]:
             motion = Candidate(control=previous.position, goal_index=int(index), source=WARM_START)

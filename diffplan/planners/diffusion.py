@@ -200,7 +200,7 @@ class DiffusionPlanner(Planner):
                     control = bent(control, problem.robot, generator, (0.0, amplitude))
                 pushed = refiner.push(control)
                 found = self._tight(task, refiner, pushed, goal_of, self._source)
-                found += nearly_clear(pushed, goal_of, source=self._source)
+                found += nearly_clear(pushed, goal_of, source=self._source, uncovered=problem.robot.spheres.uncovered)
             yield from (replace(candidate, round=number + 1) for candidate in found)
             if c.repair and time.perf_counter() < deadline:
                 found = self._repaired(task, refiner, pushed, goal_of, generator)

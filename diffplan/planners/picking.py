@@ -14,7 +14,8 @@ from diffplan.refinement import Refined, Refiner
 
 _FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
 """How the best of a round are looked at again: three times as many configurations, until all are clear."""
-_ALMOST = -0.004
+_ALMOST = 0.5
+"""A path that lacks less than this share of what the spheres leave uncovered of the links is nearly clear."""
 _HASTENED = 1
 
 
@@ -57,9 +58,12 @@ def _drawn(refiner: Refiner, fine: Refiner, control: Float) -> Refined:
     return found if found.clear.any() else fine.tighten(fine.push(control).control)
 
 
-def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str) -> list[Candidate]:
-    """Return the path nearest to clear of those that are not, if it lacks little: the spheres are not the robot."""
-    almost = np.flatnonzero(~pushed.clear & (pushed.slack > _ALMOST))
+def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str, uncovered: float) -> list[Candidate]:
+    """Return the path nearest to clear of those that are not, if it lacks little: the spheres are not the robot.
+
+    They leave so much of it `uncovered` at most [m].
+    """
+    almost = np.flatnonzero(~pushed.clear & (pushed.slack > -_ALMOST * uncovered))
     best = almost[np.argsort(-pushed.slack[almost], kind="stable")][:1]
     return [Candidate(control=pushed.control[i], goal_index=int(goal_of[i]), source=source) for i in best]
 

@@ -32,8 +32,10 @@ from diffplan.planners.task import Task
 from diffplan.planners.trees import Checker, Query, connect
 from diffplan.problem import Problem
 
-_MARGINS = (0.0, 0.005, 0.01, 0.015)
-"""Margins beyond the ends' own [m]: the certificate wants some distance, narrow places allow none."""
+_MARGINS = (0.0, 0.625, 1.25, 1.875)
+"""Margins beyond the ends' own, as shares of what the spheres leave uncovered of the links: the certificate wants some
+distance, narrow places allow none."""
+_SELF_MARGIN = 0.625  # likewise, at most
 _SHORTCUTS = 60  # attempts after OMPL's simplification
 _SIMPLIFY = 2_000  # turns of OMPL's simplification at most
 _SPACINGS = (0.6, 0.3, 0.15, 0.08, 0.04)  # [rad] between control points, the smoothest curve first
@@ -110,14 +112,18 @@ class SamplingPlanner(Planner, Generic[Config]):
         if ends is None:
             return
         rng = task.rng()
+        uncovered = task.problem.robot.spheres.uncovered
         begin, first_path = time.perf_counter(), None
         attempt = failures = 0
         level = 1
         while time.perf_counter() < deadline:
             attempt += 1
-            extra = _MARGINS[level]
+            extra, most = _MARGINS[level] * uncovered, _SELF_MARGIN * uncovered
             checker = Checker(
-                model=model, world=world, margin=ends.margin + extra, self_margin=min(ends.self_margin + extra, 0.005)
+                model=model,
+                world=world,
+                margin=ends.margin + extra,
+                self_margin=min(ends.self_margin + extra, most),
             )
             iterations = self.config.iterations * (failures + 1) ** 2
             path, found_at = self._path(checker, ends, rng, iterations=iterations, deadline=deadline)

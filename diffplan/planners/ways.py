@@ -11,8 +11,10 @@ from diffplan.planners.polyline import resample
 
 OTHER_GOAL = 0.5
 """Goals farther apart than this [rad, Euclidean] are different ends, and paths to them different ways."""
-DEPTH = 0.01
-"""How deep [m] a sliding arm may cut into obstacles: more than paths that hug the same edge differ by."""
+DEPTH = 1.25
+"""How deep a sliding arm may cut into obstacles: more than paths that hug the same edge differ by.
+
+A share of what the spheres leave uncovered of the links: 1 cm for the Panda."""
 _PLACES = 24
 _BETWEEN = 15
 
@@ -20,11 +22,12 @@ _BETWEEN = 15
 class Ways:
     """Tells the paths of one robot in one scene apart.
 
-    Two paths between the same ends are the same way if a straight leash in joint space, one end running along each
-    path without turning back, can be led from start to goal without the arm cutting deeper than 1 cm into an obstacle
-    anywhere on the leash. Such a leash sweeps out a deformation of one path into the other, so that different ways
-    round an obstacle never pass for the same; paths that only a longer detour could deform into each other count as
-    different. Looked at on 24 places of each path and 15 between them. Contact of the arm with itself does not count.
+    Two paths between the same ends are the same way if a straight leash in joint space, one end running along each path
+    without turning back, can be led from start to goal without the arm cutting deeper than `DEPTH` says into an
+    obstacle anywhere on the leash. Such a leash sweeps out a deformation of one path into the other, so that different
+    ways round an obstacle never pass for the same; paths that only a longer detour could deform into each other count
+    as different. Looked at on 24 places of each path and 15 between them. Contact of the arm with itself does not
+    count.
     The leash is that of the Fréchet distance (Alt and Godau, "Computing the Fréchet distance", 1995, sec. 3).
     """
 
@@ -48,7 +51,8 @@ class Ways:
         """Return whether each of n leashes is free that join configurations one [n, dof] and other [n, dof]."""
         share = np.linspace(0.0, 1.0, _BETWEEN + 2)[1:-1, None]
         leash = one[:, None] * (1 - share) + other[:, None] * share
-        return self.model.evaluate(self.world, leash.astype(np.float32), gradient=False).clearance.min(axis=1) > -DEPTH
+        depth = DEPTH * self.model.robot.spheres.uncovered
+        return self.model.evaluate(self.world, leash.astype(np.float32), gradient=False).clearance.min(axis=1) > -depth
 
 
 def _crossable(free: np.ndarray) -> bool:

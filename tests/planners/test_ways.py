@@ -1,5 +1,7 @@
 """When two paths are two ways round an obstacle, and when they are one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,13 @@ def ball() -> dp.Scene:
 
 def test_without_obstacles_there_is_one_way(robot: dp.Robot) -> None:
     assert Ways(CollisionModel(robot), Obstacles.pack([dp.Scene()])).same(_path(robot, FRONT), _path(robot, BEHIND))
+
+
+def test_how_deep_the_leash_may_cut_follows_from_what_the_spheres_leave_out(robot: dp.Robot, ball: dp.Scene) -> None:
+    world, here, there = Obstacles.pack([ball]), _path(robot, -0.6), _path(robot, 0.9)
+    coarse = replace(robot, spheres=replace(robot.spheres, uncovered=0.25))
+    assert not Ways(CollisionModel(robot), world).same(here, there)
+    assert Ways(CollisionModel(coarse), world).same(here, there)
 
 
 def test_a_ball_between_two_paths_makes_them_two_ways_and_noise_does_not(robot: dp.Robot, ball: dp.Scene) -> None:
