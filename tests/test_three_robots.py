@@ -9,6 +9,7 @@ from diffplan.certificate.bullet import connection
 from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.frames import link_frame
 from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.pair_table import Pairs
 from diffplan.certificate.world import load_robot_body
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.collision.torch_backend import TorchCollision
@@ -79,6 +80,32 @@ def test_no_point_of_a_link_travels_farther_than_the_bound(any_robot):
         corners = np.concatenate([part for shape in any_robot.model.collisions[link] for part in shape.corners()])[::3]
         points = np.einsum("nij,pj->npi", poses[:, :3, :3], corners) + poses[:, None, :3, 3]
         assert np.linalg.norm(np.diff(points, axis=0), axis=2).sum(axis=0).max() <= most + 1e-9
+
+
+def _corners(robot: Robot, link: str, q: np.ndarray) -> np.ndarray:
+    """Corners of a link [n, m, 3] at configurations q [n, dof], in the base frame."""
+    corners = np.concatenate([part for shape in robot.model.collisions[link] for part in shape.corners()])[::7]
+    poses = robot.link_pose(q, link)
+    return np.einsum("nij,pj->npi", poses[:, :3, :3], corners) + poses[:, None, :3, 3]
+
+
+def test_links_on_two_branches_come_no_nearer_to_each_other_than_the_bound_of_their_pair_says(any_robot):
+    """Of the arm on a rail, a counterweight that follows the elbow hangs beside the arm; others have one branch."""
+    shapes = cover(any_robot)
+    pairs, rng = Pairs.of(any_robot, Scene(), shapes), np.random.default_rng(5)
+    forked = np.flatnonzero(pairs.between.any(axis=2).all(axis=1))
+    assert (len(forked) > 0) == (any_robot.name == "rail")
+    for step in (0.05, 0.5):
+        path = np.cumsum(rng.normal(scale=step, size=(8, any_robot.dof)), axis=0) + any_robot.configuration("home")
+        dense = np.stack([np.interp(np.linspace(0, 7, 141), np.arange(8), joint) for joint in path.T], axis=1)
+        bound = pairs.travel(travel(any_robot, shapes, path))
+        for k in range(len(pairs.names)):
+            one, other = (_corners(any_robot, any_robot.links[i], dense) for i in pairs.ends[k])
+            apart = np.linalg.norm(one[:, :, None] - other[:, None], axis=3)
+            change = np.abs(np.diff(apart, axis=0)).sum(axis=0).max()
+            assert change <= bound[-1, k] + 1e-9, pairs.names[k]
+            nearer = (apart[::20][:1] - apart[::20]).max(axis=(1, 2))
+            assert (nearer <= bound[:, k] - bound[0, k] + 1e-9).all(), pairs.names[k]
 
 
 def test_inverse_kinematics_brings_the_end_link_home(any_robot):
