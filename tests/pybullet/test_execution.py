@@ -6,6 +6,7 @@ import numpy as np
 import pybullet as p
 import pytest
 
+import diffplan as dp
 from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.world import load_robot_body
 from diffplan.errors import InputError
@@ -13,6 +14,7 @@ from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box
 from diffplan.problem import Plan, Status
 from diffplan.pybullet.execution import execute, play
+from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
 
@@ -76,6 +78,26 @@ def test_a_plan_plays_in_a_running_world_and_ends_at_its_goal(plan):
         np.testing.assert_allclose(robot.joint_positions(), plan.goals[0], atol=0.005)
         with pytest.raises(InputError, match="not at the start"):
             play(plan, client, robot.body)
+    finally:
+        p.disconnect(client)
+
+
+def test_followers_go_with_their_leader_when_a_plan_is_played(rail_file):
+    rail = Robot.load(str(rail_file))
+    goal = rail.configuration("home")
+    goal[3] -= 0.8
+    straight = dp.plan(rail, Scene(), "home", goal, planner="straight")
+    assert straight.solved, straight.message
+    client = p.connect(p.DIRECT)
+    try:
+        robot = load_robot_body(client, rail, Pose())
+        robot.place(straight.start)
+        joints = range(p.getNumJoints(robot.body, physicsClientId=client))
+        number = {p.getJointInfo(robot.body, i, physicsClientId=client)[1].decode(): i for i in joints}
+        assert play(straight, client, robot.body) < 0.05
+        ends = {name: p.getJointState(robot.body, number[name], physicsClientId=client)[0] for name in number}
+        assert ends["elbow"] == pytest.approx(goal[3], abs=0.02)
+        assert ends["counter"] == pytest.approx(-0.5 * goal[3], abs=0.02)
     finally:
         p.disconnect(client)
 
