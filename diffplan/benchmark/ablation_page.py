@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +18,8 @@ from diffplan.benchmark.results import Row
 from diffplan.benchmark.summary import frame
 from diffplan.benchmark.variants import ADAPTIVE, label
 from diffplan.benchmark.worker import Settings
+from diffplan.robot.model import Robot
+from diffplan.robot.rates import assumed_words
 from diffplan.system.files import write_text
 
 _NOTES = (
@@ -71,10 +73,12 @@ def write_ablation(
     machine: Machine,
     pictures: Sequence[PictureRow],
     *,
+    robots: Iterable[Robot] = (),
     workers: int,
     warm_up_s: dict[str, float],
 ) -> None:
-    """Write `ablation.json` and `ablation.html` into the run's folder."""
+    """Write `ablation.json` and `ablation.html` into the run's folder; `robots` are those of the problems."""
+    notes = (*_NOTES, *assumed_words(robots))
     document = {
         "format": "diffplan/ablation@1",
         "suite": settings.suite,
@@ -85,7 +89,7 @@ def write_ablation(
         ],
         "checks": [asdict(check) for check in checks(a)],
         "warm_up_s": warm_up_s,
-        "notes": _NOTES,
+        "notes": notes,
         "machine": asdict(machine),
     }
     write_text(settings.folder / "ablation.json", json.dumps(document, indent=2) + "\n")
@@ -100,7 +104,7 @@ def write_ablation(
         rounds=round_plot(a),
         success=success_plot(frame(first, a.time_limit_s), a.time_limit_s),
         pictures=pictures,
-        notes=_NOTES,
+        notes=notes,
         machine=machine,
     )
     write_text(settings.folder / "ablation.html", text)

@@ -26,6 +26,7 @@ from diffplan.benchmark.sessions import Session, longest_warm_up, read_sessions
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import ALL, Summary, frame, summarise
 from diffplan.benchmark.worker import Settings
+from diffplan.robot.rates import assumed_words
 from diffplan.system.files import write_text
 
 NOTES = (
@@ -66,6 +67,7 @@ def write_all(
     summaries = summarise(rows, limit)
     sessions = read_sessions(folder) or (_only_session(outcome, machine, workers, total_time),)
     name, compared = Path(settings.suite).name.split(".")[0], paired(rows, limit)
+    notes = (*NOTES, *assumed_words(case.robot for case in cases))
     whole_time = sum(session.time_s or 0.0 for session in sessions)
     document = {
         "format": "diffplan/summary@1",
@@ -81,7 +83,7 @@ def write_all(
         "machine": asdict(sessions[-1].machine),
         "sessions": [asdict(session) for session in sessions],
         "commits": list(dict.fromkeys(session.machine.commit for session in sessions)),
-        "notes": NOTES,
+        "notes": notes,
         "results": [asdict(summary) for summary in summaries],
         "paired": [asdict(pair) for pair in compared],
     }
@@ -95,7 +97,7 @@ def write_all(
         name=name,
         settings=settings,
         sessions=sessions,
-        notes=NOTES,
+        notes=notes,
         exhibits=exhibits(rows, cases, settings),
         published=_published(robot),
         pairs=_pairs(compared),

@@ -22,6 +22,7 @@ from diffplan.cli.common import (
     positive_number,
     print_table,
     read_options,
+    tell_assumed,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     broken: list[InputError] = []
     cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
+    tell_assumed(case.robot for case in cases)
     chosen = select(cases, sets=args.sets, limit=args.limit, only=args.only)
     settings = Settings(
         suite=args.suite,
@@ -151,6 +153,7 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     broken: list[InputError] = []
     cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
+    tell_assumed(case.robot for case in cases)
     settings = Settings(
         suite=args.suite,
         robot=args.robot,
@@ -172,7 +175,16 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     figures = ablation(rows, chosen, args.batches, args.timeout)
     drawn = [case for name in pictured(rows, _PICTURED) for case in cases if case.id == name]
     pictures = [_pictures(case) for case in drawn]
-    write_ablation(figures, rows, settings, machine, pictures, workers=workers.number, warm_up_s=outcome.warm_up_s)
+    write_ablation(
+        figures,
+        rows,
+        settings,
+        machine,
+        pictures,
+        robots=[case.robot for case in cases],
+        workers=workers.number,
+        warm_up_s=outcome.warm_up_s,
+    )
     for table in tables(figures).values():
         print_table(out, [str(name) for name in table.cells], table.cells.to_numpy().tolist(), title=table.title)
         print(table.note, end="\n\n", file=out)

@@ -53,8 +53,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     bare = [(robot, scene) for robot, scene in scenes if not scene.queries]
     for _, scene in scenes:
         tell_units(scene)
-    for robot in {robot.name: robot for robot in (*(r for r, _ in scenes), *(c.robot for c in cases))}.values():
-        tell_assumed(robot)
+    tell_assumed([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
     with working("checking", len(bare) + len(cases)) as task:
         for robot, scene in bare:
             stand(robot, scene)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -157,12 +157,12 @@ def tell_units(scene: Scene) -> None:
             print(f"{mesh.name}: a mesh {across:.3g} m across; {hint}", file=sys.stderr)
 
 
-def tell_assumed(robot: Robot) -> None:
+def tell_assumed(robots: Iterable[Robot]) -> None:
     """Say on stderr which limits are defaults, since neither robot file nor URDF tells them."""
     from diffplan.robot.rates import assumed_words
 
-    if words := assumed_words(robot.assumed):
-        print(f"{robot.name}: {words}", file=sys.stderr)
+    for words in assumed_words(robots):
+        print(words, file=sys.stderr)
 
 
 def print_table(

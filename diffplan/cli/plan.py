@@ -130,7 +130,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
     _report(result, args.alternatives)
-    tell_assumed(robot)
+    tell_assumed([robot])
     _report_waiting(result, args.timeout)
     _report_costs(result, costs)
     _write(result, args, out)

@@ -137,7 +137,7 @@ def _remove(name: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Coverage:
+class Coverage:
     """How well a link's spheres cover its collision meshes [mm]."""
 
     link: str
@@ -146,7 +146,7 @@ class _Coverage:
     outside_mm: float
 
 
-def _coverage(name: str) -> list[_Coverage]:
+def coverage(name: str) -> list[Coverage]:
     """Read what the fitting tool measured and wrote beside the spheres."""
     from diffplan.formats.robot_file import robot_path
     from diffplan.strict.strict_yaml import read_yaml
@@ -154,7 +154,7 @@ def _coverage(name: str) -> list[_Coverage]:
     path = robot_path(name)
     file = path.parent / read_yaml(path).mapping()["collision"].text()
     return [
-        _Coverage(
+        Coverage(
             link=link,
             spheres=len(fields["spheres"].sequence()),
             uncovered_mm=fields["uncovered_mm"].number(),
@@ -171,15 +171,15 @@ def _list(out: TextIO) -> None:
 
     rows = []
     for name in sorted(named_robots()):
-        robot, coverage = Robot.load(name), _coverage(name)
+        robot, fitted = Robot.load(name), coverage(name)
         rows.append(
             [
                 name,
                 str(robot.dof),
                 robot.end_link,
-                str(sum(link.spheres for link in coverage)),
-                f"{max(link.uncovered_mm for link in coverage):.1f}",
-                f"{max(link.outside_mm for link in coverage):.1f}",
+                str(sum(link.spheres for link in fitted)),
+                f"{max(link.uncovered_mm for link in fitted):.1f}",
+                f"{max(link.outside_mm for link in fitted):.1f}",
                 ", ".join(robot.configurations),
             ]
         )
@@ -218,7 +218,7 @@ def _show(name: str, out: TextIO) -> None:
 
 
 def _print_coverage(name: str, out: TextIO) -> None:
-    coverage = _coverage(name)
-    rows = [[c.link, str(c.spheres), f"{c.uncovered_mm:.1f}", f"{c.outside_mm:.1f}"] for c in coverage]
+    fitted = coverage(name)
+    rows = [[c.link, str(c.spheres), f"{c.uncovered_mm:.1f}", f"{c.outside_mm:.1f}"] for c in fitted]
     print_table(out, ("link", "spheres", "surface uncovered mm", "spheres outside mm"), rows, title="collision spheres")
-    print(f"{sum(c.spheres for c in coverage)} spheres on {len(coverage)} links", file=sys.stderr)
+    print(f"{sum(c.spheres for c in fitted)} spheres on {len(fitted)} links", file=sys.stderr)

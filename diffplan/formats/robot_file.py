@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,9 @@ import numpy as np
 from diffplan import arguments
 from diffplan.errors import AlreadyTold, Faults, InputError, did_you_mean
 from diffplan.formats.obstacles import read_pose
+from diffplan.formats.urdf_place import urdf_path
 from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.model import WINDOW, CollisionSpheres, Gripper, Robot, Tool
-from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, tried
 from diffplan.robot.rates import RATES, rates
 from diffplan.robot.urdf import Joint, UrdfModel, load_urdf
 from diffplan.strict.entry import Entry
@@ -85,7 +83,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         top = read_yaml(path, faults).fields(_REQUIRED, _OPTIONAL, faults)
         top["format"].expect_format("diffplan/robot@1")
         packages = _packages(top["packages"]) if "packages" in top else {}
-        model = load_urdf(_urdf_path(top["urdf"], packages), packages=packages)
+        model = load_urdf(urdf_path(top["urdf"], packages), packages=packages)
         movable = [name for name, joint in model.joints.items() if joint.kind != "fixed"]
         joints = top["joints"].fields((), movable)
         if not joints:
@@ -141,30 +139,6 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     with Faults() as faults:
         configurations = _configurations(top["configurations"], robot, faults)
     return replace(robot, configurations=configurations)
-
-
-def _urdf_path(entry: Entry, packages: Mapping[str, Path]) -> Path:
-    """Return the URDF file: beside the robot file, in an installed Python package, or in a ROS one (`package://`)."""
-    fields = entry.fields(("file",), ("package",))
-    if "package" not in fields and fields["file"].text().startswith(PACKAGE_SCHEMES):
-        name, folder = fields["file"].text(), entry.file.parent
-        file = find_in_package(name, folder, packages)
-        if file is None:
-            raise fields["file"].error("file not found", allowed=f"tried: {tried(name, folder, packages)}")
-        return file
-    if "package" not in fields:
-        return fields["file"].path()
-    package = fields["package"].text()
-    try:
-        spec = find_spec(package) if package.isidentifier() else None
-    except (ImportError, ValueError):  # a name like __main__
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise fields["package"].error("Python package not installed", allowed="the name of an installed package")
-    folder = Path(spec.submodule_search_locations[0])
-    if not is_file(folder / fields["file"].text()):
-        raise fields["file"].error("file not found", allowed=f"a path inside the package {package}")
-    return folder / fields["file"].text()
 
 
 def _position_limits(entry: Entry, joint: Joint) -> tuple[float, float]:

@@ -7,9 +7,10 @@ twentieth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from diffplan.robot.model import Robot
 from diffplan.robot.urdf import UrdfModel
 from diffplan.words import some
 
@@ -56,9 +57,12 @@ def urdf_velocity(model: UrdfModel, joints: Sequence[str], name: str) -> float |
     return velocity if 0 < velocity < largest and not (alike and velocity >= _ROUND) else None
 
 
-def assumed_words(assumed: Mapping[str, Sequence[str]]) -> str:
-    """Return in words which limits are defaults; empty if none is."""
-    if not assumed:
-        return ""
-    parts = [f"{rate} of {some(joints)}" for rate, joints in assumed.items()]
-    return f"default limits, since neither robot file nor URDF tells any: {'; '.join(parts)}"
+def assumed_words(robots: Iterable[Robot]) -> list[str]:
+    """Return in words which limits of robots are defaults, a text for each robot with such limits."""
+    found = {}
+    for robot in robots:
+        parts = [f"{rate} of {some(joints)}" for rate, joints in robot.assumed.items()]
+        if parts:
+            words = f"{robot.name}: default limits, since neither robot file nor URDF tells any: {'; '.join(parts)}"
+            found[words] = None
+    return list(found)

@@ -66,3 +66,18 @@ def test_every_shipped_robot_holds_its_configurations_within_its_limits(name: st
     assert "home" in robot.configurations
     for q in robot.configurations.values():
         assert np.all((q >= robot.lower) & (q <= robot.upper))
+
+
+@pytest.mark.parametrize("place", ["package: no_such_arms, file: arm.urdf", "file: package://no-such-arms/arm.urdf"])
+def test_a_robot_whose_package_is_missing_names_the_command_that_installs_it(arm_folder: Path, place: str) -> None:
+    file = arm_folder / "robot.yaml"
+    file.write_text(file.read_text().replace("{file: arm.urdf}", f"{{{place}, pip: no-such-arms}}"))
+    with pytest.raises(InputError, match=r"the package no-such-arms, which is not .*pip install no-such-arms"):
+        load_robot(file)
+
+
+def test_what_pip_installs_is_named_only_with_a_package(arm_folder: Path) -> None:
+    file = arm_folder / "robot.yaml"
+    file.write_text(file.read_text().replace("{file: arm.urdf}", "{file: arm.urdf, pip: arms}"))
+    with pytest.raises(InputError, match=r"robot.yaml:3: urdf.pip: of no use where the file is named by its path"):
+        load_robot(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -360,6 +361,25 @@ def test_limits_that_nobody_tells_are_defaults_and_are_named_as_such(added):
     report = (added.file.parent / "report.md").read_text()  # pyright: ignore[reportOptionalMemberAccess]
     assert "8 (default)" in report
     assert "160 (default)" in report
+
+
+def test_plans_checks_and_benchmarks_say_which_limits_are_defaults(added, tmp_path, run):
+    scene = tmp_path / "scene.yaml"
+    text = "format: diffplan/scene@1\nname: s\nrobot: my_arm\nobstacles: []\nqueries:\n"
+    scene.write_text(text + "  default: {start: home, goal: [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}\n")
+    words = "my_arm: default limits, since neither robot file nor URDF tells any: acceleration of joint1, joint2"
+    plan, bench = tmp_path / "plan.json", tmp_path / "bench"
+    for command in (
+        ("plan", scene, "--planner", "straight", "--out", plan),
+        ("check", scene),
+        ("bench", scene, "--planners", "straight", "--out", bench),
+    ):
+        code, said = run(*command)
+        assert code == 0, said
+        assert words in said
+    assert json.loads(plan.read_text())["assumed_limits"]["jerk"] == [f"joint{i}" for i in range(1, 7)]
+    assert any(words in note for note in json.loads((bench / "summary.json").read_text())["notes"])
+    assert "default limits" in (bench / "report.html").read_text()
 
 
 def test_a_robot_is_replaced_only_if_that_is_said_and_keeps_its_weights(added, home, tmp_path, coarse_fit):
