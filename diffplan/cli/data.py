@@ -1,4 +1,4 @@
-"""`diffplan data`: generate training data, measure returns of its paths, draw problem suites, or describe data."""
+"""`diffplan data`: training data, returns of its paths, problem suites, varied arms, or a description of data."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (generate, returns, problems):
         action.add_argument("--workers", type=positive, metavar="N", help="processes (default: one for each CPU)")
         add_executor_argument(action)
+    about = "draw arms to train a common prior on, as robot folders; a stopped run goes on with the same command"
+    arms = actions.add_parser("arms", help=about, description=about, allow_abbrev=False)
+    arms.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the robot folders")
+    arms.add_argument("--count", type=positive, required=True, metavar="N", help="number of arms")
+    arms.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    arms.add_argument("--layouts", type=_names, default=(), metavar="A,B,...", help="to take turns (default: all)")
     info = actions.add_parser("info", help="counts, quartiles and a picture", allow_abbrev=False)
     info.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
     info.add_argument("--picture", type=Path, metavar="FILE.png", help="draw histograms and some scenes")
@@ -51,6 +57,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     """Generate, measure, draw or describe."""
     if args.action == "info":
         return _info(args, out)
+    if args.action == "arms":
+        return _arms(args, out)
     with place_of(args, args.workers):
         return {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
 
@@ -100,6 +108,14 @@ def _problems(args: argparse.Namespace) -> int:
     )
     make_suite(config)
     print(f"wrote {args.out}", file=sys.stderr)
+    return 0
+
+
+def _arms(args: argparse.Namespace, out: TextIO) -> int:
+    from diffplan.learning.varied_arms import ArmsConfig, make_arms
+
+    for file in make_arms(ArmsConfig(out=args.out, count=args.count, seed=args.seed, layouts=args.layouts)):
+        print(file, file=out)
     return 0
 
 

@@ -1,7 +1,8 @@
 """Procedural scene families: furniture and clutter around a table-size arm, with wide variation.
 
 Every family draws its furniture in a local frame (robot at the origin, the work ahead along +x) with parameters of its
-own ranges; `draw_scene` turns the arrangement about the base and sometimes adds loose clutter. Lengths in metres.
+own ranges, in metres for an arm like the Panda; `draw_scene` turns the arrangement about the base, sometimes adds loose
+clutter, and fits it to another arm's work space.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from diffplan.learning.furniture import (
 )
 from diffplan.learning.layout import DOWN, FORWARD, DrawnScene, Layout
 from diffplan.learning.tight_families import behind, bin_in_shelf, deep_shelf, gap
+from diffplan.learning.workspace import Workspace
 
 MIN_OBSTACLES, MAX_OBSTACLES = 5, 25
 
 
-def draw_scene(family: str, rng: np.random.Generator) -> DrawnScene:
-    """Return a random scene of a family; the same generator state gives the same scene.
+def draw_scene(family: str, rng: np.random.Generator, workspace: Workspace | None = None) -> DrawnScene:
+    """Return a random scene of a family, fitted to a work space (default: the Panda's); the same generator state gives
+    the same scene.
 
     Raises:
         KeyError: if there is no such family.
@@ -44,7 +47,8 @@ def draw_scene(family: str, rng: np.random.Generator) -> DrawnScene:
         if layout.chance(0.35):
             loose_clutter(layout, layout.count(1, 4))
         if MIN_OBSTACLES <= len(layout.obstacles) <= MAX_OBSTACLES:
-            return layout.finish(family)
+            drawn = layout.finish(family)
+            return drawn if workspace is None else workspace.fitted(drawn, rng)
 
 
 def bookshelf(layout: Layout) -> None:

@@ -147,10 +147,12 @@ class ShardMaker:
     def __init__(self, config: GenerateConfig) -> None:
         """Load and pack the robot, once for all shards."""
         from diffplan.collision.cpu import CollisionModel
+        from diffplan.learning.workspace import Workspace
         from diffplan.robot.model import Robot
 
         self.config = config
         self.model = CollisionModel(Robot.load(config.robot))
+        self.workspace = Workspace.of(self.model.robot)
         self.versions = versions(config.robot)
 
     def make(self, index: int) -> Iterator[int | bytes]:
@@ -168,7 +170,7 @@ class ShardMaker:
         first = index * self.config.scenes_per_shard
         for number in range(first, first + self.config.scenes_per_shard):
             rng = np.random.default_rng([self.config.seed, number])
-            drawn = draw_scene(families[number % len(families)], rng)
+            drawn = draw_scene(families[number % len(families)], rng, self.workspace)
             solved = self._scene_paths(drawn, rng)
             if not solved:
                 continue
@@ -208,7 +210,7 @@ class ShardMaker:
         endpoints = draw_endpoints(self.model, world, drawn, rng, wanted=wanted + 3, clear=clear)
         solved: list[tuple[DrawnProblem, Float, float]] = []
         for _ in range(2 * wanted):
-            problem = draw_problem(endpoints, rng)
+            problem = draw_problem(self.model.robot, endpoints, rng)
             if problem is None:
                 continue
             for path in solve(self.model, world, problem, rng, config=margins, keep_straight=self.config.keep_straight):

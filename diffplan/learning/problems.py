@@ -10,7 +10,7 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.geometry.pose import Float
 from diffplan.ik import solve_poses
 from diffplan.learning.layout import DrawnScene
-from diffplan.robot.model import Robot
+from diffplan.robot.model import FULL_TURN, Robot
 
 KINDS = ("place-place", "place-anywhere", "anywhere-anywhere")
 KIND_SHARES = (0.6, 0.3, 0.1)
@@ -101,8 +101,11 @@ def draw_endpoints(
     )
 
 
-def draw_problem(endpoints: Endpoints, rng: np.random.Generator) -> DrawnProblem | None:
-    """Return a random pair of the wanted mix of kinds; None where the endpoints do not allow the drawn kind."""
+def draw_problem(robot: Robot, endpoints: Endpoints, rng: np.random.Generator) -> DrawnProblem | None:
+    """Return a random pair of the wanted mix of kinds; None where the endpoints do not allow the drawn kind.
+
+    The goal is taken at the turn of each joint that is nearest to the start.
+    """
     kind = int(rng.choice(len(KINDS), p=KIND_SHARES))
     inside, outside = np.flatnonzero(endpoints.place >= 0), np.flatnonzero(endpoints.place == ANYWHERE)
     first = outside if kind == 2 else inside
@@ -114,19 +117,34 @@ def draw_problem(endpoints: Endpoints, rng: np.random.Generator) -> DrawnProblem
         return None
     if rng.random() < 0.5:
         a, b = b, a
-    return DrawnProblem(start=endpoints.q[a], goal=endpoints.q[b], kind=kind)
+    start, goal = endpoints.q[a], endpoints.q[b]
+    return DrawnProblem(start=start, goal=short_way(robot, start, goal), kind=kind)
 
 
 def seeds(robot: Robot, rng: np.random.Generator, number: int) -> Float:
-    """Return configurations [number, dof]: a third uniform in the limits, the others around the first named one."""
-    span = robot.upper - robot.lower
-    q = robot.lower + rng.random((number, robot.dof)) * span
+    """Return configurations [number, dof]: a third uniform in the limits, the others around the first named one.
+
+    Joints up to the first that turns, which say where the arm stands and looks, are uniform in all. Of a joint that can
+    turn farther than once around, the middle turn is taken.
+    """
+    turns = ~robot.prismatic & (robot.upper - robot.lower > FULL_TURN)
+    middle = (robot.lower + robot.upper) / 2
+    lower, upper = np.where(turns, middle - np.pi, robot.lower), np.where(turns, middle + np.pi, robot.upper)
+    span = upper - lower
+    q = lower + rng.random((number, robot.dof)) * span
     if robot.configurations:
-        home = next(iter(robot.configurations.values()))
+        home, first = next(iter(robot.configurations.values())), int(np.argmin(robot.prismatic)) + 1
         near = rng.random(number) < 2 / 3
         around = home + rng.normal(size=(number, robot.dof)) * 0.12 * span
-        q[near, 1:] = np.clip(around, robot.lower, robot.upper)[near, 1:]
+        q[near, first:] = np.clip(around, robot.lower, robot.upper)[near, first:]
     return q
+
+
+def short_way(robot: Robot, start: Float, goal: Float) -> Float:
+    """Return a goal [dof] with turning joints moved by whole turns to the nearest to `start` [dof] within the limits."""
+    turns = np.where(robot.prismatic, 0.0, FULL_TURN * np.round((goal - start) / FULL_TURN))
+    nearest = goal - turns
+    return np.where((nearest >= robot.lower) & (nearest <= robot.upper), nearest, goal)
 
 
 def is_clear(model: CollisionModel, world: Obstacles, q: Float, clear: Clearances) -> np.ndarray:

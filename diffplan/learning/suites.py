@@ -25,6 +25,7 @@ from diffplan.learning.generate import versions
 from diffplan.learning.layout import DrawnScene, obstacle_record
 from diffplan.learning.pieces import Make, make_all
 from diffplan.learning.problems import KINDS, Clearances, DrawnProblem, draw_endpoints, draw_problem
+from diffplan.learning.workspace import Workspace
 from diffplan.problem import Problem
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_json import read_object
@@ -148,13 +149,14 @@ class SuiteMaker:
         self.config = config
         self.recipe = RECIPES[config.kind]
         self.model = CollisionModel(Robot.load(config.robot))
+        self.workspace = Workspace.of(self.model.robot)
 
     def attempts(self, index: int) -> Iterator[dict[str, object] | None]:
         """Yield None for each scene that holds no such problem, and in the end problem `index` as suites spell it."""
         family = self.config.turns[index % len(self.config.turns)]
         for attempt in count():
             rng = np.random.default_rng([self.config.seed, index, attempt, list(RECIPES).index(self.config.kind)])
-            drawn = draw_scene(family, rng)
+            drawn = draw_scene(family, rng, self.workspace)
             pair = self._pair(drawn, rng)
             if pair is not None:
                 yield {
@@ -171,7 +173,7 @@ class SuiteMaker:
         world = Obstacles.pack([drawn.scene])
         ends = draw_endpoints(self.model, world, drawn, rng, wanted=_ENDS, clear=Clearances())
         for _ in range(_PAIRS):
-            pair = draw_problem(ends, rng)
+            pair = draw_problem(self.model.robot, ends, rng)
             seed = int(rng.integers(2**31))
             if pair is None or KINDS[pair.kind] not in self.recipe.pairs:
                 continue
