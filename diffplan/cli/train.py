@@ -15,10 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
     about = "fit the diffusion prior; a stopped run goes on with the same command"
     prior = actions.add_parser("prior", help=about, description=about, allow_abbrev=False)
-    prior.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that `data generate` filled")
+    about = "folder that `data generate` filled; with --common one for each arm"
+    prior.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help=about)
+    prior.add_argument("--common", action="store_true", help="one prior for all arms, on data of many")
     prior.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run: weights, log, curve")
     prior.add_argument("--config", type=Path, metavar="FILE", help="settings (YAML or JSON; see docs/design.md)")
-    prior.add_argument("--robot", default="panda", metavar="NAME", help="robot (default panda)")
+    prior.add_argument("--robot", metavar="NAME", help="robot (default panda; --common: those of the data)")
     prior.add_argument("--hours", type=positive_number, metavar="H", help="stop after so long, to go on another time")
     prior.add_argument("--extend", action="store_true", help="go on although the settings ask for more steps or shards")
     prior.add_argument("--start", type=Path, metavar="FILE", help="a trained prior whose weights a new run begins with")
@@ -54,13 +56,39 @@ def _value(args: argparse.Namespace) -> None:
 
 
 def _prior(args: argparse.Namespace) -> None:
+    from diffplan.errors import InputError
     from diffplan.learning.config import TrainConfig
     from diffplan.learning.fit import fit_prior
     from diffplan.robot.model import Robot
 
+    if args.common:
+        _common(args)
+        return
+    if len(args.data) > 1:
+        allowed = "one folder, or --common for one prior of many arms"
+        raise InputError("several folders", key="--data", value=[str(folder) for folder in args.data], allowed=allowed)
     config = TrainConfig.load(args.config) if args.config else TrainConfig()
     fit_prior(
-        Robot.load(args.robot),
+        Robot.load(args.robot or "panda"),
+        args.data[0],
+        config,
+        args.out,
+        hours=args.hours,
+        extend=args.extend,
+        start=args.start,
+        threads=args.threads,
+    )
+
+
+def _common(args: argparse.Namespace) -> None:
+    from diffplan.errors import InputError
+    from diffplan.learning.common_trainer import fit_common_prior
+    from diffplan.learning.config import CommonConfig
+
+    if args.robot is not None:
+        raise InputError("not with --common", key="--robot", value=args.robot, allowed="the robots of the data")
+    config = CommonConfig.load(args.config) if args.config else CommonConfig()
+    fit_common_prior(
         args.data,
         config,
         args.out,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import ClassVar, get_args, get_origin, get_type_hints
+
+from typing_extensions import Self
 
 from diffplan.errors import Faults, InputError
+from diffplan.prior.channels import CHANNELS
+from diffplan.prior.jointwise import JointwiseConfig
 from diffplan.prior.schedule import Schedule
-from diffplan.prior.unet import UnetConfig
+from diffplan.prior.unet import PRODUCTS, UnetConfig, UnetShape
 from diffplan.strict.entry import Entry, Json
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.files import write_text
-
-FORMAT = "diffplan/train@1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,25 +76,22 @@ class RunConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(RunConfig):
-    """Settings of a training run of the prior.
+class DenoiserConfig(RunConfig):
+    """What the settings of runs of priors have, and how they are read from a file.
 
-    Attributes (and those of `RunConfig`, with defaults for the Panda's prior):
+    Attributes (and those of `RunConfig`):
         horizon: control points of a path.
-        feedback, tokens: how the network sees the scene: fed back what it does to the estimate, and this many blocks of
-            cross-attention to obstacle tokens.
+        tokens: so many blocks of cross-attention to obstacle tokens.
         pass_shares: shares of samples whose condition is dropped, whose fed-back estimate is the straight line, the
             network's first, and the network's second estimate.
-        shards: how many shards of the data folder to take, in order; 0 takes all.
+        shards: how many shards of a data folder to take, in order; 0 takes all.
         products: type of the matrix products, float32 or bfloat16 (twice as fast where the CPU has units for it).
         validation_paths: paths in each validation (always the first ones).
     """
 
+    format: ClassVar[str]
     horizon: int = 16
-    dim: int = 64
-    feedback: bool = True
     tokens: int = 0
-    steps: int = 26_000
     batch: int = 128
     rate: float = 1e-3
     warm_up: int = 500
@@ -113,37 +113,33 @@ class TrainConfig(RunConfig):
             raise InputError("not a number of shards", key="shards", value=self.shards, allowed="0 (all) or more")
         if len(self.pass_shares) != 4 or min(self.pass_shares) < 0 or abs(sum(self.pass_shares) - 1) > 1e-9:
             raise InputError("not four shares", key="pass_shares", value=self.pass_shares, allowed="four that sum to 1")
-        if self.products not in ("float32", "bfloat16"):
-            raise InputError("no such type", key="products", value=self.products, allowed=("float32", "bfloat16"))
-        if self.horizon % self.unet(1, 0).multiple or self.horizon < 4:
-            allowed = f"a multiple of {self.unet(1, 0).multiple}, at least 4"
+        if self.products not in PRODUCTS:
+            raise InputError("no such type", key="products", value=self.products, allowed=tuple(PRODUCTS))
+        multiple = UnetShape(dim=self.dim, mults=self.mults, blocks=self.blocks, tokens=self.tokens).multiple
+        if self.horizon % multiple or self.horizon < 4:
+            allowed = f"a multiple of {multiple}, at least 4"
             raise InputError("does not fit the network", key="horizon", value=self.horizon, allowed=allowed)
-
-    def unet(self, dof: int, condition: int) -> UnetConfig:
-        """Return the network's shape for a robot and a number of condition channels."""
-        return UnetConfig(
-            dof=dof, condition=condition, dim=self.dim, mults=self.mults, blocks=self.blocks, tokens=self.tokens
-        )
 
     def save(self, path: Path) -> None:
         """Write the settings as a file that `load` reads."""
-        write_text(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        write_text(path, json.dumps({"format": self.format, **asdict(self)}, indent=1) + "\n")
 
-    @staticmethod
-    def load(path: Path) -> TrainConfig:
+    @classmethod
+    def load(cls, path: Path) -> Self:
         """Read settings from YAML or JSON; what is not given keeps its default.
 
         Raises:
             InputError: on unknown keys, wrong types or values that make no sense, with file, line and key.
         """
-        known = {field.name: field.default for field in fields(TrainConfig)}
+        known = get_type_hints(cls)
+        known = {field.name: known[field.name] for field in fields(cls)}
         with Faults() as faults:
             entries = read_yaml(path, faults).fields(("format",), tuple(known), faults)
-            faults.of(lambda: entries["format"].expect_format(FORMAT))
+            faults.of(lambda: entries["format"].expect_format(cls.format))
             given = {name: entry for name, entry in entries.items() if name != "format"}
-            values = {name: faults.of(partial(_like, known[name], entry)) for name, entry in given.items()}
+            values = {name: faults.of(partial(_of_type, known[name], entry)) for name, entry in given.items()}
         try:
-            return replace(TrainConfig(), **values)  # pyright: ignore[reportArgumentType]
+            return cls(**values)  # pyright: ignore[reportArgumentType]
         except InputError as error:
             where = entries.get(error.key or "")
             raise InputError(
@@ -156,16 +152,76 @@ class TrainConfig(RunConfig):
             ) from None
 
 
-def _like(default: object, entry: Entry) -> int | float | str | tuple[int, ...] | tuple[float, ...]:
-    """Return the entry's value, of the type that the default has."""
-    if isinstance(default, str):
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(DenoiserConfig):
+    """Settings of a training run of one robot's prior.
+
+    Attributes (and those of `DenoiserConfig`, with defaults for the Panda's prior):
+        feedback: whether the network is fed back what the scene does to its estimate.
+    """
+
+    format = "diffplan/train@1"
+    dim: int = 64
+    feedback: bool = True
+    steps: int = 26_000
+
+    def unet(self, dof: int, condition: int) -> UnetConfig:
+        """Return the network's shape for a robot and a number of condition channels."""
+        return UnetConfig(
+            dof=dof, condition=condition, dim=self.dim, mults=self.mults, blocks=self.blocks, tokens=self.tokens
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonConfig(DenoiserConfig):
+    """Settings of a training run of the common prior.
+
+    Attributes (and those of `DenoiserConfig`):
+        heads, mixing: of the joints' attention to each other (`JointwiseConfig`).
+        held_out_arms: names of robots that are not trained on, with `*` for any letters; their losses are told.
+        evenness: how often arms take turns: with their number of paths to the power of this. 0: all alike, 1: by paths.
+        validation_paths: of each arm.
+    """
+
+    format = "diffplan/train-common@1"
+    dim: int = 48
+    heads: int = 2
+    mixing: tuple[int, ...] = (0, 1, 2)
+    data_std: float = 0.1
+    steps: int = 40_000
+    held_out_arms: tuple[str, ...] = ()
+    evenness: float = 0.5
+    validation_paths: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.evenness <= 1:
+            raise InputError("not a share", key="evenness", value=self.evenness, allowed="0 to 1")
+        try:
+            self.unet()
+        except InputError as error:
+            key = (error.key or "").removeprefix("unet.")
+            raise InputError(error.problem, key=key, value=error.value, allowed=error.allowed) from error
+
+    def unet(self) -> JointwiseConfig:
+        """Return the network's shape."""
+        return JointwiseConfig(
+            channels=CHANNELS,
+            dim=self.dim,
+            mults=self.mults,
+            blocks=self.blocks,
+            tokens=self.tokens,
+            heads=self.heads,
+            mixing=self.mixing,
+        )
+
+
+def _of_type(hint: object, entry: Entry) -> object:
+    """Return the entry's value, of a setting's type."""
+    if get_origin(hint) is tuple:
+        return tuple(_of_type(get_args(hint)[0], item) for item in entry.sequence())
+    if hint is str:
         return entry.text()
-    if isinstance(default, bool):
+    if hint is bool:
         return entry.boolean()
-    if isinstance(default, int):
-        return entry.whole()
-    if isinstance(default, tuple) and isinstance(default[0], int):
-        return tuple(item.whole() for item in entry.sequence())
-    if isinstance(default, tuple):
-        return tuple(item.number() for item in entry.sequence())
-    return entry.number()
+    return entry.whole() if hint is int else entry.number()

@@ -141,7 +141,7 @@ def seeds(robot: Robot, rng: np.random.Generator, number: int) -> Float:
 
 
 def short_way(robot: Robot, start: Float, goal: Float) -> Float:
-    """Return a goal [dof] with turning joints moved by whole turns to the nearest to `start` [dof] within the limits."""
+    """Return a goal [dof] with joints moved by whole turns to the nearest to `start` [dof] within the limits."""
     turns = np.where(robot.prismatic, 0.0, FULL_TURN * np.round((goal - start) / FULL_TURN))
     nearest = goal - turns
     return np.where((nearest >= robot.lower) & (nearest <= robot.upper), nearest, goal)

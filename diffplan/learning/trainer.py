@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffplan.errors import InputError
 from diffplan.learning.card import model_card, summary
@@ -26,6 +28,7 @@ from diffplan.strict.entry import Json
 from diffplan.system.files import write_text
 
 _STEP, _VALIDATION, _WEIGHTS = range(1, 4)  # streams of random numbers
+_Net = TypeVar("_Net", bound=nn.Module)
 
 
 class PriorFit(Fit[TemporalUnet, Progress]):
@@ -161,24 +164,45 @@ def train_prior(
         DiffplanError: if the loss is not finite.
     """
     fit = PriorFit(config, dataset, features, channels, tokens)
-    log, curve = folder / "log.csv", folder / "curve.png"
-    lines = run(
-        fit,
+    lines = left_in(
         folder,
+        fit,
         hours=hours,
         checkpoint_minutes=checkpoint_minutes,
         extend=extend,
         start=None if start is None else partial(fit.start_from, start),
+        console=console,
     )
-    for line in watched(lines, config.steps, _told, console):
-        if not math.isnan(line.first):
-            draw_curve(read_log(log, Progress, up_to=line.step), curve)
-    lines = read_log(log, Progress, up_to=fit.done)
-    draw_curve(lines, curve)
     prior = fit.prior(summary(config, dataset, lines, fit.history))
     save_prior(prior, folder / "prior.safetensors")
     write_text(folder / "PRIOR.md", model_card(prior, config, lines))
     return prior
+
+
+def left_in(
+    folder: Path,
+    fit: Fit[_Net, Progress],
+    *,
+    hours: float | None,
+    checkpoint_minutes: float,
+    extend: bool,
+    start: Callable[[], None] | None,
+    console: Console | None,
+) -> list[Progress]:
+    """Run to the end, or for `hours`, with a progress bar; leave the curve in the folder and return the log.
+
+    Raises:
+        InputError: if the folder holds a run with another config.
+        DiffplanError: if the loss is not finite.
+    """
+    log, curve = folder / "log.csv", folder / "curve.png"
+    lines = run(fit, folder, hours=hours, checkpoint_minutes=checkpoint_minutes, extend=extend, start=start)
+    for line in watched(lines, fit.config.steps, _told, console):
+        if not math.isnan(line.first):
+            draw_curve(read_log(log, Progress, up_to=line.step), curve)
+    told = read_log(log, Progress, up_to=fit.done)
+    draw_curve(told, curve)
+    return told
 
 
 def _told(line: Progress) -> str:

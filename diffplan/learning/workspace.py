@@ -1,4 +1,4 @@
-"""How large an arm's work space is and where it is: the scene families are written for the Panda's, and fitted to it."""
+"""How large an arm's work space is and where: the scene families are written for the Panda's, and fitted to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diffplan.learning.problems import tool_offset
 from diffplan.robot.model import Robot
 
 REACH, SHOULDER = 0.947, 0.333
-"""How far the Panda's finger tips get from its second joint, and how high that is [m]: `Workspace.of` gives it scale 1."""
+"""How far the Panda's finger tips get from its second joint, and how high that is [m]."""
 _SAMPLES = 4096
 _FARTHEST = 0.999  # quantile
 _THINNEST = 0.004  # m: as thin as `Layout` makes things

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -68,7 +69,33 @@ def shown(
     drawn from x_t by the forward chain: then, as in sampling, it tells nothing of x0 that x_t and the scene do not.
     """
     estimate = straight_between_ends(x_t)
-    line = said = features(estimate, batch.scene_of)
+    line = features(estimate, batch.scene_of)
+
+    def predict(x: Tensor, level: Tensor, estimate: Tensor, said: Tensor, rows: Tensor) -> Tensor:
+        seen = condition(estimate, said, line[rows])
+        return net(x, level, seen, context.rows(rows) if context else None)
+
+    def look(estimate: Tensor, rows: Tensor) -> Tensor:
+        return features(estimate, batch.scene_of[rows])
+
+    estimate, said = looked_again(schedule, batch, x_t, estimate, line, predict, look)
+    return condition(estimate, said, line) * (batch.passes > 0)[:, None, None]
+
+
+def looked_again(
+    schedule: Schedule,
+    batch: NoisyBatch,
+    x_t: Tensor,
+    estimate: Tensor,
+    said: Tensor,
+    predict: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor],
+    look: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Return the estimates [b, K, dof] after `passes` - 1 earlier passes, and what the scene says about them.
+
+    `predict(x, level, estimate, said, rows)` answers with the network's estimate of some rows of the batch,
+    `look(estimate, rows)` with what the scene says about it; `estimate` and `said` are those of the straight line.
+    """
     levels = [batch.earlier[:, 0], batch.earlier[:, 1]]
     x_1 = schedule.noisier(x_t, batch.t, levels[1], batch.earlier_noise[1])
     x_2 = schedule.noisier(x_1, levels[1], levels[0], batch.earlier_noise[0])
@@ -78,12 +105,17 @@ def shown(
         if len(rows) == 0:
             continue
         with torch.no_grad():
-            seen = condition(estimate[rows], said[rows], line[rows])
-            better = net(x[rows], level[rows], seen, context.rows(rows) if context else None)
+            better = predict(x[rows], level[rows], estimate[rows], said[rows], rows)
         better[:, [0, -1]] = x_t[rows][:, [0, -1]]
         estimate = estimate.index_copy(0, rows, better)
-        said = said.index_copy(0, rows, features(better, batch.scene_of[rows]))
-    return condition(estimate, said, line) * (batch.passes > 0)[:, None, None]
+        said = said.index_copy(0, rows, look(better, rows))
+    return estimate, said
+
+
+def weighted_error(schedule: Schedule, batch: NoisyBatch, answer: Tensor) -> Tensor:
+    """Return the loss [b] of answers [b, K, dof] (see `denoising_loss`)."""
+    error = (answer - batch.x0)[:, 1:-1].square().mean((1, 2))
+    return schedule.loss_weight[batch.t].to(error) * error / schedule.data_std**2
 
 
 def denoising_loss(
@@ -102,5 +134,4 @@ def denoising_loss(
     if tokens is not None and net.attend is not None:
         context = net.attend.encode(tokens.of(batch.scene_of)).shown(batch.passes > 0)
     seen = shown(net, schedule, batch, x_t, features, context)
-    error = (net(x_t, batch.t, seen, context) - batch.x0)[:, 1:-1].square().mean((1, 2))
-    return schedule.loss_weight[batch.t].to(error) * error / schedule.data_std**2
+    return weighted_error(schedule, batch, net(x_t, batch.t, seen, context))

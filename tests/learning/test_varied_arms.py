@@ -63,7 +63,7 @@ def test_an_arm_is_given_by_its_layout_number_and_seed_and_what_is_there_is_kept
 
 
 def test_what_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such layout .did you mean 'turning'"):
+    with pytest.raises(InputError, match=r"no such layout .did you mean 'turning'"):
         ArmsConfig(out=tmp_path, count=1, layouts=("turing",))
     with pytest.raises(InputError, match="count: not a positive number"):
         ArmsConfig(out=tmp_path, count=0)

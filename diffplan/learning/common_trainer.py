@@ -1,0 +1,224 @@
+"""Fit the common prior: batches of one arm each, arms in turn, every batch described anew at random."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from diffplan.errors import InputError
+from diffplan.learning.common_card import common_card, common_summary
+from diffplan.learning.common_data import ArmData, load_arms
+from diffplan.learning.config import CommonConfig
+from diffplan.learning.dataset import Paths
+from diffplan.learning.log import Progress
+from diffplan.learning.run import Fit, batch_rows, generator_of
+from diffplan.learning.trainer import left_in
+from diffplan.prior.channels import Symmetry
+from diffplan.prior.common import FORMAT, CommonPrior, save_common_prior
+from diffplan.prior.jointwise import JointwiseUnet
+from diffplan.prior.jointwise_loss import jointwise_loss
+from diffplan.prior.loss import NoisyBatch, draw
+from diffplan.prior.prior import read_tensors
+from diffplan.strict.entry import Json
+from diffplan.system.files import write_text
+from diffplan.system.reading import read_text
+
+_STEP, _VALIDATION, _WEIGHTS, _ARM = range(1, 5)  # streams of random numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmLosses:
+    """Losses of one arm's held-out scenes at a step (see `Progress`); `trained` is 0 for an arm that is left out."""
+
+    step: int
+    arm: str
+    trained: int
+    first: float
+    third: float
+    free: float
+
+
+class CommonFit(Fit[JointwiseUnet, Progress]):
+    """The state of a run of the common prior.
+
+    Args:
+        config: the settings.
+        arms: the arms with their paths.
+        log: where the losses of each arm are written at every validation, as CSV; None: nowhere.
+    """
+
+    checkpoint = "diffplan/common-checkpoint@1"
+    line = Progress
+    config: CommonConfig
+
+    def __init__(self, config: CommonConfig, arms: Sequence[ArmData], log: Path | None = None) -> None:
+        self.arms, self.log, self.schedule = list(arms), log, config.schedule()
+        self.taught = [arm for arm in arms if arm.trained]
+        super().__init__(config, lambda: JointwiseUnet(config.unet()), _WEIGHTS, fused=True)
+        self.net.products(torch.bfloat16 if config.products == "bfloat16" else torch.float32)
+        share = np.cumsum([len(arm.dataset.train) ** config.evenness for arm in self.taught])
+        drawn = np.random.default_rng([config.seed, _ARM]).random(config.steps)
+        self.turns = np.minimum(np.searchsorted(share / share[-1], drawn, side="right"), len(self.taught) - 1)
+        self._validation: dict[str, tuple[Paths, NoisyBatch, np.ndarray]] = {}
+
+    @property
+    def rows(self) -> int:
+        """How many paths it is trained on."""
+        return sum(len(arm.dataset.train) for arm in self.taught)
+
+    @property
+    def digest(self) -> Json:
+        """Sums of the arms' paths."""
+        return [[arm.name, arm.dataset.digest] for arm in self.taught]
+
+    def other_data(self, path: Path) -> InputError:
+        """Return the error for a checkpoint of other paths."""
+        allowed = "the same folders in the same order, or to extend the run"
+        return InputError("not the data that this run began with", file=path, key="data", allowed=allowed)
+
+    def loss(self, step: int) -> Tensor:
+        """Return the loss of step `step` (from 0)."""
+        turn = int(self.turns[step])
+        arm, earlier = self.taught[turn], int((self.turns[:step] == turn).sum())
+        rows = batch_rows(self.config, len(arm.dataset.train), earlier)
+        paths = Paths(x=arm.dataset.train.x[rows], scene_of=arm.dataset.train.scene_of[rows])
+        generator = generator_of(self.config.seed, _STEP, step)
+        line, y = arm.deviations(paths)
+        batch = draw(torch.from_numpy(y).float(), paths.scene_of, self.schedule, self.config.pass_shares, generator)
+        symmetry = Symmetry.draw(len(rows), y.shape[2], generator)
+        tokens = arm.tokens.of(paths.scene_of) if arm.tokens else None
+        return jointwise_loss(self.net, self.schedule, batch, arm.sight(line, paths), tokens, symmetry).mean()
+
+    def judged(self) -> dict[str, float]:
+        """Return the averaged weights' losses on held-out scenes (see `Progress`), the mean of the trained arms.
+
+        The same paths, levels and noise every time. Those of each arm go into the log of arms.
+        """
+        found = [
+            ArmLosses(step=self.done, arm=arm.name, trained=int(arm.trained), **self._losses(arm)) for arm in self.arms
+        ]
+        if self.log is not None:
+            before = [line for line in read_arm_log(self.log) if line.step < self.done]
+            write_arm_log([*before, *found], self.log)
+        return {
+            key: float(np.mean([getattr(f, key) for f in found if f.trained])) for key in ("first", "third", "free")
+        }
+
+    def _losses(self, arm: ArmData) -> dict[str, float]:
+        if arm.name not in self._validation:
+            first = slice(self.config.validation_paths)  # the same ones however much data is added behind them
+            held = arm.dataset.validation
+            paths, generator = (
+                Paths(x=held.x[first], scene_of=held.scene_of[first]),
+                generator_of(self.config.seed, _VALIDATION, 0),
+            )
+            line, y = arm.deviations(paths)
+            shares = self.config.pass_shares
+            batch = draw(torch.from_numpy(y).float(), paths.scene_of, self.schedule, shares, generator)
+            self._validation[arm.name] = paths, batch, line
+        paths, batch, line = self._validation[arm.name]
+        tokens, losses = arm.tokens.of(paths.scene_of) if arm.tokens else None, {}
+        with torch.no_grad():
+            for name, passes in (("first", 1), ("third", 3), ("free", 0)):
+                asked = replace(batch, passes=torch.full_like(batch.passes, passes))
+                loss = jointwise_loss(self.average, self.schedule, asked, arm.sight(line, paths), tokens)
+                losses[name] = loss.mean().item()
+        return losses
+
+    def prior(self, training: dict[str, str | int | float]) -> CommonPrior:
+        """Return the averaged network as a prior."""
+        return CommonPrior(net=self.average, schedule=self.schedule, horizon=self.config.horizon, training=training)
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a trained common prior.
+
+        Raises:
+            InputError: if the file is no common prior, or one of another shape.
+        """
+        tensors, header = read_tensors(path, FORMAT)
+        own = self.net.state_dict()
+        if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in own.items()}:
+            shape = asdict(self.net.config)
+            raise InputError("a prior of another shape", file=path, value=header.get("unet"), allowed=str(shape))
+        for net in (self.net, self.average):
+            net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+
+
+def fit_common_prior(
+    folders: Sequence[Path],
+    config: CommonConfig,
+    folder: Path,
+    *,
+    hours: float | None = None,
+    checkpoint_minutes: float = 5.0,
+    extend: bool = False,
+    start: Path | None = None,
+    threads: int = 1,
+    console: Console | None = None,
+) -> CommonPrior:
+    """Train the common prior on folders of shards, each of one arm, or go on with the run in `folder`.
+
+    Leaves prior.safetensors, PRIOR.md, curve, log, and the losses by arm (arms.csv) there. `start` is a common prior
+    whose weights a new run begins with: on the data of one arm, that is training for this arm.
+
+    Raises:
+        InputError: if the data are not as they should be, or the folder holds a run with other settings.
+        DiffplanError: if the loss is not finite.
+    """
+    torch.set_num_threads(threads)
+    fit = CommonFit(config, load_arms(folders, config), folder / "arms.csv")
+    lines = left_in(
+        folder,
+        fit,
+        hours=hours,
+        checkpoint_minutes=checkpoint_minutes,
+        extend=extend,
+        start=None if start is None else partial(fit.start_from, start),
+        console=console,
+    )
+    prior = fit.prior(common_summary(config, fit.arms, lines, fit.history))
+    save_common_prior(prior, folder / "prior.safetensors")
+    losses = [line for line in read_arm_log(folder / "arms.csv") if line.step <= fit.done]
+    write_text(folder / "PRIOR.md", common_card(prior, config, [asdict(line) for line in losses]))
+    return prior
+
+
+def write_arm_log(lines: Sequence[ArmLosses], path: Path) -> None:
+    """Write losses of arms as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(ArmLosses)])
+    writer.writeheader()
+    writer.writerows(asdict(line) for line in lines)
+    write_text(path, text.getvalue())
+
+
+def read_arm_log(path: Path) -> list[ArmLosses]:
+    """Read losses of arms; none if there is no file.
+
+    Raises:
+        InputError: if the file is no such log.
+    """
+    if not path.exists():
+        return []
+    table = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        return [
+            ArmLosses(
+                step=int(row["step"]),
+                arm=row["arm"],
+                trained=int(row["trained"]),
+                **{key: float(row[key]) for key in ("first", "third", "free")},
+            )
+            for row in table
+        ]
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise InputError(f"not a log of arms: {error}", file=path, line=table.line_num or None) from error
