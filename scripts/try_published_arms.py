@@ -174,7 +174,7 @@ def plans(folder: str) -> dict[str, object]:
     with Certifier(robot, Scene()) as certifier:
         q = rng.uniform(robot.lower, robot.upper, (4000, robot.dof))
         q[:, robot.continuous] = rng.uniform(-np.pi, np.pi, (4000, int(robot.continuous.sum())))
-        goal = next(one for one in q if certifier.check(one).self_clearance_m > 0.02)
+        goal = next(one for one in q if certifier.check(one).free)
     free = dp.plan(robot, Scene(name="free"), home, goal, planner="rrtconnect", timeout=_PLAN_S)
     points = (robot.link_pose(q, tool.link) @ tool.pose.matrix)[:, :3, 3]
     first = robot.body_poses(home)[0, 1, :3, 3]

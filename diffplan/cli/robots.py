@@ -171,7 +171,11 @@ def _list(out: TextIO) -> None:
 
     rows = []
     for name in sorted(named_robots()):
-        robot, fitted = Robot.load(name), coverage(name)
+        try:
+            robot, fitted = Robot.load(name), coverage(name)
+        except InputError as error:  # such as a shipped one whose URDF comes with a package that is not installed
+            print(f"{name} cannot be loaded: {error}", file=sys.stderr)
+            continue
         rows.append(
             [
                 name,

@@ -163,7 +163,10 @@ def _shipped_robot(client: int, body: int) -> Robot:
     """
     joints = joint_indices(client, body)
     for name in shipped_robots():
-        robot = Robot.load(name)
+        try:
+            robot = Robot.load(name)
+        except InputError:
+            continue  # its URDF comes with a package that is not installed
         if joints.keys() >= set(robot.joint_names):
             return robot
     raise InputError(

@@ -395,6 +395,10 @@ def _held(
             continue
         if joint.name in wishes.hold:
             held[joint.name] = float(wishes.hold[joint.name])
+            if joint.limited and not joint.lower <= held[joint.name] <= joint.upper:
+                allowed = f"{joint.lower:.6g} ... {joint.upper:.6g}"
+                problem = f"outside the limits of {joint.name}"
+                raise InputError(problem, key="--hold", value=held[joint.name], allowed=allowed)
         elif joint.name in opened:
             held[joint.name] = opened[joint.name]
         else:

@@ -34,11 +34,15 @@ def added_robots() -> dict[str, Path]:
     return {path.parent.name: path for path in sorted(user_robots().glob("[!.]*/robot.yaml"))}
 
 
-@cache
 def tell_hidden(name: str) -> None:
     """Say once on stderr that a robot of the user's folder is meant where a shipped one has its name too."""
     if name in shipped_robots() and (path := added_robots().get(name)) is not None:
-        print(f"robot {name}: yours in {path.parent}, not the shipped one of that name", file=sys.stderr)
+        _say_once(f"robot {name}: yours in {path.parent}, not the shipped one of that name")
+
+
+@cache
+def _say_once(words: str) -> None:
+    print(words, file=sys.stderr)
 
 
 def shipped_scenes() -> list[str]:

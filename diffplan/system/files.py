@@ -77,7 +77,8 @@ def make_folder(path: str | Path) -> None:
 def folder_in_place(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give an empty folder to fill, which stands at `path` when the block is over; whole, or not at all.
 
-    It is filled beside its place under a hidden name. Files of an old folder there that the new one does not have stay.
+    It is filled beside its place under a hidden name. Of an old folder there, files that the new one does not have
+    are kept, folders are not.
 
     Raises:
         NotWritten: if it cannot be made.
@@ -88,16 +89,22 @@ def folder_in_place(path: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         yield part
         try:
-            if os.path.lexists(path):
-                if not replace:
-                    raise InputError("there is such a folder already", file=path)
-                for file in path.iterdir():
-                    if not (part / file.name).exists():
-                        os.rename(file, part / file.name)
-                remove_folder(path)
+            if not os.path.lexists(path):
                 os.rename(part, path)
-            else:
+                return
+            if not replace:
+                raise InputError("there is such a folder already", file=path)
+            for file in path.iterdir():
+                if file.is_file() and not (part / file.name).exists():
+                    shutil.copy2(file, part / file.name)
+            old = part.with_suffix(".old")
+            os.rename(path, old)
+            try:
                 os.rename(part, path)
+            except OSError:
+                os.rename(old, path)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise unwritable(path, error) from error
     finally:

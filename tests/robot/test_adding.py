@@ -220,6 +220,7 @@ def test_continuous_and_sliding_joints_are_planned_for(model):
         (Wishes(joints=("joint9",)), "--joints: arm.urdf has no such joint"),
         (Wishes(joints=("grip",)), "--joints: not between base and hand"),
         (Wishes(hold={"mount": 0.0}), "--hold: it is fixed"),
+        (Wishes(hold={"grip": 0.1}), r"--hold: outside the limits of grip \(found 0.1\); allowed: 0 ... 0.03"),
         (Wishes(hold={"follow": 0.0}), r"--hold: it follows grip \(mimic\)"),
         (Wishes(tool="link2"), "--tool: does not stand still to hand"),
         (Wishes(tool="hand", tool_offset=(0, 0, 0.1)), "--tool and --tool-offset exclude each other"),
@@ -407,6 +408,18 @@ def test_what_fails_leaves_nothing_behind_and_the_old_robot_as_it_was(added, hom
     assert (home / "my_arm" / "robot.yaml").read_bytes() == before
 
 
+def test_a_robot_whose_package_is_missing_does_not_keep_the_others_from_the_list(added, home, run):
+    file = home / "my_arm" / "robot.yaml"
+    text = file.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("urdf:"))
+    file.write_text(text.replace(line, "urdf: {package: no_such_arms, file: arm.urdf, pip: no-such-arms}"))
+    code, said = run("robots")
+    assert code == 0
+    assert "my_arm cannot be loaded" in said
+    assert "pip install no-such-arms" in said
+    assert "panda" in said
+
+
 def test_the_users_robot_comes_before_a_shipped_one_of_its_name_and_that_is_said(added, home, capsys):
     (home / "my_arm").rename(home / "panda")
     assert Robot.load("panda").name == "my_arm"
@@ -424,12 +437,12 @@ def test_names_of_shipped_robots_and_names_that_are_no_folder_are_refused(home, 
 def test_commands_add_list_show_and_remove(home, tmp_path, run, coarse_fit):
     (tmp_path / "arm.urdf").write_text(urdf("base", *HANDED, root_shape=BALL))
     code, said = run(
-        "robots", "add", tmp_path / "arm.urdf", "--name", "mine", "--tool-offset", "0,0,0.1", "--hold", "joint1=0.3"
+        "robots", "add", tmp_path / "arm.urdf", "--name", "mine", "--tool-offset", "-0.1,0,0.1", "--hold", "joint1=0.3"
     )
     assert code == 0, said
     assert "joints: joint2, joint3, joint4, joint5, joint6" in said
     assert "--joints A,B,..." in said
-    assert Robot.load("mine").tool_frame.pose.xyz == (0, 0, 0.1)
+    assert Robot.load("mine").tool_frame.pose.xyz == (-0.1, 0, 0.1)
     assert Robot.load("mine").held_joints["joint1"] == 0.3
     assert "mine" in run("robots")[1]
     code, said = run("robots", "show", "mine")
