@@ -64,8 +64,8 @@ MESSAGES = {
         "panda_finger_joint1, panda_finger_joint2"
     ),
     "problems_unknown_robot.json": (
-        "problems_unknown_robot.json: robot: unknown robot (did you mean 'panda'?) (found 'pandora'); allowed: panda, "
-        "the path of a robot file"
+        "problems_unknown_robot.json: robot: unknown robot (did you mean 'panda'?) (found 'pandora'); allowed: "
+        "gen3, iiwa, panda, xarm6, the path of a robot file"
     ),
     "robot_collision_bad_reason.yaml": (
         "collision_bad_reason.yaml:6: self_collision.ignore[0].reason: unknown "
@@ -273,7 +273,7 @@ MESSAGES = {
     ),
     "scene_unknown_robot.yaml": (
         "scene_unknown_robot.yaml:3: robot: unknown robot (did you mean 'panda'?) "
-        "(found pandas); allowed: panda, the path of a robot file"
+        "(found pandas); allowed: gen3, iiwa, panda, xarm6, the path of a robot file"
     ),
     "scene_unknown_top_key.yaml": (
         "scene_unknown_top_key.yaml:3: obstacle: unknown key (did you mean "
