@@ -9,12 +9,12 @@ from numba import njit
 from scipy.spatial import KDTree
 
 from diffplan.geometry.pose import Float
-from diffplan.geometry.triangle_distance import SolidDistance, Surface
+from diffplan.geometry.triangle_distance import unsigned_distance
 from diffplan.system.computed import computed
 from diffplan.system.third_party import trimesh
 
-_SEAM = 0.0005
-"""Parts that lie closer together than this touch: what is between them is no outer surface."""
+TOUCHING = 0.0005
+"""Parts that lie closer together than this touch [m]: what is between them is no outer surface."""
 _SAMPLED = 0.0015
 _MOST_POINTS = 400_000
 
@@ -62,13 +62,15 @@ class ConvexUnion:
         """Return points [n, 3] on the union's surface, neighbours on a face at most about `spacing` apart."""
         points, normals = zip(*(surface_grid(part, spacing) for part in self.parts), strict=True)
         points, normals = np.concatenate(points), np.concatenate(normals)
-        return points if len(self.parts) == 1 else points[self.within_parts(points + _SEAM * normals) <= 0]
+        return (
+            points if len(self.parts) == 1 else points[self.within_parts(points + TOUCHING * normals) <= -TOUCHING / 2]
+        )
 
     def depth(self, points: Float) -> Float:
         """Return the depth [n] of points [n, 3] below the union's surface, never too large; negative outside."""
         depth = self.within_parts(points)
         if len(self.parts) > 1:
-            inside = np.flatnonzero(depth > -_SEAM)
+            inside = np.flatnonzero(depth > -TOUCHING)
             tree, spacing = self._sampled
             to_surface = tree.query(points[inside])[0]
             # A sample lies at most half a diagonal of the samples' grid beside the nearest point.
@@ -84,14 +86,8 @@ class ConvexUnion:
         """Return the distance [n] of points [n, 3] to the union, exact; 0 inside."""
         found = np.zeros(len(points))
         away = np.flatnonzero(self.within_parts(points) < 0)
-        found[away] = distance_to_triangles(np.concatenate([part.triangles for part in self.parts]), points[away])
+        found[away] = unsigned_distance(np.concatenate([part.triangles for part in self.parts])).at(points[away])
         return found
-
-
-def distance_to_triangles(triangles: Float, points: Float) -> Float:
-    """Return the distance [n] of points [n, 3] to the nearest of triangles [t, 3, 3], exact and unsigned."""
-    unsigned = np.zeros((len(triangles), 7, 3))  # without normals there is no inside
-    return SolidDistance([Surface(triangles=np.asarray(triangles, dtype=np.float64), normals=unsigned)]).at(points)
 
 
 def surface_grid(mesh: trimesh.Trimesh, spacing: float) -> tuple[Float, Float]:

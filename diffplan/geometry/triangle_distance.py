@@ -63,6 +63,12 @@ class SolidDistance:
         return values
 
 
+def unsigned_distance(triangles: Float) -> SolidDistance:
+    """Return the distance to triangles [t, 3, 3] that need not be closed: positive on either side, exact."""
+    normals = np.zeros((len(triangles), 7, 3))  # without them there is no inside
+    return SolidDistance([Surface(triangles=np.asarray(triangles, dtype=np.float64), normals=normals)])
+
+
 def _pack(surfaces: list[Surface]) -> tuple[np.ndarray, ...]:
     """Return the trees over the triangles of each surface, one over the surfaces, and what they index."""
     counts = np.array([len(s.triangles) for s in surfaces], dtype=np.int64)

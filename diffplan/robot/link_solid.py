@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffplan.geometry.convex import ConvexUnion, distance_to_triangles
+from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.pose import Float
 from diffplan.geometry.shapes import Shape
+from diffplan.geometry.triangle_distance import unsigned_distance
 from diffplan.system.computed import computed
 from diffplan.system.third_party import trimesh
 
@@ -48,7 +49,7 @@ class LinkSolid:
 
 def bulge(solid: ConvexUnion, triangles: Float, spacing: float) -> float:
     """Return how far the surface of a union of parts lies from triangles [t, 3, 3] at most [m], over samples."""
-    return float(distance_to_triangles(triangles, solid.surface(spacing)).max())
+    return float(unsigned_distance(triangles).at(solid.surface(spacing)).max())
 
 
 def _joined(meshes: list[trimesh.Trimesh]) -> trimesh.Trimesh:
