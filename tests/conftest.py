@@ -167,7 +167,7 @@ def _fitted(folder: Path) -> Path:
 @pytest.fixture
 def coarse_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `robots add` fit coarsely: the fit has tests of its own."""
-    monkeypatch.setattr("diffplan.learning.add_robot.fit_robot", lambda folder: _fitted(Path(folder)))
+    monkeypatch.setattr("diffplan.learning.add_robot.fit_robot", lambda folder, parts: _fitted(Path(folder)))
 
 
 @pytest.fixture(scope="session")

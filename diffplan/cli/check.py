@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import print_table, tell_assumed, tell_units
+from diffplan.cli.common import print_table, tell_assumed, tell_parts, tell_units
 from diffplan.words import count
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     for _, scene in scenes:
         tell_units(scene)
     tell_assumed([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
+    tell_parts([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
     with working("checking", len(bare) + len(cases)) as task:
         for robot, scene in bare:
             stand(robot, scene)

@@ -165,6 +165,18 @@ def tell_assumed(robots: Iterable[Robot]) -> None:
         print(words, file=sys.stderr)
 
 
+def tell_parts(robots: Sequence[Robot]) -> None:
+    """Say on stderr once of each robot which links collide as convex parts: PyBullet would not make them of meshes."""
+    for robot in {robot.name: robot for robot in robots}.values():
+        links = ", ".join(link for link in robot.links if link in robot.model.published)
+        if links:
+            print(
+                f"{robot.name}: certified as the convex parts beside its collision file: {links} (PyBullet alone would "
+                "collide with the hulls of their meshes, which are larger)",
+                file=sys.stderr,
+            )
+
+
 def print_table(
     out: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
 ) -> None:

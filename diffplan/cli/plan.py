@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import add_planner_arguments, check_planner, read_options, tell_assumed, tell_units
+from diffplan.cli.common import add_planner_arguments, check_planner, read_options, tell_assumed, tell_parts, tell_units
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
 from diffplan.errors import InputError
 from diffplan.system.files import check_writable, make_folder
@@ -131,6 +131,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
     _report(result, args.alternatives)
     tell_assumed([robot])
+    tell_parts([robot])
     _report_waiting(result, args.timeout)
     _report_costs(result, costs)
     _write(result, args, out)

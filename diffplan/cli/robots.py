@@ -6,10 +6,13 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from diffplan.cli.common import print_table
 from diffplan.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from diffplan.learning.collision_model import FitReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("robot", metavar="NAME", help="a robot's name, or the path of a robot file")
     fit = actions.add_parser("fit", help="fit collision spheres and find link pairs; writes the collision file")
     fit.add_argument("robot", metavar="NAME", help="a robot's name, or the path of a robot file")
+    _declare_parts(fit, "auto; hull for a shipped robot")
     remove = actions.add_parser("remove", help="remove a robot that was added, with all that lies in its folder")
     remove.add_argument("robot", metavar="NAME", help="its name")
     _declare_add(actions.add_parser("add", help="make a robot of a URDF; what it finds out by itself it says"))
+
+
+def _declare_parts(parser: argparse.ArgumentParser, default: str) -> None:
+    about = (
+        "what meshes collide as: `hull`, their convex hulls, as in PyBullet; `auto`, hulls where they bulge less than "
+        f"10 mm, convex parts that do elsewhere; `convex`, the same with 5 mm (default: {default})"
+    )
+    parser.add_argument("--parts", choices=("hull", "auto", "convex"), help=about)
 
 
 def _declare_add(add: argparse.ArgumentParser) -> None:
@@ -43,6 +55,7 @@ def _declare_add(add: argparse.ArgumentParser) -> None:
     add.add_argument("--package-path", type=Path, action="append", default=[], metavar="DIR", help=about)
     about = "take named states and exempt pairs from this SRDF; `none`: take no SRDF"
     add.add_argument("--srdf", type=Path, metavar="FILE", help=about)
+    _declare_parts(add, "auto")
     add.add_argument("--out", type=Path, metavar="DIR", help="make the robot's folder in DIR")
     add.add_argument("--replace", action="store_true", help="replace a robot of that name")
     add.add_argument("--any-size", action="store_true", help="take an arm or meshes of unusual size as they are")
@@ -82,7 +95,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     elif args.action == "fit":
         from diffplan.learning.collision_model import fit_robot
 
-        fit_robot(args.robot)
+        _print_shapes(fit_robot(args.robot, parts=args.parts), out)
         _print_coverage(args.robot, out)
     else:
         _list(out)
@@ -113,6 +126,7 @@ def _add(args: argparse.Namespace, out: TextIO) -> None:
         out=args.out,
         replace=args.replace,
         any_size=args.any_size,
+        parts=args.parts or "auto",
     )
     added = add_robot(request, tell)
     _print_coverage(str(added.folder), out)
@@ -161,8 +175,24 @@ def coverage(name: str) -> list[Coverage]:
             outside_mm=fields["outside_mm"].number(),
         )
         for link, entry in read_yaml(file).mapping()["links"].mapping().items()
-        for fields in (entry.fields(("spheres", "uncovered_mm", "outside_mm")),)
+        for fields in (entry.fields(("spheres", "uncovered_mm", "outside_mm"), ("bulge_mm", "parts")),)
     ]
+
+
+def _print_shapes(report: FitReport, out: TextIO) -> None:
+    rows = [
+        [
+            link,
+            " x ".join(f"{1000 * edge:.0f}" for edge in shape.extents),
+            f"{1e6 * shape.volume:.0f}",
+            f"{1000 * shape.hull_bulge:.1f}",
+            "hull" if link not in report.parts else str(shape.parts),
+            f"{1000 * shape.bulge:.1f}",
+        ]
+        for link, shape in report.shapes.items()
+    ]
+    headings = ("link", "mesh mm", "hulls cm^3", "hulls beyond mesh mm", "convex parts", "parts beyond mesh mm")
+    print_table(out, headings, rows, title="what collides")
 
 
 def _list(out: TextIO) -> None:

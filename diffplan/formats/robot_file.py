@@ -11,6 +11,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import AlreadyTold, Faults, InputError, did_you_mean
+from diffplan.formats.link_parts import PartsFile, read_parts, with_parts
 from diffplan.formats.obstacles import read_pose
 from diffplan.formats.urdf_place import urdf_path
 from diffplan.geometry.pose import Float, Pose
@@ -104,7 +105,8 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         spheres, touching, never_touching = _no_collision_model()
         if collision:
             read = faults.of(lambda: _collision_model(top["collision"], model))
-            spheres, touching, never_touching = read or _no_collision_model()
+            spheres, touching, never_touching = read[:3] if read else _no_collision_model()
+            model = read[3] if read else model
         if "exempt_pairs" in top:
             touching |= faults.of(lambda: _pairs_of_links(top["exempt_pairs"], model)) or frozenset()
             never_touching -= touching
@@ -270,8 +272,8 @@ def _no_collision_model() -> tuple[CollisionSpheres, frozenset[frozenset[str]], 
 
 def _collision_model(
     entry: Entry, model: UrdfModel
-) -> tuple[CollisionSpheres, frozenset[frozenset[str]], frozenset[frozenset[str]]]:
-    """Read the spheres and the ignored link pairs (touching, never touching) of the file that `entry` names."""
+) -> tuple[CollisionSpheres, frozenset[frozenset[str]], frozenset[frozenset[str]], UrdfModel]:
+    """Read the file that `entry` names: spheres, ignored link pairs (touching, never touching), model with parts."""
     path = entry.file.parent / entry.text()
     if not is_file(path):
         robot = entry.file.parent.name
@@ -280,11 +282,14 @@ def _collision_model(
     link: list[int] = []
     spheres: list[tuple[float, ...]] = []
     told: dict[str, list[float]] = {"uncovered_mm": [], "outside_mm": []}
+    parts: dict[str, list[PartsFile]] = {}
     with Faults() as faults:
         top = read_yaml(path, faults).fields(("format", "links", "self_collision"), (), faults)
         top["format"].expect_format("diffplan/collision@1")
         for name, values in top["links"].fields((), model.collisions, faults).items():
-            fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm"), faults)
+            fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm", "bulge_mm", "parts"), faults)
+            if "parts" in fields:
+                parts[name] = faults.of(partial(read_parts, fields["parts"], name, model)) or []
             for sphere in faults.of(partial(lambda fields: fields["spheres"].sequence(), fields)) or []:
                 spheres.append(faults.of(partial(_sphere, sphere)))
                 link.append(len(names))
@@ -304,6 +309,7 @@ def _collision_model(
         ),
         frozenset(pair for pair, reason in ignored.items() if reason in _TOUCHING),
         frozenset(pair for pair, reason in ignored.items() if reason not in _TOUCHING),
+        with_parts(model, parts),
     )
 
 

@@ -38,7 +38,7 @@ class AddRequest:
     """What `robots add` is asked for; what is None or empty is found out.
 
     `out` is the folder that the robot's folder is made in (None: the user's), `srdf` a file or `none`; `any_size` takes
-    arms and meshes whose size speaks for other units than metres.
+    arms and meshes whose size speaks for other units than metres; `parts` is that of `fit_robot`.
     """
 
     urdf: Path
@@ -49,6 +49,7 @@ class AddRequest:
     out: Path | None = None
     replace: bool = False
     any_size: bool = False
+    parts: str = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,7 @@ def _filled(
         return load_robot(part, collision=(part / "collision.yaml").exists())
 
     write({})
-    fit_robot(str(part))
+    fit_robot(str(part), parts=request.parts)
     exempt = _exempt(write({}), request, srdf, decide)
     robot = write({}, exempt)
     configurations = _configurations(robot, srdf, decide)

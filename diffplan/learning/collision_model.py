@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from diffplan.errors import InputError
+from diffplan.errors import InputError, did_you_mean
+from diffplan.formats.link_parts import FOLDER, PartsFile, parts_line, with_parts, write_parts
 from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry import convex, field_files
 from diffplan.geometry.convex import ConvexUnion
+from diffplan.geometry.shapes import Shape
 from diffplan.learning import sphere_cover, spheres
+from diffplan.learning.link_cuts import LIMITS, code_digest, cut_link
 from diffplan.learning.link_pairs import ignored_pairs
 from diffplan.learning.spheres import SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_yaml import read_yaml
+from diffplan.system.assets import asset_folder
 from diffplan.system.crew import get_kernel_threads
 from diffplan.system.files import write_text
 from diffplan.system.progress import Task, working
 
+T = TypeVar("T")
+R = TypeVar("R")
 _FORMAT = "format: diffplan/collision@1"
 TOOL = Tolerance(uncovered=0.0044, outside=0.0044)
 ARM = Tolerance(uncovered=0.006, outside=0.011)
@@ -33,12 +40,32 @@ COARSE = Tolerance(uncovered=0.0083, outside=0.0133)
 
 
 @dataclass(frozen=True, kw_only=True)
+class LinkReport:
+    """What a link is: its mesh as published, and what collides instead. Lengths in m.
+
+    `extents` are the edges of the mesh's box, `volume` [m^3] what its hulls hold; `hull_bulge` is how far PyBullet's
+    hulls reach beyond the mesh, `bulge` how far what collides does: `parts` convex parts (or the hulls).
+    """
+
+    extents: tuple[float, float, float]
+    volume: float
+    hull_bulge: float
+    parts: int
+    bulge: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitReport:
-    """What was fitted and written: the spheres of every link, and the ignored link pairs with their reasons."""
+    """What was fitted and written: the spheres of every link, and the ignored link pairs with their reasons.
+
+    `parts` are the files of links that collide as convex parts, `shapes` tells more of each link, for people.
+    """
 
     file: Path
     links: dict[str, SphereFit]
     ignored: dict[tuple[str, str], str]
+    parts: dict[str, list[PartsFile]] = field(default_factory=dict)
+    shapes: dict[str, LinkReport] = field(default_factory=dict)
 
     @property
     def spheres(self) -> int:
@@ -46,36 +73,85 @@ class FitReport:
         return sum(len(fit.radius) for fit in self.links.values())
 
 
-def fit_robot(name: str, *, samples: int = 20000) -> FitReport:
+def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> FitReport:
     """Fit the spheres of a robot, sort its link pairs by sampling, and write the collision file beside the robot file.
 
-    The spheres of a link are kept in the user's cache folder as soon as they are found: what was interrupted goes on
-    where it was, and links that did not change are not fitted again.
+    Convex parts and spheres of a link are kept in the user's cache folder as soon as they are found: what was
+    interrupted goes on where it was, and links that did not change are not fitted again.
 
     Args:
-        name: a shipped robot, or the path of a robot file.
+        name: a robot's name, or the path of a robot file.
+        parts: what its meshes collide as: `hull`, each group of a mesh as its hull, as in PyBullet; `auto`, hulls where
+            they bulge less than 10 mm beyond the mesh, convex parts that do elsewhere; `convex`, the same with 5 mm.
+            Parts are written beside the collision file. By default `auto`, but `hull` for a shipped robot, whose files
+            hold no meshes.
         samples: configurations drawn for the link pairs, for each end of the held joints' ranges.
 
     Raises:
-        InputError: if there is no such robot, its file is wrong, or a link cannot be covered within the bounds.
+        InputError: if there is no such robot, its file is wrong, parts are asked for that are not known or cannot be
+            had, or a link cannot be covered within the bounds.
     """
     path = robot_path(name)
+    limit = LIMITS[_choice(path, parts)]
     robot = load_robot(name, collision=False)
-    solids = {link: LinkSolid.from_shapes(robot.model.collisions[link]).solid for link in robot.links}
-    for link, solid in solids.items():
+    for link in robot.links:
         with _naming(link):
-            check_size(solid)
-    with working("fitting spheres", len(robot.links) + 1) as task:
-        links = _fit_links({link: (solid, tolerance(robot, link)) for link, solid in solids.items()}, task)
-        task.update("looking which links touch", len(robot.links), len(robot.links) + 1)
+            check_size(LinkSolid.from_shapes(robot.model.collisions[link]).solid)
+    file = path.parent / read_yaml(path).mapping()["collision"].text()
+    with working("fitting spheres", 2 * len(robot.links) + 1) as task:
+        shapes = {link: robot.model.collisions[link] for link in robot.links}
+        found = _side_by_side("cutting {} into convex parts", partial(cut_link, limit=limit), shapes, task, 0)
+        files = {link: [write_parts(file.parent, link, *of) for of in cut] for link, cut in found.items() if cut}
+        robot = replace(robot, model=with_parts(robot.model, files))
+        solids = {link: LinkSolid.from_shapes(robot.model.collisions[link]).solid for link in robot.links}
+        wanted = {link: (solid, tolerance(robot, link)) for link, solid in solids.items()}
+        links = _side_by_side("fitting spheres to {}", lambda of: _fit_link(*of), wanted, task, len(robot.links))
+        task.update("looking which links touch", 2 * len(robot.links), 2 * len(robot.links) + 1)
         ignored = ignored_pairs(robot, samples)
     report = FitReport(
-        file=path.parent / read_yaml(path).mapping()["collision"].text(),
+        file=file,
         links=links,
         ignored=ignored,
+        parts=files,
+        shapes={link: _report(shapes[link], solid) for link, solid in solids.items()},
     )
     write_collision_file(report)
+    _remove_others(file.parent / FOLDER, {parts.file for of in files.values() for parts in of})
     return report
+
+
+def _choice(path: Path, parts: str | None) -> str:
+    """Return what meshes shall collide as."""
+    shipped = asset_folder("robots") in path.resolve().parents
+    if parts is None:
+        return "hull" if shipped else "auto"
+    if parts not in LIMITS:
+        raise InputError(f"no such parts{did_you_mean(parts, LIMITS)}", key="parts", value=parts, allowed=LIMITS)
+    if shipped and parts != "hull":
+        allowed = "hull, or a copy of its folder"
+        raise InputError("a shipped robot has no files for convex parts", key="parts", value=parts, allowed=allowed)
+    return parts
+
+
+def _report(shapes: tuple[Shape, ...], solid: ConvexUnion) -> LinkReport:
+    published = LinkSolid.from_shapes(shapes)
+    x, y, z = np.ptp(published.mesh.bounds, axis=0).tolist()
+    return LinkReport(
+        extents=(x, y, z),
+        volume=sum(float(part.volume) for part in published.solid.parts),
+        hull_bulge=published.bulge,
+        parts=len(solid.parts),
+        bulge=LinkSolid(mesh=published.mesh, solid=solid).bulge,
+    )
+
+
+def _remove_others(folder: Path, kept: set[Path]) -> None:
+    """Remove the files of parts that were made before, and the folder if it is empty then."""
+    for file in folder.glob("*.obj"):
+        if file not in kept:
+            file.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def tolerance(robot: Robot, link: str) -> Tolerance:
@@ -85,14 +161,15 @@ def tolerance(robot: Robot, link: str) -> Tolerance:
     return COARSE if robot.chain.placement[link][0] == 0 else ARM
 
 
-def _fit_links(wanted: dict[str, tuple[ConvexUnion, Tolerance]], task: Task) -> dict[str, SphereFit]:
-    """Fit several links side by side."""
+def _side_by_side(text: str, work: Callable[[T], R], wanted: Mapping[str, T], task: Task, before: int) -> dict[str, R]:
+    """Work on several links at once; `text` says what is going on, `before` how many steps were done before."""
     pool, found = ThreadPoolExecutor(get_kernel_threads(), thread_name_prefix="diffplan-fit"), {}
     try:
-        futures = {link: pool.submit(_fit_link, link, *of) for link, of in wanted.items()}
+        futures = {link: pool.submit(work, of) for link, of in wanted.items()}
         for link, future in futures.items():
-            task.update(f"fitting spheres to {link}", len(found), len(wanted) + 1)
-            found[link] = future.result()
+            task.update(text.format(link), before + len(found), 2 * len(wanted) + 1)
+            with _naming(link):
+                found[link] = future.result()
     finally:
         pool.shutdown(cancel_futures=True)
     return found
@@ -107,16 +184,15 @@ def _naming(link: str) -> Iterator[None]:
         raise InputError(f"{link}: {error.problem}", value=error.value, allowed=error.allowed) from error
 
 
-def _fit_link(link: str, solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
+def _fit_link(solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
     """Return the spheres of a link, from the user's cache folder if they were fitted before."""
     digest = hashlib.sha256()
     for part in solid.parts:
         digest.update(np.ascontiguousarray(part.vertices).tobytes() + np.ascontiguousarray(part.faces).tobytes())
-    key = ("spheres", _code(), digest.hexdigest(), bounds)
+    key = ("spheres", code_digest(convex.__file__, sphere_cover.__file__, spheres.__file__), digest.hexdigest(), bounds)
     kept = field_files.load(key)
     if kept is None:
-        with _naming(link):
-            fit = fit_spheres(solid, bounds)
+        fit = fit_spheres(solid, bounds)
         field_files.save(key, {name: np.asarray(value) for name, value in vars(fit).items()})
         return fit
     return SphereFit(
@@ -125,13 +201,6 @@ def _fit_link(link: str, solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
         uncovered=float(kept["uncovered"]),
         outside=float(kept["outside"]),
     )
-
-
-@cache
-def _code() -> str:
-    """Return a digest of the code that fits spheres."""
-    files = [Path(str(module.__file__)) for module in (convex, sphere_cover, spheres)]
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def write_collision_file(report: FitReport) -> None:
@@ -146,8 +215,12 @@ def write_collision_file(report: FitReport) -> None:
             f"  {link}:",
             f"    uncovered_mm: {1000 * fit.uncovered:.2f}",
             f"    outside_mm: {1000 * fit.outside:.2f}",
-            "    spheres:",
         ]
+        if link in report.shapes:
+            lines.append(f"    bulge_mm: {1000 * report.shapes[link].bulge:.1f}")
+        if link in report.parts:
+            lines += ["    parts:", *(f"      - {parts_line(parts)}" for parts in report.parts[link])]
+        lines.append("    spheres:")
         for (x, y, z), radius in zip(fit.centre, fit.radius, strict=True):
             lines.append(f"      - [{x:.4f}, {y:.4f}, {z:.4f}, {radius:.4f}]")
     lines += ["self_collision:", "  ignore:"]

@@ -67,7 +67,8 @@ class UrdfModel:
 
     `scale` is how much larger the body is than the file says: the shapes are so already, and the values of prismatic
     joints are in m of the larger body; `joints` are as in the file, and so is `velocity`, the velocity limits of the
-    joints that have one [rad/s or m/s]. `packages` are folders by ROS package names.
+    joints that have one [rad/s or m/s]. `packages` are folders by ROS package names. `published` are the shapes
+    that the file has for those links whose `collisions` are convex parts instead.
     """
 
     file: Path
@@ -78,6 +79,7 @@ class UrdfModel:
     scale: float = 1.0
     packages: Mapping[str, Path] = field(default_factory=dict)
     velocity: Mapping[str, float] = field(default_factory=dict)
+    published: Mapping[str, tuple[Shape, ...]] = field(default_factory=dict)
 
     @property
     def root(self) -> str:

@@ -1,0 +1,110 @@
+"""Links that collide as convex parts of their meshes instead of hulls: OBJ files beside the collision file.
+
+A collision file names them link by link (`parts`), each with the shape of the URDF that it stands for, the file's
+SHA-256, and a digest of the mesh that it was made of. A group of the file is a part, in m, in the shape's own frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.geometry.mesh_files import content_key
+from diffplan.geometry.shapes import Mesh
+from diffplan.robot.urdf import UrdfModel
+from diffplan.strict.entry import Entry
+from diffplan.system.files import make_folder, write_bytes
+from diffplan.system.third_party import trimesh
+
+FOLDER = "parts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsFile:
+    """Convex parts that stand for a mesh of a link: collision shape number `shape` of the link in the URDF."""
+
+    shape: int
+    file: Path
+    sha256: str
+    made_of: str
+
+
+def source_key(mesh: Mesh) -> str:
+    """Return a digest of what a mesh of a link is now, scaled.
+
+    Raises:
+        InputError: if its file cannot be read.
+    """
+    return hashlib.sha256(repr((content_key(mesh.file), mesh.scales)).encode()).hexdigest()
+
+
+def write_parts(folder: Path, link: str, shape: int, mesh: Mesh, parts: Sequence[trimesh.Trimesh]) -> PartsFile:
+    """Write the parts [m] of a mesh into a folder beside the collision file; the file's name tells its content.
+
+    Raises:
+        NotWritten: if the file cannot be written.
+    """
+    lines, first = ["# Convex parts, one a group, in m. Written by `diffplan robots fit`."], 1
+    for number, part in enumerate(parts):
+        lines.append(f"o part{number}")
+        lines += [f"v {x!r} {y!r} {z!r}" for x, y, z in np.asarray(part.vertices).tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (np.asarray(part.faces) + first).tolist()]
+        first += len(part.vertices)
+    data = ("\n".join(lines) + "\n").encode()
+    digest = hashlib.sha256(data).hexdigest()
+    file = folder / FOLDER / f"{re.sub('[^A-Za-z0-9_-]', '_', link)}.{shape}.{digest[:12]}.obj"
+    make_folder(file.parent)
+    write_bytes(file, data)
+    return PartsFile(shape=shape, file=file, sha256=digest, made_of=source_key(mesh))
+
+
+def parts_line(parts: PartsFile) -> str:
+    """Return the entry of a collision file."""
+    file = f"{FOLDER}/{parts.file.name}"
+    return f"{{shape: {parts.shape}, file: {file}, sha256: {parts.sha256}, made_of: {parts.made_of}}}"
+
+
+def with_parts(model: UrdfModel, found: Mapping[str, Sequence[PartsFile]]) -> UrdfModel:
+    """Return a model whose links collide as these parts; what the URDF says of them is kept as `published`."""
+    collisions, published = dict(model.collisions), {}
+    for link, files in found.items():
+        shapes = list(collisions[link])
+        for parts in files:
+            old = shapes[parts.shape]
+            shapes[parts.shape] = Mesh(name=old.name, file=parts.file, pose=old.pose, convex=True)
+        if files:
+            collisions[link], published[link] = tuple(shapes), collisions[link]
+    return replace(model, collisions=collisions, published=published)
+
+
+def read_parts(entry: Entry, link: str, model: UrdfModel) -> list[PartsFile]:
+    """Read the `parts` of a link in a collision file.
+
+    Raises:
+        InputError: if there is no such shape or file, a file is not the one that was written, or the mesh has changed.
+    """
+    found: list[PartsFile] = []
+    refit = f"the files that `diffplan robots fit {entry.file.parent.name}` writes"
+    for item in entry.sequence():
+        fields = item.fields(("shape", "file", "sha256", "made_of"))
+        meshes = [str(n) for n, shape in enumerate(model.collisions[link]) if isinstance(shape, Mesh)]
+        shape = int(fields["shape"].choice(meshes, "mesh of the link"))
+        if any(parts.shape == shape for parts in found):
+            raise fields["shape"].error("parts of this shape stand above")
+        file = fields["file"].path()
+        if hashlib.sha256(file.read_bytes()).hexdigest() != fields["sha256"].text():
+            raise fields["sha256"].error(f"{file.name} is not what was written", allowed=refit)
+        mesh = model.collisions[link][shape]
+        if not isinstance(mesh, Mesh) or source_key(mesh) != fields["made_of"].text():
+            raise fields["made_of"].error(
+                f"the mesh of {link} is not the one that its parts were made of", allowed=refit
+            )
+        found.append(
+            PartsFile(shape=shape, file=file, sha256=fields["sha256"].text(), made_of=fields["made_of"].text())
+        )
+    return found
