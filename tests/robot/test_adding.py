@@ -405,7 +405,7 @@ def test_a_robot_is_replaced_only_if_that_is_said_and_keeps_its_weights(added, h
 def test_what_fails_leaves_nothing_behind_and_the_old_robot_as_it_was(added, home, tmp_path, monkeypatch):
     before = (home / "my_arm" / "robot.yaml").read_bytes()
 
-    def fail(folder: str) -> None:
+    def fail(folder: str, parts: str) -> None:
         raise InputError("no fit")
 
     monkeypatch.setattr("diffplan.learning.add_robot.fit_robot", fail)
