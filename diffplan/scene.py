@@ -101,7 +101,7 @@ def bodies(obstacle: Obstacle) -> tuple[Body, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PoseGoal:
-    """Bring `link` (None: the robot's end link) to `pose` (world frame)."""
+    """Bring `link` (None: the robot's tool) to `pose` (world frame)."""
 
     link: str | None = None
     pose: Pose
@@ -119,7 +119,7 @@ Goal: TypeAlias = tuple[float, ...] | str | PoseGoal
 class Query:
     """A named start and goal: joint values, the name of a robot configuration, or (goal only) a tool pose.
 
-    A `Pose` as the goal stands for the `PoseGoal` of the robot's end link.
+    A `Pose` as the goal stands for the `PoseGoal` of the robot's tool.
     """
 
     start: tuple[float, ...] | str

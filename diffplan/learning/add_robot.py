@@ -142,14 +142,18 @@ def _name(request: AddRequest, model: UrdfModel, decide: Callable[[Choice], None
 
 def _srdf(request: AddRequest, model: UrdfModel, decide: Callable[[Choice], None]) -> Srdf | None:
     """Return the SRDF: the user's, or the one that lies with the URDF."""
-    if request.srdf is not None:
-        return None if str(request.srdf) == NO_SRDF else load_srdf(request.srdf, model)
-    file = find_srdf(model)
-    if file is None:
+    file = request.srdf or find_srdf(model)
+    if file is None or str(request.srdf) == NO_SRDF:
         return None
-    why = "it lies with the URDF; its named states and its chain are taken, its exempt pairs only if you name the file"
-    decide(Choice(what="SRDF", value=str(file), why=why, flag=f"--srdf FILE|{NO_SRDF}"))
-    return load_srdf(file, model)
+    if request.srdf is None:
+        why = "it lies with the URDF; its named states and its chain are taken, its exempt pairs only if you name it"
+        decide(Choice(what="SRDF", value=str(file), why=why, flag=f"--srdf FILE|{NO_SRDF}"))
+    srdf = load_srdf(file, model)
+    if srdf.passed_over:
+        why = "not about single values of the URDF's joints"
+        flag = "`configurations` in robot.yaml"
+        decide(Choice(what="states left out", value=", ".join(srdf.passed_over), why=why, flag=flag))
+    return srdf
 
 
 def _check_limits(model: UrdfModel, parts: Anatomy) -> None:

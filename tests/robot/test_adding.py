@@ -515,6 +515,7 @@ def test_pairs_that_the_user_s_srdf_exempts_do_not_count_and_those_of_one_that_l
     code, said = run("robots", "add", tmp_path / "arm.urdf")
     assert code == 0, said
     assert "pairs that count: link1 - link3" in said
+    assert "states left out: floating" in said
     assert frozenset(("link1", "link3")) not in Robot.load("arm").touching
     assert Robot.load("arm").configuration("home") == pytest.approx([0.1, 0.2, 0.3, 0.4])
     code, said = run("robots", "add", tmp_path / "arm.urdf", "--srdf", tmp_path / "arm.srdf", "--replace")
