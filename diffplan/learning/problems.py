@@ -46,18 +46,27 @@ class Clearances:
     self: float = 0.004
 
 
+def tool_in_end(robot: Robot) -> Float:
+    """Return T_end_tool [4, 4]: where the tool's frame (`Robot.tool_frame`) is on the end link; it points along z."""
+    tool, (body, T_body_end) = robot.tool_frame, robot.chain.placement[robot.end_link]
+    tool_body, T_body_link = robot.chain.placement[tool.link]
+    if tool_body != body:  # on a finger, say: no fixed place on the end link
+        return np.eye(4)
+    return np.linalg.inv(T_body_end) @ T_body_link @ tool.pose.matrix if robot.tool else np.eye(4)
+
+
 def tool_offset(robot: Robot) -> float:
-    """Return how far the robot's spheres reach beyond the end link's origin along its z axis [m], less 1 cm.
+    """Return how far the robot's spheres reach beyond the tool's origin along its z axis [m], less 1 cm.
 
     That point (between the finger tips for a gripper) is what places are given for.
     """
     body, T_body_end = robot.chain.placement[robot.end_link]
-    T_end_body = np.linalg.inv(T_body_end)
+    T_tool_body = np.linalg.inv(T_body_end @ tool_in_end(robot))
     reach = [0.0]
     for i, link in enumerate(robot.spheres.links):
         link_body, T_body_link = robot.chain.placement[link]
         if link_body == body:
-            T = T_end_body @ T_body_link
+            T = T_tool_body @ T_body_link
             chosen = robot.spheres.link == i
             z = robot.spheres.centre[chosen] @ T[2, :3] + T[2, 3]
             reach += (z + robot.spheres.radius[chosen]).tolist()
@@ -77,7 +86,7 @@ def draw_endpoints(
 ) -> Endpoints:
     """Return up to `wanted` configurations that reach into places, and a third as many anywhere, all clear."""
     robot = model.robot
-    offset = tool_offset(robot)
+    offset, T_tool_end = tool_offset(robot), np.linalg.inv(tool_in_end(robot))
     found_q: list[Float] = [np.zeros((0, robot.dof))]
     found_place: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
     count = 0
@@ -85,6 +94,7 @@ def draw_endpoints(
         place = rng.integers(len(drawn.places), size=batch)
         target = np.stack([drawn.places[i].sample(rng) for i in place])
         target[:, :3, 3] -= offset * target[:, :3, 2]
+        target = target @ T_tool_end
         q, solved = solve_poses(robot, target, seeds(robot, rng, batch), tolerance=_REACHED, steps=_STEPS)
         good = np.flatnonzero(solved)
         good = good[is_clear(model, world, q[good], clear)][: wanted - count]

@@ -9,7 +9,7 @@ import numpy as np
 from diffplan.geometry.pose import Float
 from diffplan.geometry.shapes import Primitive
 from diffplan.learning.layout import DrawnScene, Place
-from diffplan.learning.problems import tool_offset
+from diffplan.learning.problems import tool_in_end, tool_offset
 from diffplan.robot.model import Robot
 
 REACH, SHOULDER = 0.947, 0.333
@@ -45,8 +45,8 @@ class Workspace:
         poses = robot.body_poses(q)
         places = poses[..., 3][:, moving + 1, :3]
         shoulder = places[:, min(first + 1, robot.dof - 1)]
-        end = robot.link_pose(q, robot.end_link)
-        tip = end[:, :3, 3] + tool_offset(robot) * end[:, :3, 2]
+        tool = robot.link_pose(q, robot.end_link) @ tool_in_end(robot)
+        tip = tool[:, :3, 3] + tool_offset(robot) * tool[:, :3, 2]
         reach = float(np.quantile(np.linalg.norm(tip - shoulder, axis=1), _FARTHEST))
         scale = round(reach / REACH, 2)
         base = places[0, first]

@@ -1,5 +1,7 @@
 """Starts, goals and the paths between them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,19 @@ from diffplan.geometry.shapes import Box
 from diffplan.ik import solve_poses
 from diffplan.learning.families import draw_scene
 from diffplan.learning.generate import WAYPOINTS, PathConfig, solve
-from diffplan.learning.problems import ANYWHERE, Clearances, DrawnProblem, draw_endpoints, seeds, tool_offset
+from diffplan.learning.layout import FORWARD, DrawnScene, Place
+from diffplan.learning.problems import (
+    ANYWHERE,
+    Clearances,
+    DrawnProblem,
+    draw_endpoints,
+    seeds,
+    tool_in_end,
+    tool_offset,
+)
 from diffplan.learning.tighten import tighten
 from diffplan.planners.polyline import dense, length, resample
-from diffplan.robot.model import Robot
+from diffplan.robot.model import Robot, Tool
 from diffplan.scene import Scene
 
 CLEAR = Clearances()
@@ -65,6 +76,24 @@ def test_endpoints_are_clear_and_reach_into_their_places(model: CollisionModel, 
         place = drawn.places[index]
         local = np.linalg.inv(place.frame) @ [*point, 1.0]
         assert np.all(np.abs(local[:3]) <= np.array(place.size) / 2 + 3e-3)
+
+
+def test_a_named_tool_reaches_into_places_the_way_it_points(model: CollisionModel) -> None:
+    """Whatever the end link's own axes are: here the tool points along its x."""
+    pose = Pose.from_rpy((0.05, 0.0, 0.02), (0.0, np.pi / 2, 0.0))
+    robot = replace(model.robot, tool=Tool(link="panda_hand", pose=pose))
+    np.testing.assert_allclose(tool_in_end(robot), pose.matrix, atol=1e-12)
+    np.testing.assert_array_equal(tool_in_end(model.robot), np.eye(4))
+    assert tool_offset(robot) < tool_offset(model.robot)  # the fingers are along z
+    place = Place(name="place", frame=np.eye(4), size=(0.2, 0.2, 0.2), approach=FORWARD, tilt=0.2)
+    place.frame[:3, 3] = (0.45, 0.0, 0.5)
+    drawn, world = DrawnScene(family="none", obstacles=(), places=(place,)), Obstacles.pack([Scene()])
+    found = draw_endpoints(CollisionModel(robot), world, drawn, np.random.default_rng(0), wanted=4, clear=CLEAR)
+    tool = robot.link_pose(found.q[found.place == 0], robot.end_link) @ pose.matrix
+    assert len(tool) == 4
+    assert (tool[:, 0, 2] > np.cos(0.2) - 2e-3).all()  # its z points forward
+    tips = tool[:, :3, 3] + tool_offset(robot) * tool[:, :3, 2]
+    assert np.abs(tips - place.frame[:3, 3]).max() <= 0.1 + 3e-3
 
 
 def test_a_solved_path_keeps_its_margin_between_waypoints_and_its_ends(model: CollisionModel, wall: Obstacles) -> None:

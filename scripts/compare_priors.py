@@ -1,0 +1,221 @@
+"""Priors against each other and against random seeds, arm by arm: one round, no repair, no helper, all certified.
+
+    python scripts/compare_priors.py SUITE [SUITE ...] --prior common=FILE [--prior NAME=FILE ...] --out DIR
+
+A suite is of one arm (`diffplan data problems --robot NAME`); `--prior NAME=FILE` is one kind of seeds, random curves
+are always among them, and `NAME=` (no file) is what the arm's own planner would take. Every kind is tried on every
+problem, at every batch size, for every seed. The run goes on where it was stopped: each row is on the disk at once.
+
+results.csv has the rows as `diffplan bench` writes them (planner: kind@batch, set: the arm); table.md and table.json
+have certified shares by arm with Wilson's interval, also at equal planning time: success is interpolated between
+batch sizes.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diffplan.benchmark.comparison import Curve, at_equal_time
+from diffplan.benchmark.results import Row, RowWriter, read_rows
+from diffplan.benchmark.suites import Case, load_cases
+from diffplan.benchmark.summary import wilson_interval
+from diffplan.benchmark.worker import Job, row_of
+from diffplan.ends import configuration, goal_configurations
+from diffplan.errors import InputError
+from diffplan.formats.notes import claim
+from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.planning import solve
+from diffplan.prior.choice import kept_prior
+from diffplan.prior.path_prior import PathPrior
+from diffplan.prior.unet import chosen_products
+from diffplan.problem import Problem
+from diffplan.system.files import alone_in, make_folder, write_text
+
+RANDOM = "random"
+TIMEOUT_S = 30.0  # one round ends long before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One kind of seeds at one batch size for one arm; times in s are medians of planning."""
+
+    arm: str
+    kind: str
+    batch: int
+    n: int
+    certified: int
+    share: float
+    low: float
+    high: float
+    plan_time_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqualTime:
+    """A kind against random seeds for one arm: the mean difference in points at equal planning times, if they meet."""
+
+    arm: str
+    kind: str
+    points: float | None
+    times: int
+
+
+def planner_of(prior: PathPrior | None, kind: str, batch: int) -> DiffusionPlanner:
+    """Return the planner of one round of so many samples."""
+    seeds = "random" if kind == RANDOM else "prior"
+    config = DiffusionConfig(seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False)
+    return DiffusionPlanner(config, prior=prior)
+
+
+def runs(
+    cases: Sequence[Case], priors: dict[str, PathPrior | None], batches: Sequence[int], seeds: int, done: set[object]
+) -> Iterator[Row]:
+    """Yield the rows that are missing."""
+    for number, case in enumerate(cases):
+        arm, problem = case.robot.name, None
+        for batch in batches:
+            for kind, prior in {RANDOM: None, **priors}.items():
+                for seed in range(seeds):
+                    job = Job(planner=f"{kind}@{batch}", case=number, problem=f"{arm}/{case.id}", seed=seed)
+                    if job.key in done:
+                        continue
+                    problem = problem or as_problem(case)
+                    planner = planner_of(prior, kind, batch)
+                    plan = solve(problem, planner=planner, seed=seed, timeout=TIMEOUT_S, fallback=False)
+                    yield row_of(plan, job)
+
+
+def as_problem(case: Case) -> Problem:
+    """Return a case as a problem."""
+    start = configuration(case.robot, case.start, "start")
+    goals = goal_configurations(case.robot, case.scene, case.goal, start, seed=0)
+    return Problem(robot=case.robot, scene=case.scene, start=start, goals=goals, name=case.id)
+
+
+def cells_of(rows: Sequence[Row]) -> list[Cell]:
+    """Return the figures of every arm, kind and batch size, in the order of the rows."""
+    own: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        own.setdefault((row.set, row.planner), []).append(row)
+    found = []
+    for (arm, planner), some in own.items():
+        kind, _, batch = planner.rpartition("@")
+        certified = sum(row.certified for row in some)
+        low, high = wilson_interval(certified, len(some))
+        times = [row.plan_time_s for row in some if row.plan_time_s is not None]
+        found.append(
+            Cell(
+                arm=arm,
+                kind=kind,
+                batch=int(batch),
+                n=len(some),
+                certified=certified,
+                share=certified / len(some),
+                low=low,
+                high=high,
+                plan_time_s=float(np.median(times)) if times else 0.0,
+            )
+        )
+    return found
+
+
+def equal_times(cells: Sequence[Cell]) -> list[EqualTime]:
+    """Return every kind against random seeds at equal planning time, arm by arm."""
+    found = []
+    for arm in dict.fromkeys(cell.arm for cell in cells):
+        curves = {
+            kind: Curve.through([(c.plan_time_s, c.share) for c in cells if (c.arm, c.kind) == (arm, kind)])
+            for kind in dict.fromkeys(cell.kind for cell in cells if cell.arm == arm)
+        }
+        for kind, curve in curves.items():
+            if kind != RANDOM and RANDOM in curves:
+                times = at_equal_time(curves[RANDOM], curve)
+                points = float(np.mean([time.points for time in times])) if times else None
+                found.append(EqualTime(arm=arm, kind=kind, points=points, times=len(times)))
+    return found
+
+
+def table(cells: Sequence[Cell], equal: Sequence[EqualTime]) -> str:
+    """Return the tables in Markdown."""
+    batches = sorted({cell.batch for cell in cells})
+    lines = ["| arm | seeds | runs | " + " | ".join(f"batch {b}" for b in batches) + " | at equal time |"]
+    lines.append("|" + "---|" * (4 + len(batches)))
+    points = {(e.arm, e.kind): e for e in equal}
+    for arm, kind in dict.fromkeys((cell.arm, cell.kind) for cell in cells):
+        own = {cell.batch: cell for cell in cells if (cell.arm, cell.kind) == (arm, kind)}
+        shown = [_shown(own.get(batch)) for batch in batches]
+        against = points.get((arm, kind))
+        difference = "" if against is None or against.points is None else f"{against.points:+.1f} points"
+        runs = "/".join(str(n) for n in dict.fromkeys(cell.n for cell in own.values()))
+        lines.append(f"| {arm} | {kind} | {runs} | " + " | ".join(shown) + f" | {difference} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    return f"{cell.share:.1%} ({cell.low:.0%}-{cell.high:.0%}), {1000 * cell.plan_time_s:.0f} ms"
+
+
+def read_priors(words: Sequence[str]) -> dict[str, PathPrior | None]:
+    """Return the priors of `NAME=FILE` words; None for `NAME=`.
+
+    Raises:
+        InputError: if a word is none, a name is taken, or a file is no prior.
+    """
+    found: dict[str, PathPrior | None] = {}
+    for word in words:
+        name, equals, file = word.partition("=")
+        if not name or not equals or name in (*found, RANDOM) or "@" in name:
+            raise InputError("not a prior with a name of its own", key="--prior", value=word, allowed="NAME=FILE")
+        found[name] = kept_prior(Path(file), chosen_products()) if file else None
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is missing, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="+", metavar="SUITE")
+    parser.add_argument("--prior", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--batches", default="1,4,16")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="problems of each suite (default: all)")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    try:
+        priors, batches = read_priors(args.prior), [int(batch) for batch in args.batches.split(",")]
+        make_folder(args.out)
+        with alone_in(args.out):
+            how = {"priors": list(args.prior), "suites": list(args.suites)}
+            claim(args.out / "how.json", how, "this folder holds a comparison of others")
+            _compare(args, priors, batches)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _compare(args: argparse.Namespace, priors: dict[str, PathPrior | None], batches: Sequence[int]) -> None:
+    file = args.out / "results.csv"
+    rows = read_rows(file) if file.exists() else []
+    with RowWriter(file, rows) as writer:
+        for suite in args.suites:
+            cases = load_cases(suite)[: args.limit]
+            for row in runs(cases, priors, batches, args.seeds, {row.key for row in rows}):
+                writer.append(row)
+                rows.append(row)
+    cells = cells_of(rows)
+    equal = equal_times(cells)
+    told = {"cells": [asdict(cell) for cell in cells], "equal_time": [asdict(e) for e in equal]}
+    write_text(args.out / "table.json", json.dumps(told, indent=1) + "\n")
+    write_text(args.out / "table.md", table(cells, equal))
+    print(table(cells, equal), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
