@@ -273,7 +273,7 @@ top
 .
 """
 _OPTIONS = """\
-diffusion: {seeds: prior, batch: 8, rounds: 3, horizon: 16, eta: 0.7, value: false, repair_level: 0.1, threads: 1}
+diffusion: {seeds: prior, batch: 8, rounds: 3, horizon: 16, eta: 0.7, value: false, threads: 1}
 rrtconnect: {simplify: true}
 chomp: {}
 stomp: {}

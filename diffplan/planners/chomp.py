@@ -25,12 +25,22 @@ from diffplan.planners.waypoints import Believer, control_points, goals_in_turn,
 class ChompConfig:
     """Options of CHOMP; the defaults are the ones that MoveIt 2 ships, but for its stochastic descent.
 
-    `points` waypoints over `duration` [s]; `clearance` [m] at which the obstacle potential begins; `ridge` added to the
-    smoothness metric; `update_limit` [rad] a joint and iteration. Every `check_every` iterations the best path so far
-    is checked and taken if it is free; an obstacle cost below `threshold` ends the search after `settle` more.
-    `stochastic`: the obstacle gradient of one random waypoint an iteration, instead of all. `recovery`: how often a
-    failed run goes on with the learning rate raised by 0.02, the ridge by 0.002, the iterations by 50. `restarts`: go
-    on until the deadline from random smooth paths, bent by up to `bend` [rad].
+    Attributes:
+        points: waypoints of a path, both ends included.
+        duration: time from the first to the last waypoint [s], by which the cost's velocities are reckoned.
+        learning_rate: factor of a step along the covariant gradient.
+        obstacle_weight, smoothness_weight: weights of the two costs.
+        clearance: distance [m] at which the obstacle potential begins (0.05 in `chomp-tuned`: docs/optimisers.md).
+        ridge: added to the diagonal of the smoothness metric.
+        iterations: steps of a descent at most.
+        update_limit: longest displacement of a joint in one step [rad].
+        check_every: iterations between two checks of the best path so far, which is taken if it is free.
+        threshold: weighted obstacle cost below which the descent ends, after `settle` more iterations.
+        settle: see `threshold`.
+        recovery: how often a failed run goes on, with the learning rate raised by 0.02, the ridge by 0.002, the
+            iterations by 50 (MoveIt's).
+        restarts: whether to go on until the deadline from random smooth paths.
+        bend: largest size of their random part [rad].
     """
 
     points: int = 100
@@ -45,7 +55,6 @@ class ChompConfig:
     check_every: int = 10
     threshold: float = 0.07
     settle: int = 5
-    stochastic: bool = False
     recovery: int = 5
     restarts: bool = False
     bend: float = 1.5
@@ -159,10 +168,7 @@ class _Descent:
         for iteration in range(config.iterations):
             if time.perf_counter() > deadline:
                 break
-            only = int(self.rng.integers(1, config.points - 1)) if config.stochastic else -1
-            obstacle, push = obstacle_functional(
-                self.model, self.world, path, clearance=config.clearance, dt=dt, only=only
-            )
+            obstacle, push = obstacle_functional(self.model, self.world, path, clearance=config.clearance, dt=dt)
             roughness, pull = smooth.cost(path * robot.metric)
             cost = config.obstacle_weight * obstacle + config.smoothness_weight * roughness
             if cost < least:

@@ -22,7 +22,7 @@ def potential(distance, clearance):
 
 
 @njit(cache=True)
-def _push(centre, distance, normal, clearance, dt, only, force):
+def _push(centre, distance, normal, clearance, dt, force):
     """Write the forces [points - 2, s, 3] on the spheres of inner points; return the cost of `obstacle_functional`."""
     cost = 0.0
     velocity, bend = np.empty(3), np.empty(3)
@@ -38,7 +38,7 @@ def _push(centre, distance, normal, clearance, dt, only, force):
                 speed += velocity[i] * velocity[i]
             speed = np.sqrt(speed)
             cost += c * speed
-            if speed < _SLOW or (only >= 0 and t != only):
+            if speed < _SLOW:
                 continue
             for i in range(3):
                 along += velocity[i] / speed * normal[t, s, i] * slope
@@ -51,7 +51,7 @@ def _push(centre, distance, normal, clearance, dt, only, force):
 
 
 def obstacle_functional(
-    model: CollisionModel, world: Obstacles, q: Float, *, clearance: float, dt: float, only: int = -1
+    model: CollisionModel, world: Obstacles, q: Float, *, clearance: float, dt: float
 ) -> tuple[float, Float]:
     """Return CHOMP's obstacle cost of a trajectory q [points, dof] and its functional gradient [points - 2, dof].
 
@@ -66,11 +66,10 @@ def obstacle_functional(
         q: waypoints, `dt` apart; the ends do not move.
         clearance: the distance [m] at which the potential begins.
         dt: time between waypoints [s].
-        only: index of the one waypoint whose gradient is wanted (stochastic descent), or -1 for all.
     """
     found = model.nearest(world, q, reach=clearance)
     force, gradient = np.zeros_like(found.centre[1:-1]), np.zeros((len(q) - 2, q.shape[1]))
-    cost = _push(found.centre, found.distance, found.normal, clearance, dt, only, force)
+    cost = _push(found.centre, found.distance, found.normal, clearance, dt, force)
     near = np.flatnonzero((found.distance[1:-1] < clearance).any(axis=1))
     if len(near):
         gradient[near] = model.pull_back(q[near + 1], force[near])

@@ -18,14 +18,13 @@ from diffplan.geometry.shapes import Sphere
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.options import configured
 from diffplan.planners.picking import nearly_clear, tight
-from diffplan.planners.reuse import WARM_START, adapted, bent
+from diffplan.planners.reuse import WARM_START, adapted, bent, colliding_stretch
 from diffplan.planners.task import Task
 from diffplan.planners.threads import threads
 from diffplan.prior.choice import kept_prior, prior_file
 from diffplan.prior.coordinates import Coordinates
 from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
 from diffplan.prior.path_prior import PathPrior
-from diffplan.prior.repair import colliding_stretch, renoised
 from diffplan.prior.samplers import Denoiser, ddim
 from diffplan.prior.tokens import SceneTokens
 from diffplan.prior.unet import chosen_products
@@ -49,7 +48,6 @@ class DiffusionConfig:
     a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance` is how
     strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round tried
     again before the next: the stretch that collides is bent by smooth noise, the rest kept.
-    `repair_level` above 0 takes it so far up the prior's noise chain instead (1: all the way) and denoises it.
     """
 
     seeds: str = "prior"
@@ -66,7 +64,6 @@ class DiffusionConfig:
     value: bool = False
     value_guidance: float = 0.0
     repair: bool = True
-    repair_level: float = 0.0
 
     def __post_init__(self) -> None:
         if self.seeds not in _SEEDS:
@@ -79,8 +76,6 @@ class DiffusionConfig:
                 raise InputError("too many", key=key, value=getattr(self, key), allowed=f"<= {most}")
         if self.value_guidance < 0:
             raise InputError("negative", key="value_guidance", value=self.value_guidance, allowed=">= 0")
-        if not 0 <= self.repair_level <= 1:
-            raise InputError("not a level", key="repair_level", value=self.repair_level, allowed="0..1")
         if self.horizon < spline.DEGREE + 1:
             raise InputError("too few control points", key="horizon", value=self.horizon, allowed=">= 4")
 
@@ -232,25 +227,16 @@ class DiffusionPlanner(Planner):
     def _repaired(
         self, task: Task, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, generator: torch.Generator
     ) -> list[Candidate]:
-        """Return candidates from the paths nearest to clear: the stretch that collides is noised, the rest is kept."""
-        problem = task.problem
-        bad, level = np.flatnonzero(~pushed.clear), self.config.repair_level
+        """Return candidates from the paths nearest to clear: the stretch that collides is bent, the rest is kept."""
+        bad = np.flatnonzero(~pushed.clear)
         if len(bad) == 0:
             return []
         nearest = bad[np.argsort(-pushed.slack[bad], kind="stable")][:_REPAIRED]
         chosen = np.resize(nearest, _REPAIRED * _REPAIR_COPIES)
-        control, goals = pushed.control[chosen], problem.goals[goal_of[chosen]]
+        control = pushed.control[chosen]
         stretch = colliding_stretch(refiner, control, _REPAIR_WIDEN)
         with threads(self.config.threads):
-            if level > 0:
-                coordinates = self._coordinates(problem, refiner, goals)
-                known = torch.from_numpy(coordinates.encode(control)).float()
-                denoiser = self._denoiser(problem, refiner, coordinates, estimate=known)
-                schedule, keep = self.prior(problem.robot).schedule, torch.from_numpy(~stretch)
-                x0 = renoised(denoiser, known, keep, schedule, level=level, eta=self.config.eta, generator=generator)
-                control = coordinates.paths(x0)
-            else:
-                control = bent(control, problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
+            control = bent(control, task.problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
             return self._tight(task, refiner, refiner.push(control), goal_of[chosen], "repair")
 
     def _tight(
@@ -300,14 +286,10 @@ class DiffusionPlanner(Planner):
         prior = self.prior(problem.robot)
         return prior.coordinates(refiner.model, problem.start, goals, self.config.horizon)
 
-    def _denoiser(
-        self, problem: Problem, refiner: Refiner, coordinates: Coordinates, estimate: Tensor | None = None
-    ) -> Inpainted:
-        """Return the guided prior between the ends; `estimate` [batch, K, dof] is what it sees first."""
+    def _denoiser(self, problem: Problem, refiner: Refiner, coordinates: Coordinates) -> Inpainted:
+        """Return the guided prior between the ends."""
         c, prior = self.config, self.prior(problem.robot)
-        denoiser = prior.denoiser(
-            refiner.model, refiner.world, coordinates, sees=c.seeds == "prior", weight=c.weight, estimate=estimate
-        )
+        denoiser = prior.denoiser(refiner.model, refiner.world, coordinates, sees=c.seeds == "prior", weight=c.weight)
         steps = max(c.guidance_steps, 1 if problem.costs else 0)
         config = GuidanceConfig(steps=steps)
         guided: Denoiser = Guided(denoiser, refiner, prior.schedule, config, coordinates, denoiser)

@@ -1,4 +1,4 @@
-"""Paths made from paths: an earlier motion fitted to new ends, and smooth random bends."""
+"""Paths made from paths: an earlier motion fitted to new ends, and smooth random bends, of a colliding stretch too."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from diffplan.curves import spline
 from diffplan.geometry.pose import Float
 from diffplan.planners.polyline import resample
 from diffplan.problem import Problem, Trajectory
-from diffplan.refinement import metric_inverse
+from diffplan.refinement import Refiner, metric_inverse
 from diffplan.robot.model import Robot
 
 WARM_START = "warm-start"
 """Source of a candidate that an earlier motion led to."""
 _PLACES = 128
+_ACTS = 0.1
+"""A control point acts on a place of the curve where its share of it is at least this."""
 
 
 def adapted(previous: Trajectory, problem: Problem, n: int) -> tuple[Float, int]:
@@ -57,3 +59,21 @@ def bent(
     result = control.copy()
     result[:, 1:-1] = np.clip(control[:, 1:-1] + move, robot.lower, robot.upper)
     return result
+
+
+def colliding_stretch(refiner: Refiner, control: Float, widen: int) -> np.ndarray:
+    """Return for each control point of paths [b, K, dof] whether it lies in the stretch that collides, [b, K].
+
+    The stretch reaches from the first to the last control point that acts on a place without the wanted clearance,
+    and `widen` control points farther on either side, but leaves the ends out; a path that is clear has none.
+    """
+    n = control.shape[1]
+    slack = refiner.slack_along(control)
+    acts = spline.basis(n, slack.shape[1]) >= _ACTS
+    touched = (slack < 0) @ acts
+    index = np.arange(n)
+    first = np.where(touched, index, n).min(axis=1, keepdims=True) - widen
+    last = np.where(touched, index, -1).max(axis=1, keepdims=True) + widen
+    inside = (index >= first) & (index <= last) & touched.any(axis=1, keepdims=True)
+    inside[:, [0, -1]] = False
+    return inside

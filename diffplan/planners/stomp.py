@@ -20,12 +20,17 @@ from diffplan.planners.waypoints import Believer, Metric, control_points, goals_
 
 @dataclass(frozen=True, kw_only=True)
 class StompConfig:
-    """Options of STOMP.
+    """Options of STOMP; numbers of waypoints and rollouts are MoveIt 2's, `noise` was measured (docs/optimisers.md).
 
-    Each of `iterations`, after which the search begins anew, draws `rollouts` changes of `points` waypoints and uses
-    the cheapest `kept` earlier ones again. `noise` [rad] is their standard deviation in the middle of the path,
-    `sensitivity` the exponent's factor h, `clearance` [m] the distance at which the obstacle cost begins,
-    `control_weight` that of squared accelerations.
+    Attributes:
+        points: waypoints of a path, both ends included.
+        rollouts: random changes of the path drawn in each iteration.
+        kept: the cheapest earlier changes that are used again beside them.
+        iterations: after so many the search begins anew.
+        noise: standard deviation of the changes in the middle of the path [rad].
+        sensitivity: h of the weights exp(-h (S - min) / (max - min)) (Kalakrishnan et al., 2011, eq. 11).
+        clearance: distance [m] at which the obstacle cost begins.
+        control_weight: weight of squared accelerations beside the obstacle cost, for what is kept.
     """
 
     points: int = 40

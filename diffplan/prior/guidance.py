@@ -23,10 +23,14 @@ from diffplan.refinement import Refiner, covariant_step
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """How far guidance may go: `steps` covariant steps a reverse step, within `trust` (in x, at full noise).
+    """How far guidance may go inside the reverse process.
 
-    `from_std` leaves the noisiest steps (std above it) alone; `share` is the part of the batch that is guided, the
-    rest stays as the prior made it.
+    Attributes:
+        steps: covariant steps in each reverse step.
+        trust: how far x may be moved in a reverse step, times the deviation of the noise there (0.15: MPD-splines).
+        from_std: reverse steps whose noise has a larger deviation are left alone: there the estimate is hardly a path.
+        share: part of the batch that is guided; the rest stays as the prior made it, since guidance can mislead.
+        max_step: longest displacement of a joint in one covariant step [rad or m].
     """
 
     steps: int = 2

@@ -1,6 +1,6 @@
-"""Few-step samplers. A denoiser is any callable `(x_t [b, K, dof], t [b]) -> x0 [b, K, dof]`.
+"""The few-step sampler. A denoiser is any callable `(x_t [b, K, dof], t [b]) -> x0 [b, K, dof]`.
 
-Samplers know nothing of goals, scenes or guidance: those are wrappers around the denoiser (wrappers.py).
+It knows nothing of goals, scenes or guidance: those are wrappers around the denoiser (wrappers.py).
 """
 
 from __future__ import annotations
@@ -55,33 +55,4 @@ def ddim(
         x = a_s**0.5 * x0 + (1 - a_s - sigma**2) ** 0.5 * noise
         if sigma > 0:
             x = x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-    return x0
-
-
-def dpm_solver(denoiser: Denoiser, x: Tensor, schedule: Schedule, times: Sequence[int]) -> Tensor:
-    """Sample by DPM-Solver++(2M) (Lu et al., 2022, algorithm 2), deterministic, second order.
-
-    The last step is first order (its end has no noise), that is, the denoiser's own estimate.
-
-    Args:
-        denoiser: predicts the clean path.
-        x: noise at times[0], standard normal, [b, K, dof].
-        schedule: the schedule that the denoiser was trained with.
-        times: falling steps, `schedule.times(n)`.
-
-    Returns:
-        The clean estimate [b, K, dof] of the last step, untouched.
-    """
-    alpha, std = schedule.alpha_bar.sqrt().tolist(), schedule.std.tolist()
-    half_log_snr = (0.5 * (schedule.alpha_bar.log() - schedule.log_var)).tolist()
-    x0, previous, previous_h = x, None, 0.0
-    for t, s in zip(times, [*times[1:], 0], strict=True):
-        x0 = denoiser(x, torch.full((len(x),), t, device=x.device))
-        if s == 0:
-            break
-        h = half_log_snr[s] - half_log_snr[t]
-        r = previous_h / h
-        estimate = x0 if previous is None else (1 + 0.5 / r) * x0 - 0.5 / r * previous
-        x = std[s] / std[t] * x - alpha[s] * torch.expm1(torch.tensor(-h)).item() * estimate
-        previous, previous_h = x0, h
     return x0

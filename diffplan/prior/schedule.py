@@ -60,11 +60,6 @@ class Schedule:
         return self.var.sqrt()
 
     @computed
-    def log_var(self) -> Tensor:
-        """Natural logarithm of `var`; -inf at t = 0."""
-        return self.var.log()
-
-    @computed
     def loss_weight(self) -> Tensor:
         """Weight of the squared error of x0 at step t, by the signal-to-noise ratio of unit-variance data.
 

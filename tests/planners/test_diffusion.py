@@ -104,11 +104,10 @@ def _length(candidate: Candidate) -> float:
     return round(float(np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()), 4)
 
 
-@pytest.mark.parametrize("level", [0.0, 0.5])
-def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(problem: Problem, level: float) -> None:
+def test_repair_mends_failures_of_a_round_that_had_nothing_else_to_offer(problem: Problem) -> None:
     """All samples are the straight line through the wall, and a few steps do not push them out."""
     few = tuple(replace(demand, steps=8) for demand in DEMANDS)
-    configs = (DiffusionConfig(rounds=1, repair=repair, repair_level=level) for repair in (False, True))
+    configs = (DiffusionConfig(rounds=1, repair=repair) for repair in (False, True))
     planners = [Straight(config, demands=few) for config in configs]
     without, mended, again = (list(planner.candidates(Task.of(problem))) for planner in (*planners, planners[1]))
     assert without == []
@@ -173,7 +172,6 @@ def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
         ({"seeds": "prior2"}, "prior, unconditioned, random"),
         ({"horizon": 3}, "horizon"),
         ({"repair": 1}, "wrong type"),
-        ({"repair_level": 1.5}, "repair_level: not a level"),
         ({"value_guidance": -1.0}, "value_guidance: negative"),
         ({"horizon": 18}, "multiples of"),
         ({"steps": 100_000}, "sampling steps"),

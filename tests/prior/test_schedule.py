@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diffplan.errors import InputError
-from diffplan.prior.samplers import ddim, dpm_solver
+from diffplan.prior.samplers import ddim
 from diffplan.prior.schedule import Schedule
 
 
@@ -29,7 +29,6 @@ def test_without_shift_it_is_the_cosine_schedule_of_nichol_and_dhariwal():
 def test_variance_names_agree_with_each_other():
     schedule = Schedule(steps=20)
     torch.testing.assert_close(schedule.std**2, schedule.var)
-    torch.testing.assert_close(schedule.log_var.exp(), schedule.var)
     torch.testing.assert_close(schedule.alpha_bar + schedule.var, torch.ones(21, dtype=torch.float64))
 
 
@@ -93,7 +92,6 @@ class GaussianDenoiser:
 SAMPLERS = {
     "ddim": lambda d, x, s, n, g: ddim(d, x, s, s.times(n)),
     "stochastic ddim": lambda d, x, s, n, g: ddim(d, x, s, s.times(n), eta=1.0, generator=g),
-    "dpm-solver++": lambda d, x, s, n, g: dpm_solver(d, x, s, s.times(n)),
 }
 
 
@@ -105,17 +103,6 @@ def test_samplers_reproduce_a_gaussian_from_its_exact_denoiser(name):
     x = SAMPLERS[name](GaussianDenoiser(schedule, 0.3, 0.5), noise, schedule, 100, generator)
     assert abs(x.mean() - 0.3) < 0.015
     assert abs(x.std() - 0.5) < 0.02
-
-
-def test_the_second_order_solver_needs_fewer_steps_than_ddim():
-    schedule = Schedule(steps=100, data_std=0.5)
-    denoiser = GaussianDenoiser(schedule, 0.3, 0.5)
-    noise = torch.randn((500, 1, 1), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    exact = 0.3 + 0.5 * noise  # the probability flow maps quantiles to quantiles
-    errors = [
-        (sampler(denoiser, noise, schedule, schedule.times(10)) - exact).abs().mean() for sampler in (dpm_solver, ddim)
-    ]
-    assert errors[0] < 0.7 * errors[1]
 
 
 def test_a_stochastic_sampler_repeats_itself_with_the_same_generator_and_refuses_to_go_without():

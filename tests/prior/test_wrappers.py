@@ -1,10 +1,9 @@
 """Wrappers around a denoiser: exact ends at every step, what is fed back, guidance without a classifier."""
 
-import pytest
 import torch
 from torch import nn
 
-from diffplan.prior.samplers import ddim, dpm_solver
+from diffplan.prior.samplers import ddim
 from diffplan.prior.schedule import Schedule
 from diffplan.prior.unet import TemporalUnet, UnetConfig, straight_between_ends
 from diffplan.prior.wrappers import FeedbackDenoiser, Inpainted, condition_channels
@@ -29,14 +28,7 @@ def noise(count: int) -> torch.Tensor:
     return torch.randn((count, K, DOF), generator=torch.Generator().manual_seed(1))
 
 
-SAMPLERS = {
-    "ddim": lambda d, x: ddim(d, x, SCHEDULE, SCHEDULE.times(5), eta=0.7, generator=torch.Generator().manual_seed(2)),
-    "dpm-solver++": lambda d, x: dpm_solver(d, x, SCHEDULE, SCHEDULE.times(5)),
-}
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_start_and_goal_hold_to_the_bit_inside_and_in_the_answer(name):
+def test_start_and_goal_hold_to_the_bit_inside_and_in_the_answer():
     start, goal = torch.tensor([0.1, -0.7, 0.3]), torch.tensor([[0.9, 0.2, -1 / 3]] * 4)
     seen = []
 
@@ -44,7 +36,8 @@ def test_start_and_goal_hold_to_the_bit_inside_and_in_the_answer(name):
         seen.append(x_t)
         return 0.5 * x_t + 0.1
 
-    x = SAMPLERS[name](Inpainted(careless, start, goal), noise(4))
+    generator, pinned = torch.Generator().manual_seed(2), Inpainted(careless, start, goal)
+    x = ddim(pinned, noise(4), SCHEDULE, SCHEDULE.times(5), eta=0.7, generator=generator)
     assert len(seen) == 5
     for path in (x, *seen):
         assert torch.equal(path[:, 0], start.expand(4, -1))

@@ -1,4 +1,4 @@
-"""Repair: which stretch collides, and that denoising it again leaves the rest alone."""
+"""Repair: which stretch collides, and that bending it leaves the rest alone."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,7 @@ import torch
 import diffplan as dp
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.curves import spline
-from diffplan.prior.repair import Kept, colliding_stretch, renoised
-from diffplan.prior.schedule import Schedule
+from diffplan.planners.reuse import bent, colliding_stretch
 from diffplan.refinement import RefineConfig, Refiner
 
 N = 16
@@ -51,32 +50,9 @@ def test_a_path_that_is_clear_has_no_stretch(robot: dp.Robot) -> None:
     assert not colliding_stretch(bare, _swing(robot), widen=3).any()
 
 
-def test_what_is_kept_comes_back_exactly_and_the_rest_is_the_denoisers() -> None:
-    known = torch.rand((3, N, 7), generator=torch.Generator().manual_seed(0)) - 0.5
-    keep = torch.ones((3, N), dtype=torch.bool)
-    keep[:, 5:9] = False
-    seen = []
-
-    def denoiser(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        seen.append((x_t, int(t[0])))
-        return torch.full_like(x_t, 0.7)
-
-    schedule = Schedule()
-    x0 = renoised(
-        denoiser, known, keep, schedule, level=0.5, eta=0.7, generator=torch.Generator().manual_seed(1), steps=3
-    )
-    assert torch.equal(x0[keep], known[keep])
-    assert (x0[~keep] == 0.7).all()
-    assert [t for _, t in seen] == [50, 33, 17]
-    inner = keep[0].clone()
-    inner[[0, -1]] = False
-    for x_t, t in seen:  # what is kept is its own noisy self at every level
-        noise = (x_t - schedule.alpha_bar[t].sqrt() * known)[:, inner] / schedule.std[t]
-        assert 0.85 < float(noise.std()) < 1.15
-        assert abs(float(noise.mean())) < 0.15
-
-
-def test_kept_wraps_any_denoiser() -> None:
-    known, keep = torch.zeros((1, 4, 2)), torch.tensor([[True, False, True, False]])
-    x0 = Kept(lambda x_t, t: x_t, known, keep)(torch.ones((1, 4, 2)), torch.tensor([3]))
-    assert x0[0, :, 0].tolist() == [0.0, 1.0, 0.0, 1.0]
+def test_the_rest_of_a_path_stays_when_the_stretch_is_bent(robot: dp.Robot) -> None:
+    (stretch,) = colliding_stretch(_refiner(robot, 0.5), _swing(robot), widen=1)
+    before = _swing(robot)
+    after = bent(before, robot, torch.Generator().manual_seed(0), (0.5, 0.5), stretch[None])
+    assert np.array_equal(after[0, ~stretch], before[0, ~stretch])
+    assert (np.abs(after[0, stretch] - before[0, stretch]).max(axis=1) > 0).all()
