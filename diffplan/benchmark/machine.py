@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from diffplan.system.jobs import THREAD_VARIABLES, Place, usable_cores
+from diffplan.system.executor import THREAD_VARIABLES, usable_cores
+from diffplan.system.jobs import Place
 
 _PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "toppra", "scipy", "trimesh")
 

@@ -18,8 +18,9 @@ from diffplan.benchmark.suites import Case, suite_file
 from diffplan.benchmark.worker import Job, Run, Settings, plan_path, start
 from diffplan.errors import InputError
 from diffplan.formats.notes import claim
+from diffplan.system.executor import Work
 from diffplan.system.files import alone_in, make_folder, remove_unfinished, write_text
-from diffplan.system.jobs import Lost, Work, run_jobs
+from diffplan.system.jobs import Lost, run_jobs
 
 _LONGEST_NAME = 230  # bytes; file systems take 255, and a file that is written has a longer name
 

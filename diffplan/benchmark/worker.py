@@ -15,8 +15,8 @@ from diffplan.benchmark.suites import Case, load_cases
 from diffplan.formats.plan_file import plan_text
 from diffplan.planners.base import Options
 from diffplan.problem import Plan
+from diffplan.system.executor import Work
 from diffplan.system.files import NotWritten
-from diffplan.system.jobs import Work
 
 _WARM_UP_SEED = 2**31 - 1
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from diffplan.errors import InputError
-from diffplan.system.jobs import THREAD_VARIABLES
+from diffplan.system.executor import THREAD_VARIABLES
 
 
 def start(folder):

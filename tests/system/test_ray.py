@@ -16,7 +16,8 @@ from diffplan.errors import InputError
 from diffplan.learning import pieces
 from diffplan.learning.generate import GenerateConfig, PathConfig, generate
 from diffplan.system.files import write_bytes
-from diffplan.system.jobs import Lost, _versions, connected, run_jobs
+from diffplan.system.jobs import Lost, connected, run_jobs
+from diffplan.system.ray_executor import versions_here
 
 COMMAND = "import sys, diffplan.cli; sys.exit(diffplan.cli.main(sys.argv[1:]))"
 TIMES = {"plan_time_s", "certify_time_s", "total_time_s"}
@@ -187,8 +188,8 @@ def test_a_node_of_other_versions_is_refused(cluster, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     import stand_in_jobs
 
-    here = {**_versions(), "numba": "0.1"}
-    monkeypatch.setattr("diffplan.system.jobs._versions", lambda: here)
+    here = {**versions_here(), "numba": "0.1"}
+    monkeypatch.setattr("diffplan.system.ray_executor.versions_here", lambda: here)
     with pytest.raises(InputError, match=r"the Ray node .* has another version of numba .*allowed: 0\.1"):
         list(run_jobs(partial(stand_in_jobs.start, str(tmp_path)), ["a"], executor="ray"))
 
