@@ -49,11 +49,13 @@ def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--options", type=Path, metavar="FILE", help=about)
 
 
-def add_executor_argument(parser: argparse.ArgumentParser) -> None:
+_EXECUTOR_HELP = "processes of this machine (default), or the Ray cluster at RAY_ADDRESS (docs/clusters.md)"
+
+
+def add_executor_argument(parser: argparse.ArgumentParser, about: str = _EXECUTOR_HELP) -> None:
     """Declare where jobs run."""
     from diffplan.system.jobs import EXECUTORS
 
-    about = "processes of this machine (default), or the Ray cluster at RAY_ADDRESS (docs/clusters.md)"
     parser.add_argument("--executor", choices=EXECUTORS, default="local", metavar="local|ray", help=about)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import print_table
+from diffplan.cli.common import add_executor_argument, print_table
 
 if TYPE_CHECKING:
     from diffplan.benchmark.suite_import import SuiteDocument
@@ -38,10 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     imports.add_argument("--hold", type=_held, action="append", default=[], metavar="JOINT=VALUE", help=about)
     about = "leave out problems that a suite cannot hold, and say which and why"
     imports.add_argument("--skip-unsupported", action="store_true", help=about)
+    for action in (fetch, imports):
+        add_executor_argument(action, "accepted as in `data` and `bench`; a suite is one job, which this process does")
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
     """List, fetch or import."""
+    if getattr(args, "executor", "local") != "local":
+        print("a suite is one job: this process does it, no cluster is asked", file=sys.stderr)
     if args.action == "fetch":
         return _fetch(args)
     if args.action == "import":

@@ -176,3 +176,13 @@ def test_usage_is_told(argv: list[str], message: str, capfd: pytest.CaptureFixtu
         main(["suites", "import", "x", *argv])
     assert stopped.value.code == 2
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_an_executor_is_taken_and_that_there_is_one_job_is_told(
+    executor: str, pairs: Pairs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    suite = tmp_path / "shelves.json"
+    assert main(["suites", "import", str(pairs()), "--out", str(suite), "--executor", executor]) == 0
+    assert ("one job" in capfd.readouterr().err) == (executor == "ray")
+    assert suite.exists()
