@@ -13,7 +13,7 @@ from diffplan.robot.model import Robot
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Motion:
+class RecheckedMotion:
     """A motion of a plan file: what the file says of it, and the verdict of now."""
 
     name: str
@@ -26,7 +26,7 @@ class Recheck:
     """The plan of a file, its motions judged anew, and what is not as it was when the plan was made."""
 
     plan: Plan
-    motions: tuple[Motion, ...]
+    motions: tuple[RecheckedMotion, ...]
     changed: tuple[str, ...]
     intact: bool
 
@@ -64,5 +64,5 @@ def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
                 start_tolerance=recorded.start_tolerance if recorded else 0.0,
                 start_contact_m=recorded.start_contact_m if recorded else 0.0,
             )
-            motions.append(Motion(name=name, recorded=recorded, now=now))
+            motions.append(RecheckedMotion(name=name, recorded=recorded, now=now))
     return Recheck(plan=plan, motions=tuple(motions), changed=stored.changed, intact=stored.intact)

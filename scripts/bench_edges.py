@@ -25,7 +25,7 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.ends import configuration, goal_configurations
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box
-from diffplan.planners.trees import Checker, Query, connect
+from diffplan.planners.trees import Checker, OmplQuery, connect
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
@@ -81,7 +81,7 @@ def time_edges() -> None:
             margins = (single(checker.step), single(MARGIN), single(MARGIN))
             packed = [(a.astype(single), b.astype(single), model.arrays, world.arrays, 0, *margins)
                       for a, b in zip(starts, ends, strict=True)]  # fmt: skip
-            query = Query(checker, starts[0], ends[:1], seed=0)
+            query = OmplQuery(checker, starts[0], ends[:1], seed=0)
             states = [(query.state(a), query.state(b)) for a, b in zip(starts, ends, strict=True)]
             check: Callable[[ob.State, ob.State], bool] = query.si.checkMotion
             bare = best(lambda packed=packed: [lanes.edge_free(*edge) for edge in packed])
@@ -102,9 +102,9 @@ def count_edges(suite: str, limit: int) -> None:
         goals = goal_configurations(case.robot, case.scene, case.goal, start, seed=0)
         world = Obstacles.pack([case.scene])
         checker = Checker(model=CollisionModel(case.robot), world=world, margin=MARGIN, self_margin=MARGIN)
-        query = Query(checker, start, goals, seed=0)
+        query = OmplQuery(checker, start, goals, seed=0)
         begin = time.process_time()
-        path = connect(query, reach=1.0, iterations=10_000)
+        path = connect(query, range=1.0, iterations=10_000)
         found, edges = time.process_time(), query.edges.count
         if path is not None:
             query.polyline(path, simplify=2_000)

@@ -22,7 +22,7 @@ from fuzz_mutations import Syntax
 import diffplan as dp
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.preflight import preflight
-from diffplan.benchmark.results import Row, RowWriter
+from diffplan.benchmark.results import ResultRow, RowWriter
 from diffplan.benchmark.runner import Workers, run
 from diffplan.benchmark.sessions import begin_session, read_sessions
 from diffplan.benchmark.suite_import import import_suite
@@ -32,14 +32,14 @@ from diffplan.certificate.certifier import Certifier
 from diffplan.cli.common import read_options
 from diffplan.costs.reader import read_costs
 from diffplan.errors import InputError
-from diffplan.formats.notes import claim
 from diffplan.formats.plan_file import is_plan_file, load_plan
 from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.robot_writer import robot_text
+from diffplan.formats.run_settings import claim_settings
 from diffplan.formats.scene_file import load_scene
 from diffplan.geometry.meshes import load_hulls, load_mesh
-from diffplan.learning import generate, log, returns, suites
+from diffplan.learning import generate, log, returns, suite_generation
 from diffplan.learning.add_robot import check_units
 from diffplan.learning.config import TrainConfig
 from diffplan.learning.dataset import load_dataset
@@ -534,7 +534,9 @@ def _bench() -> list[Reader]:
         read_sessions(folder)
 
     rows = [
-        Row(planner=p, problem="a/1", set="a", seed=0, status="solved", certified=True, plan_time_s=0.5, joint_steps=3)
+        ResultRow(
+            planner=p, problem="a/1", set="a", seed=0, status="solved", certified=True, plan_time_s=0.5, joint_steps=3
+        )
         for p in ("straight", "chomp")
     ]
     with tempfile.TemporaryDirectory() as name:
@@ -556,11 +558,11 @@ def _training() -> list[Reader]:
     ends = rng.uniform(robot.lower, robot.upper, (scenes, 2, robot.dof))
 
     def claims(path: Path) -> None:
-        made = suites.SuiteConfig(out=path / "s.json", kind="hard", count=1, seed=1)
+        made = suite_generation.SuiteConfig(out=path / "s.json", kind="hard", count=1, seed=1)
         generated, measured = generate.GenerateConfig(out=path), returns.ReturnsConfig(data=Path("data"), out=path)
-        claim(made.parts / "made.json", suites.how_made(made), "")
-        claim(path / "dataset.json", generate.how_made(generated), "")
-        claim(path / "returns.json", returns.how_measured(measured, 1), "")
+        claim_settings(made.parts / "made.json", suite_generation.how_made(made), "")
+        claim_settings(path / "dataset.json", generate.how_made(generated), "")
+        claim_settings(path / "returns.json", returns.how_measured(measured, 1), "")
 
     share = np.linspace(0, 1, 64)[:, None]
     ball = {"name": "ball", "type": "sphere", "radius": 0.1, "pose": {"xyz": [1, 0, 0], "quat_xyzw": [0, 0, 0, 1]}}

@@ -11,7 +11,7 @@ import numpy as np
 
 from diffplan.benchmark import comparison
 from diffplan.benchmark.comparison import AtEqualTime, Curve, at_equal_time
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.summary import ALL, counted_time, in_time, summarise
 from diffplan.benchmark.variants import ADAPTIVE, Variant, label
 
@@ -41,7 +41,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired(comparison.Paired):
+class VariantComparison(comparison.PairedComparison):
     """A variant (`after`) against another (`before`) in one mode."""
 
     mode: str
@@ -85,7 +85,7 @@ class Ablation:
     problems: int
     seeds: int
     points: tuple[Point, ...]
-    paired: tuple[Paired, ...]
+    paired: tuple[VariantComparison, ...]
     equal_time: tuple[EqualTime, ...]
     time_for_95: tuple[TimeFor95, ...]
 
@@ -98,7 +98,9 @@ class Ablation:
         return _curve([self.point(variant, batch) for batch in self.batches])
 
 
-def ablation(rows: Sequence[Row], chosen: Sequence[Variant], batches: Sequence[int], time_limit: float) -> Ablation:
+def ablation(
+    rows: Sequence[ResultRow], chosen: Sequence[Variant], batches: Sequence[int], time_limit: float
+) -> Ablation:
     """Return the figures of these rows, which hold a run of every variant in every mode for each problem and seed.
 
     Args:
@@ -109,7 +111,7 @@ def ablation(rows: Sequence[Row], chosen: Sequence[Variant], batches: Sequence[i
     """
     modes = (*batches, ADAPTIVE)
     pairs = _pairs(chosen)
-    own: dict[str, list[Row]] = {label(v.name, mode): [] for v in chosen for mode in modes}
+    own: dict[str, list[ResultRow]] = {label(v.name, mode): [] for v in chosen for mode in modes}
     for row in rows:
         own[row.planner].append(row)
     points = [_point(v.name, mode, own[label(v.name, mode)], time_limit) for v in chosen for mode in modes]
@@ -147,7 +149,7 @@ def _pairs(chosen: Sequence[Variant]) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys(pairs))
 
 
-def _point(variant: str, mode: int | str, rows: list[Row], limit: float) -> Point:
+def _point(variant: str, mode: int | str, rows: list[ResultRow], limit: float) -> Point:
     (summary,) = (s for s in summarise(rows, limit) if s.set == ALL)
     median, p95 = summary.plan_time_median_s, summary.plan_time_p95_s
     if mode != ADAPTIVE:
@@ -172,13 +174,15 @@ def _curve(points: Sequence[Point]) -> Curve:
     return Curve.through([(point.plan_time_median_s, point.share) for point in points])
 
 
-def _time_by_which(share: float, rows: list[Row], limit: float) -> float | None:
+def _time_by_which(share: float, rows: list[ResultRow], limit: float) -> float | None:
     """Return the time [s] by which this share of the runs is certified; None if fewer are at all."""
     times = sorted(counted_time(row, limit) for row in rows if in_time(row, limit))
     needed = ceil(share * len(rows) - 1e-9)
     return times[needed - 1] if len(times) >= needed > 0 else None
 
 
-def _paired(a: str, b: str, mode: int | str, first: list[Row], second: list[Row], limit: float) -> Paired:
+def _paired(
+    a: str, b: str, mode: int | str, first: list[ResultRow], second: list[ResultRow], limit: float
+) -> VariantComparison:
     found = replace(comparison.pair(first, second, limit), before=a, after=b)
-    return Paired(mode=str(mode), **vars(found))
+    return VariantComparison(mode=str(mode), **vars(found))

@@ -14,10 +14,10 @@ from diffplan.benchmark.ablation_tables import tables
 from diffplan.benchmark.machine import Machine
 from diffplan.benchmark.page import page
 from diffplan.benchmark.plots import round_plot, success_plot
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.summary import frame
 from diffplan.benchmark.variants import ADAPTIVE, label
-from diffplan.benchmark.worker import Settings
+from diffplan.benchmark.worker import BenchmarkSettings
 from diffplan.robot.model import Robot
 from diffplan.robot.rates import assumed_words
 from diffplan.system.files import write_text
@@ -48,7 +48,7 @@ class PictureRow:
     pictures: tuple[Picture, ...]
 
 
-def pictured(rows: Sequence[Row], count: int) -> list[str]:
+def pictured(rows: Sequence[ResultRow], count: int) -> list[str]:
     """Return the problems to draw: one of each set in turn, of those that any run certified, the telling first.
 
     The nearer to half of the runs failed, the more a problem tells; the order of the rows decides between equals.
@@ -68,8 +68,8 @@ def pictured(rows: Sequence[Row], count: int) -> list[str]:
 
 def write_ablation(
     a: Ablation,
-    rows: Sequence[Row],
-    settings: Settings,
+    rows: Sequence[ResultRow],
+    settings: BenchmarkSettings,
     machine: Machine,
     pictures: Sequence[PictureRow],
     *,

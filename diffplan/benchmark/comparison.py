@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binomtest, wilcoxon
 
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.summary import in_time
 from diffplan.geometry.pose import Float
 
@@ -49,7 +49,7 @@ def paired_change(before: Sequence[float], after: Sequence[float]) -> Change:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
+class PairedComparison:
     """A planner (`after`) against another (`before`): success on the `n` runs (problem and seed) that both made.
 
     `both`, `only_before` and `only_after` count the runs certified in time, `p_success` is McNemar's exact p. Plan
@@ -68,22 +68,22 @@ class Paired:
     duration: Change
 
 
-def paired(rows: Sequence[Row], time_limit: float) -> list[Paired]:
+def paired_comparisons(rows: Sequence[ResultRow], time_limit: float) -> list[PairedComparison]:
     """Compare every two planners, the earlier in the rows as `before`; `time_limit` [s] decides what is a success."""
-    own: dict[str, list[Row]] = {}
+    own: dict[str, list[ResultRow]] = {}
     for row in rows:
         own.setdefault(row.planner, []).append(row)
     return [pair(before, after, time_limit) for before, after in combinations(own.values(), 2)]
 
 
-def pair(first: Sequence[Row], second: Sequence[Row], time_limit: float) -> Paired:
+def pair(first: Sequence[ResultRow], second: Sequence[ResultRow], time_limit: float) -> PairedComparison:
     """Compare the runs of one planner with those of another; both must have some."""
     later = {(row.problem, row.seed): row for row in second}
     matched = [(row, later[key]) for row in first if (key := (row.problem, row.seed)) in later]
     good = [(in_time(x, time_limit), in_time(y, time_limit)) for x, y in matched]
     both = [two for two, each in zip(matched, good, strict=True) if all(each)]
     only_before, only_after = good.count((True, False)), good.count((False, True))
-    return Paired(
+    return PairedComparison(
         before=first[0].planner,
         after=second[0].planner,
         n=len(matched),

@@ -10,10 +10,10 @@ from itertools import chain, zip_longest
 
 import numpy as np
 
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import in_time
-from diffplan.benchmark.worker import Settings, plan_path
+from diffplan.benchmark.worker import BenchmarkSettings, plan_path
 from diffplan.certificate.bisection import TOUCH
 from diffplan.certificate.certifier import Certifier, ConfigurationCheck
 from diffplan.ends import configuration, goal_configurations
@@ -33,25 +33,25 @@ _COLOURS = 96  # of a picture: a third of the size that it had with all
 class Exhibit:
     """A failed run, what its picture shows in words, the picture (None if there is none), the command to repeat it."""
 
-    row: Row
+    row: ResultRow
     shows: str
     png: bytes | None
     command: str
 
 
-def chosen(rows: Sequence[Row], limit: float, most: int) -> list[Row]:
+def chosen(rows: Sequence[ResultRow], limit: float, most: int) -> list[ResultRow]:
     """Return up to `most` failed runs: a run of each planner in turn, and of each planner the sets in turn.
 
     Each planner begins with another set. Within a set refused motions come first, since they have most to show, and
     problems that are shown already come last. The order of the rows decides between equals, so the same rows give the
     same choice.
     """
-    failed: dict[str, list[Row]] = {}
+    failed: dict[str, list[ResultRow]] = {}
     for row in rows:
         if not in_time(row, limit):
             failed.setdefault(row.planner, []).append(row)
     queues = [_sets_in_turn(own, number) for number, own in enumerate(failed.values())]
-    found: list[Row] = []
+    found: list[ResultRow] = []
     while len(found) < most and any(queues):
         for queue in filter(None, queues):
             problems = {row.problem for row in found}
@@ -59,9 +59,9 @@ def chosen(rows: Sequence[Row], limit: float, most: int) -> list[Row]:
     return found[:most]
 
 
-def _sets_in_turn(rows: Sequence[Row], shift: int) -> list[Row]:
+def _sets_in_turn(rows: Sequence[ResultRow], shift: int) -> list[ResultRow]:
     """Return a planner's failed runs, the first of each set, then the second, beginning `shift` sets later."""
-    by_set: dict[str, list[Row]] = {}
+    by_set: dict[str, list[ResultRow]] = {}
     for row in sorted(rows, key=lambda row: _TELLING.index(row.status) if row.status in _TELLING else len(_TELLING)):
         by_set.setdefault(row.set, []).append(row)
     names = sorted(by_set)
@@ -70,7 +70,9 @@ def _sets_in_turn(rows: Sequence[Row], shift: int) -> list[Row]:
     return [row for row in chain.from_iterable(columns) if row is not None]
 
 
-def exhibits(rows: Sequence[Row], cases: Sequence[Case], settings: Settings, most: int = 12) -> list[Exhibit]:
+def exhibits(
+    rows: Sequence[ResultRow], cases: Sequence[Case], settings: BenchmarkSettings, most: int = 12
+) -> list[Exhibit]:
     """Return the failed runs to show; a run whose problem or plan file is gone has fewer to see, or no picture."""
     known = {case.id: case for case in cases}
     shown = []
@@ -86,7 +88,7 @@ def exhibits(rows: Sequence[Row], cases: Sequence[Case], settings: Settings, mos
     return shown
 
 
-def repeat_command(row: Row, settings: Settings) -> str:
+def repeat_command(row: ResultRow, settings: BenchmarkSettings) -> str:
     """Return the command that plans this run again (and seeds below its own), into another folder."""
     words = ["diffplan", "bench", settings.suite, "--only", row.problem, "--planners", row.planner]
     words += ["--timeout", f"{settings.timeout:g}"]
@@ -97,7 +99,7 @@ def repeat_command(row: Row, settings: Settings) -> str:
     return shlex.join([*words, "--out", "out/again"])
 
 
-def _picture(row: Row, case: Case, settings: Settings) -> tuple[bytes, str]:
+def _picture(row: ResultRow, case: Case, settings: BenchmarkSettings) -> tuple[bytes, str]:
     """Return a PNG of a failed run and what it shows."""
     start = configuration(case.robot, case.start, "start")
     path = _refused_path(row, settings)
@@ -113,7 +115,7 @@ def _picture(row: Row, case: Case, settings: Settings) -> tuple[bytes, str]:
     return _png(case, arms, None), "start and goal" if len(goals) else "the start; no joint values reach the goal"
 
 
-def _refused_path(row: Row, settings: Settings) -> Float | None:
+def _refused_path(row: ResultRow, settings: BenchmarkSettings) -> Float | None:
     """Return the motion [n, dof] that a run ended with, None if it had none or its file is gone."""
     file = plan_path(settings.folder, planner=row.planner, problem=row.problem, seed=row.seed)
     try:

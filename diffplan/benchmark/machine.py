@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from diffplan.system.executor import THREAD_VARIABLES, usable_cores
-from diffplan.system.jobs import Place
+from diffplan.system.jobs import Resources
 
 _PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "toppra", "scipy", "trimesh")
 
@@ -32,7 +32,7 @@ class Machine:
     command: str
 
 
-def this_machine(place: Place | None = None) -> Machine:
+def this_machine(place: Resources | None = None) -> Machine:
     """Describe this machine and process; the machine is a cluster if jobs run at such a `place`."""
     cluster = place if place is not None and place.nodes else None
     return Machine(

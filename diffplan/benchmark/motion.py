@@ -15,7 +15,7 @@ _CLEARANCE_STEP = 0.02  # [s]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Motion:
+class MotionMeasures:
     """A motion's mean clearance (None without obstacles), its largest tracking error, and whether it touched then."""
 
     mean_clearance_m: float | None
@@ -23,7 +23,7 @@ class Motion:
     touched: bool
 
 
-def measure_motion(plan: Plan) -> Motion:
+def measure_motion(plan: Plan) -> MotionMeasures:
     """Measure the clearance every 0.02 s and let PyBullet's position control execute the plan, gravity on.
 
     Raises:
@@ -32,7 +32,7 @@ def measure_motion(plan: Plan) -> Motion:
     from diffplan.pybullet.execution import execute
 
     report = execute(plan)
-    return Motion(
+    return MotionMeasures(
         mean_clearance_m=mean_clearance(plan),
         tracking_error_rad=report.max_tracking_error_rad,
         touched=bool(report.contacts),

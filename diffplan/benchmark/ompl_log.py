@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from platform import node
 
 from diffplan.benchmark.machine import Machine
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.summary import in_time
 
 STATUSES = (
@@ -37,7 +37,7 @@ _STATUS_OF = {
 }
 
 
-def ompl_log(name: str, rows: list[Row], machine: Machine, *, time_limit: float, total_time: float) -> str:
+def ompl_log(name: str, rows: list[ResultRow], machine: Machine, *, time_limit: float, total_time: float) -> str:
     """Return the log text of one experiment; each problem and seed is a run.
 
     `solved` is what the certificate passed in time, `correct solution` what it passed at all: never what a planner
@@ -76,7 +76,7 @@ def ompl_log(name: str, rows: list[Row], machine: Machine, *, time_limit: float,
     return "\n".join(lines) + "\n"
 
 
-def _properties(row: Row, enums: dict[str, list[str]], time_limit: float) -> dict[str, int | float | None]:
+def _properties(row: ResultRow, enums: dict[str, list[str]], time_limit: float) -> dict[str, int | float | None]:
     """Return a run's values under OMPL's own property names where it has them, so that Planner Arena's plots work."""
     solved, found = in_time(row, time_limit), row.certified
     status = "Exact solution" if solved else _STATUS_OF.get(row.status, "Timeout")

@@ -14,18 +14,18 @@ from rich.console import Console
 from rich.table import Table
 
 from diffplan.benchmark import report_tables as tables
-from diffplan.benchmark.comparison import Paired, paired
+from diffplan.benchmark.comparison import PairedComparison, paired_comparisons
 from diffplan.benchmark.gallery import exhibits
 from diffplan.benchmark.machine import Machine
 from diffplan.benchmark.ompl_log import ompl_log
 from diffplan.benchmark.page import page
 from diffplan.benchmark.plots import quality_plots, success_plot
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.runner import Outcome
 from diffplan.benchmark.sessions import Session, longest_warm_up, read_sessions
 from diffplan.benchmark.suites import Case
 from diffplan.benchmark.summary import ALL, Summary, frame, summarise
-from diffplan.benchmark.worker import Settings
+from diffplan.benchmark.worker import BenchmarkSettings
 from diffplan.robot.rates import assumed_words
 from diffplan.system.files import write_text
 
@@ -43,7 +43,7 @@ _FAILED_RUNS = 25
 
 def write_all(
     outcome: Outcome,
-    settings: Settings,
+    settings: BenchmarkSettings,
     machine: Machine,
     *,
     cases: Sequence[Case],
@@ -66,7 +66,7 @@ def write_all(
     rows = in_order(outcome.rows, [case.id for case in cases], planners)
     summaries = summarise(rows, limit)
     sessions = read_sessions(folder) or (_only_session(outcome, machine, workers, total_time),)
-    name, compared = Path(settings.suite).name.split(".")[0], paired(rows, limit)
+    name, compared = Path(settings.suite).name.split(".")[0], paired_comparisons(rows, limit)
     notes = (*NOTES, *assumed_words(case.robot for case in cases))
     whole_time = sum(session.time_s or 0.0 for session in sessions)
     document = {
@@ -136,13 +136,13 @@ def _published(robot: str) -> pd.DataFrame:
     return figures[figures.robot == robot].drop(columns="robot")
 
 
-def _pairs(compared: Sequence[Paired]) -> list[pd.DataFrame]:
+def _pairs(compared: Sequence[PairedComparison]) -> list[pd.DataFrame]:
     """Return the tables of the pairs with the first planner, and of the others; none if there are no pairs."""
     first = [pair for pair in compared if pair.before == compared[0].before]
     return [tables.pairs(first), tables.pairs(compared[len(first) :])] if first else []
 
 
-def in_order(rows: Sequence[Row], problems: Sequence[str], planners: Sequence[str]) -> list[Row]:
+def in_order(rows: Sequence[ResultRow], problems: Sequence[str], planners: Sequence[str]) -> list[ResultRow]:
     """Return the rows by planner, problem and seed in the orders given, whichever were finished first.
 
     Planners and problems that are not given come last, as they first appear.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from diffplan.benchmark.comparison import Change, Paired
+from diffplan.benchmark.comparison import Change, PairedComparison
 from diffplan.benchmark.page import number, p_value, percent, seconds
 from diffplan.benchmark.summary import ALL, Summary
 
@@ -116,7 +116,7 @@ def refused(summaries: Sequence[Summary]) -> pd.DataFrame:
     )
 
 
-def pairs(compared: Sequence[Paired]) -> pd.DataFrame:
+def pairs(compared: Sequence[PairedComparison]) -> pd.DataFrame:
     """Return two planners at a time compared on the same problems."""
     return pd.DataFrame(
         {

@@ -14,7 +14,7 @@ from diffplan.system.reading import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ResultRow:
     """One run. Empty cells (None) are what a run without a trajectory does not have; the order is the file's order.
 
     `certified` is the independent checker's verdict; `status` is a planner status, `error` (the planner raised or
@@ -63,10 +63,10 @@ class Row:
         return self.planner, self.problem, self.seed
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(field.name for field in fields(ResultRow))
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: ResultRow) -> list[str]:
     """Return the row as text cells."""
     return [_text(getattr(row, name)) for name in COLUMNS]
 
@@ -81,14 +81,14 @@ def _text(value: str | float | int | bool | None) -> str:
     return " ".join(str(value).split())
 
 
-def parse(texts: list[str]) -> Row:
+def parse(texts: list[str]) -> ResultRow:
     """Return the row that these cells stand for.
 
     Raises:
         ValueError: if there are too few or too many cells, or a number is not one.
     """
     text = dict(zip(COLUMNS, texts, strict=True))
-    return Row(
+    return ResultRow(
         planner=text["planner"],
         problem=text["problem"],
         set=text["set"],
@@ -133,7 +133,7 @@ def _flag(text: str) -> bool:
     return text == "True"
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[ResultRow]:
     """Read `results.csv`; a last line cut off by a kill is left out.
 
     Raises:
@@ -158,7 +158,7 @@ def read_rows(path: Path) -> list[Row]:
 class RowWriter:
     """Appends rows to `results.csv`; each is on the disk when `append` returns."""
 
-    def __init__(self, path: Path, kept: list[Row]) -> None:
+    def __init__(self, path: Path, kept: list[ResultRow]) -> None:
         """Start the file anew with the rows `kept` from an earlier run (whole or not at all)."""
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(cells(row) for row in kept)])
@@ -166,7 +166,7 @@ class RowWriter:
         self._path = path
         self._stream = path.open("ab", buffering=0)
 
-    def append(self, row: Row) -> None:
+    def append(self, row: ResultRow) -> None:
         """Write one row and wait until it is on the disk.
 
         Raises:

@@ -12,12 +12,12 @@ from pathlib import Path
 from time import perf_counter
 
 from diffplan.benchmark.machine import Machine
-from diffplan.benchmark.results import Row, RowWriter, read_rows
+from diffplan.benchmark.results import ResultRow, RowWriter, read_rows
 from diffplan.benchmark.sessions import begin_session, end_session
 from diffplan.benchmark.suites import Case, suite_file
-from diffplan.benchmark.worker import Job, Run, Settings, plan_path, start
+from diffplan.benchmark.worker import BenchmarkSettings, Job, Run, plan_path, start
 from diffplan.errors import InputError
-from diffplan.formats.notes import claim
+from diffplan.formats.run_settings import claim_settings
 from diffplan.system.executor import Work
 from diffplan.system.files import alone_in, make_folder, remove_unfinished, write_text
 from diffplan.system.jobs import Lost, run_jobs
@@ -36,7 +36,7 @@ class Workers:
     number: int = 1
     executor: str = "local"
     one_thread: bool = False
-    start: Callable[[Settings], Work[Job, float | Run]] = start
+    start: Callable[[BenchmarkSettings], Work[Job, float | Run]] = start
     grace: float = 120.0
 
 
@@ -44,7 +44,7 @@ class Workers:
 class Outcome:
     """All rows of the folder (earlier runs' among them), how many of the jobs were done before, warm-up times [s]."""
 
-    rows: list[Row]
+    rows: list[ResultRow]
     kept: int
     warm_up_s: dict[str, float]
 
@@ -61,10 +61,10 @@ def all_jobs(cases: tuple[Case, ...], chosen: list[int], planners: list[str], se
 
 def run(
     jobs: list[Job],
-    settings: Settings,
+    settings: BenchmarkSettings,
     workers: Workers,
     *,
-    report: Callable[[Row | None, int], None],
+    report: Callable[[ResultRow | None, int], None],
     machine: Machine | None = None,
 ) -> Outcome:
     """Run the jobs that the folder has no row for yet; `report` gets each new row (first None) and how many are done.
@@ -83,13 +83,13 @@ def run(
 
 def _run_missing(
     jobs: list[Job],
-    settings: Settings,
+    settings: BenchmarkSettings,
     workers: Workers,
-    report: Callable[[Row | None, int], None],
+    report: Callable[[ResultRow | None, int], None],
     machine: Machine | None,
 ) -> Outcome:
     folder, warm_up_s = settings.folder, dict[str, float]()
-    claim(folder / "settings.json", _asked(settings), "the folder holds a run with other settings")
+    claim_settings(folder / "settings.json", _asked(settings), "the folder holds a run with other settings")
     for plans in folder.glob("plans/*/"):
         remove_unfinished(plans)
     remove_unfinished(folder)
@@ -116,8 +116,8 @@ def _run_missing(
 
 
 def _rows(
-    jobs: list[Job], settings: Settings, workers: Workers, warm_up_s: dict[str, float]
-) -> Generator[Row, None, None]:
+    jobs: list[Job], settings: BenchmarkSettings, workers: Workers, warm_up_s: dict[str, float]
+) -> Generator[ResultRow, None, None]:
     """Yield a row for each job in the order of finishing; its plan is written then. Notes each planner's warm-up."""
     messages = run_jobs(
         partial(workers.start, settings),
@@ -159,7 +159,7 @@ def _expect_files_apart(jobs: list[Job], folder: Path) -> None:
             raise InputError(problem, key="id", allowed="ids that differ by more than / and __")
 
 
-def _finished(settings: Settings) -> list[Row]:
+def _finished(settings: BenchmarkSettings) -> list[ResultRow]:
     """Return the rows of an earlier run whose plan file is there (runs that keep no plan need none)."""
     folder = settings.folder
     results = folder / "results.csv"
@@ -175,7 +175,7 @@ def _finished(settings: Settings) -> list[Row]:
     ]
 
 
-def _asked(settings: Settings) -> dict[str, object]:
+def _asked(settings: BenchmarkSettings) -> dict[str, object]:
     """Return what the rows of a run depend on, as `settings.json` keeps it."""
     suite = suite_file(settings.suite) or Path(settings.suite)
     asked = {key: value for key, value in asdict(settings).items() if key not in ("suite", "folder")}

@@ -8,7 +8,7 @@ from math import sqrt
 
 import pandas as pd
 
-from diffplan.benchmark.results import COLUMNS, Row
+from diffplan.benchmark.results import COLUMNS, ResultRow
 
 ALL = "all"
 
@@ -85,23 +85,23 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def in_time(row: Row, time_limit: float) -> bool:
+def in_time(row: ResultRow, time_limit: float) -> bool:
     """Whether the run counts as a success: certified, and planned within the limit [s]."""
     return row.certified and row.plan_time_s is not None and row.plan_time_s <= time_limit
 
 
-def counted_time(row: Row, time_limit: float) -> float:
+def counted_time(row: ResultRow, time_limit: float) -> float:
     """Return the plan time that statistics use [s]: a failure stands in with the limit, or longer if it took longer."""
     time = row.plan_time_s or 0.0
     return time if in_time(row, time_limit) else max(time, time_limit)
 
 
-def outcome(row: Row) -> str:
+def outcome(row: ResultRow) -> str:
     """Return how a run that is no success ended: its status, or that its certified plan came late."""
     return "late" if row.certified else row.status
 
 
-def frame(rows: Sequence[Row], time_limit: float) -> pd.DataFrame:
+def frame(rows: Sequence[ResultRow], time_limit: float) -> pd.DataFrame:
     """Return the rows as a table: a column for each of their fields (numbers as floats, NaN for None), and these.
 
     `in_time`, `counted_time_s` and `outcome` are what the functions of these names say. `path_ratio` is path over
@@ -109,7 +109,7 @@ def frame(rows: Sequence[Row], time_limit: float) -> pd.DataFrame:
     problem of any planner and seed. `min_clearance_mm` is the clearance in millimetres.
     """
     runs = pd.DataFrame([vars(row) for row in rows], columns=pd.Index(COLUMNS))
-    optional = [name for name in COLUMNS if Row.__dataclass_fields__[name].type.endswith("| None")]
+    optional = [name for name in COLUMNS if ResultRow.__dataclass_fields__[name].type.endswith("| None")]
     runs[optional] = runs[optional].astype(float)
     runs["in_time"] = [in_time(row, time_limit) for row in rows]
     runs["counted_time_s"] = [counted_time(row, time_limit) for row in rows]
@@ -122,7 +122,7 @@ def frame(rows: Sequence[Row], time_limit: float) -> pd.DataFrame:
     return runs
 
 
-def summarise(rows: Sequence[Row], time_limit: float) -> list[Summary]:
+def summarise(rows: Sequence[ResultRow], time_limit: float) -> list[Summary]:
     """Return a summary for each planner and set, and for each planner over all sets (last of each planner)."""
     runs, summaries = frame(rows, time_limit), []
     for planner, own in runs.groupby("planner", sort=False):

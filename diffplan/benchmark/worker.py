@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from diffplan.benchmark.motion import dense_contact, measure_motion
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.suites import Case, load_cases
 from diffplan.formats.plan_file import plan_text
 from diffplan.planners.base import Options
@@ -22,7 +22,7 @@ _WARM_UP_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class BenchmarkSettings:
     """What all runs of a benchmark share; `dense_check` is a joint step [rad], None for no dense check.
 
     With `variants_of`, what jobs and rows call planners are variants of this planner, which differ in their options;
@@ -50,20 +50,22 @@ class Job:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What makes the run unique, as in `Row.key`."""
+        """What makes the run unique, as in `ResultRow.key`."""
         return self.planner, self.problem, self.seed
 
-    def row(self, status: str, message: str) -> Row:
+    def row(self, status: str, message: str) -> ResultRow:
         """Return the row of this run, with nothing but how it ended."""
         name = self.problem.split("/", 1)[0]
-        return Row(planner=self.planner, problem=self.problem, set=name, seed=self.seed, status=status, message=message)
+        return ResultRow(
+            planner=self.planner, problem=self.problem, set=name, seed=self.seed, status=status, message=message
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """What a job gave: its row, and the content of its plan file, if there is one."""
 
-    row: Row
+    row: ResultRow
     plan: str | None = None
 
 
@@ -72,7 +74,7 @@ def plan_path(folder: Path, *, planner: str, problem: str, seed: int) -> Path:
     return folder / "plans" / planner / f"{problem.replace('/', '__')}.{seed}.json"
 
 
-def start(settings: Settings) -> Work[Job, float | Run]:
+def start(settings: BenchmarkSettings) -> Work[Job, float | Run]:
     """Return what tells of each `Job` the seconds of its planner's warm-up (of the first job only), then the `Run`.
 
     A file that cannot be written is no planner's fault: it is raised.
@@ -90,7 +92,7 @@ def start(settings: Settings) -> Work[Job, float | Run]:
     return work
 
 
-def _plan(case: Case, planner: str, seed: int, settings: Settings) -> Plan:
+def _plan(case: Case, planner: str, seed: int, settings: BenchmarkSettings) -> Plan:
     return case.plan(
         planner=settings.variants_of or planner,
         seed=seed,
@@ -100,7 +102,7 @@ def _plan(case: Case, planner: str, seed: int, settings: Settings) -> Plan:
     )
 
 
-def _warm_up(case: Case, planner: str, settings: Settings) -> float:
+def _warm_up(case: Case, planner: str, settings: BenchmarkSettings) -> float:
     """Plan once unrecorded, so that compilation and loading stay out of the times; return how long it took [s]."""
     begin = perf_counter()
     try:
@@ -112,7 +114,7 @@ def _warm_up(case: Case, planner: str, settings: Settings) -> float:
     return perf_counter() - begin
 
 
-def _run(case: Case, job: Job, settings: Settings) -> Run:
+def _run(case: Case, job: Job, settings: BenchmarkSettings) -> Run:
     """Plan one job; a planner that raises gives an `error` row."""
     begin, text = perf_counter(), None
     try:
@@ -141,7 +143,7 @@ def _run(case: Case, job: Job, settings: Settings) -> Run:
     return Run(row=row, plan=text)
 
 
-def row_of(plan: Plan, job: Job) -> Row:
+def row_of(plan: Plan, job: Job) -> ResultRow:
     """Return the row of a plan; its verdict is the certificate's, never the planner's own belief."""
     row = replace(
         job.row(plan.status.value, "" if plan.solved else plan.message),

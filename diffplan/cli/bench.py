@@ -17,11 +17,11 @@ from diffplan.cli.common import (
     add_executor_argument,
     add_planner_arguments,
     check_planner,
-    place_of,
     positive,
     positive_number,
     print_table,
     read_options,
+    resources_of,
     tell_assumed,
 )
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from diffplan.benchmark.ablation_page import PictureRow
-    from diffplan.benchmark.results import Row
+    from diffplan.benchmark.results import ResultRow
     from diffplan.benchmark.suites import Case
     from diffplan.errors import InputError
 
@@ -97,7 +97,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.benchmark.report import print_summaries, write_all
     from diffplan.benchmark.runner import Workers, all_jobs, run
     from diffplan.benchmark.suites import load_cases, select
-    from diffplan.benchmark.worker import Settings
+    from diffplan.benchmark.worker import BenchmarkSettings
 
     begin = perf_counter()
     broken: list[InputError] = []
@@ -105,7 +105,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     _tell(broken)
     tell_assumed(case.robot for case in cases)
     chosen = select(cases, sets=args.sets, limit=args.limit, only=args.only)
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite=args.suite,
         robot=args.robot,
         timeout=args.timeout,
@@ -116,7 +116,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     )
     jobs = all_jobs(cases, chosen, args.planners, args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
-    with place_of(args, args.jobs) as place, _reporting(console, len(jobs), args.out) as report:
+    with resources_of(args, args.jobs) as place, _reporting(console, len(jobs), args.out) as report:
         machine, at_a_time = this_machine(place), args.jobs or (place.cpus if place.nodes else 1)
         workers = Workers(number=at_a_time, executor=args.executor)
         outcome = run(jobs, settings, workers, report=report, machine=machine)
@@ -145,7 +145,7 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.benchmark.runner import Workers, all_jobs, run
     from diffplan.benchmark.suites import load_cases, select
     from diffplan.benchmark.variants import PLANNER, labelled_options, variants
-    from diffplan.benchmark.worker import Settings
+    from diffplan.benchmark.worker import BenchmarkSettings
 
     chosen = variants()
     shared = read_options(args.options, [PLANNER]).get(PLANNER, {}) if args.options else {}
@@ -154,7 +154,7 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
     tell_assumed(case.robot for case in cases)
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite=args.suite,
         robot=args.robot,
         timeout=args.timeout,
@@ -166,7 +166,7 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     )
     jobs = all_jobs(cases, select(cases, sets=args.sets, limit=args.limit, only=args.only), list(options), args.seeds)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 110)
-    with place_of(args, args.jobs) as place, _reporting(console, len(jobs), args.out) as report:
+    with resources_of(args, args.jobs) as place, _reporting(console, len(jobs), args.out) as report:
         machine, at_a_time = this_machine(place), args.jobs or (place.cpus if place.nodes else 1)
         workers = Workers(number=at_a_time, executor=args.executor, one_thread=True)
         outcome = run(jobs, settings, workers, report=report)
@@ -215,7 +215,7 @@ def _pictures(case: Case) -> PictureRow:
 
 
 @contextmanager
-def _reporting(console: Console, total: int, folder: Path) -> Iterator[Callable[[Row | None, int], None]]:
+def _reporting(console: Console, total: int, folder: Path) -> Iterator[Callable[[ResultRow | None, int], None]]:
     """Show a progress bar, a line for every run that failed by error, and on Ctrl-C how to go on."""
     from rich.progress import (
         BarColumn,
@@ -230,7 +230,7 @@ def _reporting(console: Console, total: int, folder: Path) -> Iterator[Callable[
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("planning", total=total)
 
-        def report(row: Row | None, done: int) -> None:
+        def report(row: ResultRow | None, done: int) -> None:
             if row is None and done:
                 console.print(f"{done} of {total} runs are done already")
             if row is not None and row.status in ("error", "killed"):

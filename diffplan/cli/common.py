@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diffplan.robot.model import Robot
     from diffplan.scene import Scene
     from diffplan.strict.entry import Entry
-    from diffplan.system.jobs import Place
+    from diffplan.system.jobs import Resources
 
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -60,7 +60,7 @@ def add_executor_argument(parser: argparse.ArgumentParser, about: str = _EXECUTO
 
 
 @contextmanager
-def place_of(args: argparse.Namespace, workers: int | None) -> Iterator[Place]:
+def resources_of(args: argparse.Namespace, workers: int | None) -> Iterator[Resources]:
     """Connect to where jobs run, and say where that is if it is not this machine's processes."""
     from diffplan.system.jobs import connected
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from diffplan.cli.common import add_executor_argument, place_of, positive
+from diffplan.cli.common import add_executor_argument, positive, resources_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         return _info(args, out)
     if args.action == "arms":
         return _arms(args, out)
-    with place_of(args, args.workers):
+    with resources_of(args, args.workers):
         return {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
 
 
@@ -94,7 +94,7 @@ def _returns(args: argparse.Namespace) -> int:
 
 
 def _problems(args: argparse.Namespace) -> int:
-    from diffplan.learning.suites import SuiteConfig, make_suite
+    from diffplan.learning.suite_generation import SuiteConfig, make_suite
 
     config = SuiteConfig(
         out=args.out,

@@ -10,7 +10,7 @@ from diffplan.collision import lanes
 from diffplan.collision.obstacles import Obstacles, frame12
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
-from diffplan.system.crew import share_out
+from diffplan.system.kernel_threads import run_parallel
 
 __all__ = ["CollisionModel", "Obstacles"]
 
@@ -107,7 +107,7 @@ class CollisionModel:
                 clear_self[part],
             )
 
-        share_out(rows, *shape)
+        run_parallel(rows, *shape)
         return Evaluation(cost=cost, gradient=grad, clearance=clear, self_clearance=clear_self)
 
     def clearance(

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from diffplan.geometry.pose import Float
-from diffplan.system.crew import share_out
+from diffplan.system.kernel_threads import run_parallel
 from diffplan.system.progress import working
 
 _LEAF = 4  # triangles, or surfaces, in a leaf of a tree
@@ -58,7 +58,7 @@ class SolidDistance:
         with working("", blocks) as task:
             for begin in range(0, blocks, _AT_ONCE):
                 number = min(_AT_ONCE, blocks - begin)
-                share_out(lambda first, end, begin=begin: measure(begin + first, begin + end), number, _BLOCK)
+                run_parallel(lambda first, end, begin=begin: measure(begin + first, begin + end), number, _BLOCK)
                 task.advance(number)
         return values
 

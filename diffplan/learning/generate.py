@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.formats.notes import claim
-from diffplan.learning.pieces import Make, make_all
+from diffplan.formats.run_settings import claim_settings
+from diffplan.learning.numbered_files import MakeFile, make_files
 from diffplan.learning.shards import Shard, shard_bytes, shard_path
 from diffplan.system.files import alone_in, remove_unfinished
 
@@ -108,9 +108,9 @@ def generate(config: GenerateConfig, *, show: bool = True) -> Generated:
     """
     began = time.perf_counter()
     with alone_in(config.out):
-        claim(config.out / "dataset.json", how_made(config), "this folder holds data made in another way")
+        claim_settings(config.out / "dataset.json", how_made(config), "this folder holds data made in another way")
         remove_unfinished(config.out)
-        made = make_all(
+        made = make_files(
             partial(_maker, config),
             [shard_path(config.out, i) for i in range(config.shards)],
             workers=config.workers,
@@ -137,7 +137,7 @@ def how_made(config: GenerateConfig) -> dict[str, object]:
     return {key: value for key, value in wanted.items() if key not in ("out", "workers", "executor", "scenes")}
 
 
-def _maker(config: GenerateConfig) -> Make:
+def _maker(config: GenerateConfig) -> MakeFile:
     return ShardMaker(config).make
 
 
@@ -246,7 +246,7 @@ def solve(
         keep = rng.random() < keep_straight
         return [resample(np.stack([problem.start, problem.goal]), WAYPOINTS, metric)] if keep else []
     several = rng.random() < config.several
-    tree = TreeConfig(reach=config.reach, iterations=config.iterations, simplify=False)
+    tree = TreeConfig(range=config.reach, iterations=config.iterations, simplify=False)
     line = float(model.robot.distance(problem.start, problem.goal))
     paths: list[Float] = []
     for i in range(2 * config.trees if several else config.trees):

@@ -18,10 +18,10 @@ import numpy as np
 
 from diffplan.curves import spline
 from diffplan.errors import InputError
-from diffplan.formats.notes import claim
+from diffplan.formats.run_settings import claim_settings
 from diffplan.geometry.pose import Float
 from diffplan.learning.hdf5 import opened, sealed
-from diffplan.learning.pieces import Make, make_all
+from diffplan.learning.numbered_files import MakeFile, make_files
 from diffplan.learning.shards import read_shard, shard_files
 from diffplan.pybullet.execution import tracker
 from diffplan.refinement import metric_inverse
@@ -91,11 +91,11 @@ def measure_returns(config: ReturnsConfig, *, show: bool = True) -> int:
     """
     files = shard_files(config.data)
     with alone_in(config.out):
-        claim(
+        claim_settings(
             config.out / "returns.json", how_measured(config, len(files)), "this folder holds returns of other settings"
         )
         remove_unfinished(config.out)
-        return make_all(
+        return make_files(
             partial(_maker, config, files),
             [config.out / f"returns-{i:05d}.h5" for i in range(len(files))],
             workers=config.workers,
@@ -142,7 +142,7 @@ def vary(control: Float, robot: Robot, rng: np.random.Generator, config: Returns
     return np.clip(varied, robot.lower, robot.upper)
 
 
-def _maker(config: ReturnsConfig, files: list[Path]) -> Make:
+def _maker(config: ReturnsConfig, files: list[Path]) -> MakeFile:
     robot = Robot.load(config.robot)
 
     def make(index: int) -> Iterator[int | bytes]:

@@ -14,7 +14,7 @@ from ompl import geometric as og
 
 from diffplan.errors import InputError
 from diffplan.planners.options import require_positive
-from diffplan.planners.trees import Query
+from diffplan.planners.trees import OmplQuery
 
 GOOD_ENOUGH = 1.001
 """A path no longer than so many straight lines to the nearest goal is not improved any more."""
@@ -93,7 +93,7 @@ class Improving:
     """Counts the turns of a planner's loop and says when to stop: nothing found, improved enough, or time over."""
 
     def __init__(
-        self, query: Query, config: OptimisingConfig, cost: Callable[[], float], *, iterations: int, enough: float
+        self, query: OmplQuery, config: OptimisingConfig, cost: Callable[[], float], *, iterations: int, enough: float
     ) -> None:
         """Watch `cost`, the length of the best path so far [rad] (not finite while there is none)."""
         now = time.perf_counter()
@@ -115,7 +115,7 @@ class Improving:
         self._left, self._cost = 0, lambda: math.inf
 
 
-def rrt_star(query: Query, config: RRTStarConfig, iterations: int) -> og.PathGeometric | None:
+def rrt_star(query: OmplQuery, config: RRTStarConfig, iterations: int) -> og.PathGeometric | None:
     """Return the best path of RRT*.
 
     Source: Karaman and Frazzoli, "Sampling-based algorithms for optimal motion planning", IJRR 2011.
@@ -131,7 +131,7 @@ def rrt_star(query: Query, config: RRTStarConfig, iterations: int) -> og.PathGeo
     return _improved(query, planner, config, iterations)
 
 
-def bit_star(query: Query, config: BITStarConfig, iterations: int) -> og.PathGeometric | None:
+def bit_star(query: OmplQuery, config: BITStarConfig, iterations: int) -> og.PathGeometric | None:
     """Return the best path of BIT*.
 
     Source: Gammell, Srinivasa, Barfoot, "Batch informed trees (BIT*)", ICRA 2015.
@@ -145,7 +145,7 @@ def bit_star(query: Query, config: BITStarConfig, iterations: int) -> og.PathGeo
     return _improved(query, planner, config, iterations)
 
 
-def aorrtc(query: Query, config: AORRTCConfig, iterations: int) -> og.PathGeometric | None:
+def aorrtc(query: OmplQuery, config: AORRTCConfig, iterations: int) -> og.PathGeometric | None:
     """Return the best path of AORRTC: RRT-Connect again and again in the space of joints and cost below the last.
 
     Source: Wilson, Thomason, Kingston, Kavraki, Gammell, "AORRTC: almost-surely asymptotically optimal planning with
@@ -160,7 +160,7 @@ def aorrtc(query: Query, config: AORRTCConfig, iterations: int) -> og.PathGeomet
     return _improved(query, planner, config, iterations)
 
 
-def straight(query: Query) -> og.PathGeometric | None:
+def straight(query: OmplQuery) -> og.PathGeometric | None:
     """Return the shortest free straight edge to a goal, if any, and leave the query the goals that are nearer.
 
     Farther goals cannot give a shorter path. It also keeps AORRTC off goals that a straight edge reaches: OMPL 2.0.1
@@ -180,7 +180,7 @@ def straight(query: Query) -> og.PathGeometric | None:
 
 
 def _improved(
-    query: Query, make: Callable[[], Optimal], config: OptimisingConfig, iterations: int
+    query: OmplQuery, make: Callable[[], Optimal], config: OptimisingConfig, iterations: int
 ) -> og.PathGeometric | None:
     """Run a planner until its path is improved as the options say; None if there is no path."""
     best = straight(query)

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import dijkstra
 from diffplan.geometry.pose import Float
 from diffplan.planners.optimal import GOOD_ENOUGH, RESERVE, OptimisingConfig, shorter, straight
 from diffplan.planners.polyline import length
-from diffplan.planners.trees import Checker, Query, configuration_of
+from diffplan.planners.trees import Checker, OmplQuery, configuration_of
 
 _FIRST = 100  # milestones before the first look for a path; each further look comes at twice as many
 _BATCH = 256  # configurations that are drawn and checked at a time
@@ -54,7 +54,7 @@ class _FreeStates(ob.ValidStateSampler):
         return True
 
 
-def prm_star(query: Query, config: PRMStarConfig, iterations: int) -> og.PathGeometric | None:
+def prm_star(query: OmplQuery, config: PRMStarConfig, iterations: int) -> og.PathGeometric | None:
     """Return the shortest path through a PRM* roadmap of at most so many milestones; None if they join no goal.
 
     OMPL's own `solve` looks for a path from a second thread, at times that the machine's speed decides. So OMPL grows
@@ -94,7 +94,7 @@ def _reached(planner: og.PRMstar, size: int, deadline: float) -> Callable[[], bo
     return lambda: planner.milestoneCount() >= size or time.perf_counter() > deadline
 
 
-def _shortest(query: Query, planner: og.PRMstar) -> Float | None:
+def _shortest(query: OmplQuery, planner: og.PRMstar) -> Float | None:
     """Return the shortest polyline [m, dof] through the roadmap from the start to a goal; None if it joins none."""
     data = ob.PlannerData(query.si)
     planner.getPlannerData(data)

@@ -29,7 +29,7 @@ from diffplan.planners.options import configured, require_positive
 from diffplan.planners.polyline import length, rounded, shortcut
 from diffplan.planners.roadmap import PRMStarConfig, prm_star
 from diffplan.planners.task import Task
-from diffplan.planners.trees import Checker, Query, connect
+from diffplan.planners.trees import Checker, OmplQuery, connect
 from diffplan.problem import Problem
 
 _MARGINS = (0.0, 0.625, 1.25, 1.875)
@@ -96,7 +96,7 @@ class SamplingPlanner(Planner, Generic[Config]):
         return cls(configured(cls.defaults, options, cls.name))
 
     @abstractmethod
-    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+    def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return OMPL's best path, None if none is found in so many iterations."""
 
     def prepare(self, task: Task) -> None:
@@ -160,7 +160,7 @@ class SamplingPlanner(Planner, Generic[Config]):
         if start is None or not kept:
             return None, None
         targets = np.array([goals[i] for i in kept])
-        query = Query(checker, start, targets, seed=int(rng.integers(2**31 - 2)), deadline=deadline)
+        query = OmplQuery(checker, start, targets, seed=int(rng.integers(2**31 - 2)), deadline=deadline)
         found = self.search(query, iterations)
         if found is None:
             return None, None
@@ -179,9 +179,9 @@ class RRTConnectPlanner(SamplingPlanner[RRTConnectConfig]):
     name = "rrtconnect"
     defaults = RRTConnectConfig()
 
-    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+    def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the first path."""
-        return connect(query, reach=self.config.range, iterations=iterations)
+        return connect(query, range=self.config.range, iterations=iterations)
 
 
 class RRTStarPlanner(SamplingPlanner[RRTStarConfig]):
@@ -190,7 +190,7 @@ class RRTStarPlanner(SamplingPlanner[RRTStarConfig]):
     name = "rrtstar"
     defaults = RRTStarConfig()
 
-    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+    def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the path when improving it ends."""
         return rrt_star(query, self.config, iterations)
 
@@ -201,7 +201,7 @@ class BITStarPlanner(SamplingPlanner[BITStarConfig]):
     name = "bitstar"
     defaults = BITStarConfig()
 
-    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+    def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the path when improving it ends."""
         return bit_star(query, self.config, iterations)
 
@@ -212,7 +212,7 @@ class AORRTCPlanner(SamplingPlanner[AORRTCConfig]):
     name = "aorrtc"
     defaults = AORRTCConfig()
 
-    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+    def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the path when improving it ends."""
         return aorrtc(query, self.config, iterations)
 
@@ -223,7 +223,7 @@ class PRMStarPlanner(SamplingPlanner[PRMStarConfig]):
     name = "prmstar"
     defaults = PRMStarConfig()
 
-    def search(self, query: Query, iterations: int) -> og.PathGeometric | None:
+    def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the path when improving it ends."""
         return prm_star(query, self.config, iterations)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from diffplan.system.crew import get_kernel_threads, set_kernel_threads
+from diffplan.system.kernel_threads import get_kernel_threads, set_kernel_threads
 
 _forked: list[bool] = []
 

@@ -55,15 +55,15 @@ class Checker:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeConfig:
-    """RRT-Connect: longest tree edge `reach` [rad], iterations at most, OMPL's simplification afterwards or not."""
+    """RRT-Connect: longest tree edge `range` [rad], iterations at most, OMPL's simplification afterwards or not."""
 
-    reach: float = 2.0
+    range: float = 2.0
     iterations: int = 20_000
     simplify: bool = True
 
     def __post_init__(self) -> None:
-        if not (self.reach > 0 and self.iterations > 0):
-            raise ValueError(f"reach and iterations must be positive: {self}")
+        if not (self.range > 0 and self.iterations > 0):
+            raise ValueError(f"range and iterations must be positive: {self}")
 
 
 class Edges(ob.MotionValidator):
@@ -87,7 +87,7 @@ class Edges(ob.MotionValidator):
         return self._check(configuration_of(a, self._metric), configuration_of(b, self._metric))
 
 
-class Query:
+class OmplQuery:
     """One question to OMPL: the joint space within the robot's limits, our edge checks, a start and several goals.
 
     OMPL's states are joint positions times `Robot.metric`, so that its distances are the robot's.
@@ -199,19 +199,19 @@ def rrt_connect(
 ) -> Float | None:
     """Return a free polyline [m, dof] from start [dof] to one of goals [k, dof]; None if none was found in time.
 
-    One seed gives one answer as long as `deadline` (`time.perf_counter` seconds) is not reached, see `Query`.
+    One seed gives one answer as long as `deadline` (`time.perf_counter` seconds) is not reached, see `OmplQuery`.
     Source: Kuffner and LaValle, "RRT-Connect: an efficient approach to single-query path planning", ICRA 2000.
     """
     config = config or TreeConfig()
-    query = Query(checker, start, goals, seed=seed, deadline=deadline)
-    path = connect(query, reach=config.reach, iterations=config.iterations)
+    query = OmplQuery(checker, start, goals, seed=seed, deadline=deadline)
+    path = connect(query, range=config.range, iterations=config.iterations)
     return None if path is None else query.polyline(path, simplify=config.iterations if config.simplify else 0)
 
 
-def connect(query: Query, *, reach: float, iterations: int) -> og.PathGeometric | None:
-    """Return the first path of RRT-Connect with tree edges up to `reach` [rad]; None within so many turns."""
+def connect(query: OmplQuery, *, range: float, iterations: int) -> og.PathGeometric | None:
+    """Return the first path of RRT-Connect with tree edges up to `range` [rad]; None within so many turns."""
     planner = og.RRTConnect(query.si)
-    planner.setRange(reach)
+    planner.setRange(range)
     planner.setProblemDefinition(query.definition)
     planner.setup()
     planner.solve(query.stop_after(iterations))

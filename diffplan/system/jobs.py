@@ -39,7 +39,7 @@ class Lost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Resources:
     """Where jobs run: in words, how many CPUs are there, and of how many nodes of a cluster (0: this machine's)."""
 
     text: str
@@ -85,7 +85,7 @@ def run_jobs(
 
 
 @contextmanager
-def connected(executor: str, workers: int | None = None) -> Iterator[Place]:
+def connected(executor: str, workers: int | None = None) -> Iterator[Resources]:
     """Keep the connection to a Ray cluster for a while; there is nothing to connect to for `local`.
 
     The cluster is that of the environment variable RAY_ADDRESS (`host:port` or `auto`). Without it, Ray is started on
@@ -98,13 +98,13 @@ def connected(executor: str, workers: int | None = None) -> Iterator[Place]:
     if executor not in EXECUTORS:
         raise InputError("no such executor", key="executor", value=executor, allowed=EXECUTORS)
     if executor == "local":
-        yield Place(text="this machine", cpus=usable_cores())
+        yield Resources(text="this machine", cpus=usable_cores())
         return
     with ray_connection(workers) as ray:
         nodes = sum(node["Alive"] for node in ray.nodes())
         cpus = max(int(ray.cluster_resources().get("CPU", 0)), 1)
         text = f"a Ray cluster of {nodes} {'node' if nodes == 1 else 'nodes'} with {cpus} CPUs"
-        yield Place(text=text, cpus=cpus, nodes=nodes)
+        yield Resources(text=text, cpus=cpus, nodes=nodes)
 
 
 def _results(

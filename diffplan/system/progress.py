@@ -20,10 +20,10 @@ PATIENCE = 2.0
 """How long work may go on in silence [s]."""
 
 _plain = False
-_running: Task | None = None
+_running: ProgressTask | None = None
 
 
-class Task:
+class ProgressTask:
     """Work that may take long: what it is, and how much of it is done (`total` 0: nobody knows)."""
 
     def __init__(self, text: str, total: int) -> None:
@@ -77,14 +77,14 @@ class Task:
 
 
 @contextmanager
-def working(text: str, total: int = 0) -> Iterator[Task]:
+def working(text: str, total: int = 0) -> Iterator[ProgressTask]:
     """Give the work of a block a name that is shown if it takes long; a block within another goes on with its bar.
 
     Within another, a block without a name keeps the other's.
     """
     global _running
     if threading.current_thread() is not threading.main_thread() or multiprocessing.parent_process() is not None:
-        yield Task(text, total)
+        yield ProgressTask(text, total)
         return
     outer = _running
     if outer is not None:
@@ -95,7 +95,7 @@ def working(text: str, total: int = 0) -> Iterator[Task]:
         finally:
             outer.update(*before)
         return
-    _running = task = Task(text, total)
+    _running = task = ProgressTask(text, total)
     task.start()
     try:
         yield task

@@ -13,9 +13,9 @@ from diffplan.benchmark.ablation_page import Picture, PictureRow, pictured, writ
 from diffplan.benchmark.ablation_tables import at_equal_time, own_rounds, tables
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.plots import round_plot
-from diffplan.benchmark.results import Row, read_rows
+from diffplan.benchmark.results import ResultRow, read_rows
 from diffplan.benchmark.variants import ADAPTIVE, variants
-from diffplan.benchmark.worker import Settings
+from diffplan.benchmark.worker import BenchmarkSettings
 from diffplan.cli import main
 
 BATCHES = (4, 16)
@@ -26,7 +26,7 @@ TIMES = {"random": (0.01, 0.1), "unconditioned": (0.02, 0.2), "prior": (0.01, 0.
 
 
 def _row(variant, mode, i, good, time, duration):
-    return Row(
+    return ResultRow(
         planner=f"{variant}@{mode}",
         problem=f"{'ab'[i % 2]}/{i}",
         set="ab"[i % 2],
@@ -161,7 +161,7 @@ class _Page(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_the_json_has_the_same_figures(figures, rows, tmp_path):
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="s.json", robot=None, timeout=1.0, fallback=False, options={}, dense_check=None, folder=tmp_path
     )
     pictures = [PictureRow(title="<a/1>", pictures=(Picture(png=b"png", caption="estimate"),))]

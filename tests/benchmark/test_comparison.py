@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from diffplan.benchmark.comparison import Curve, at_equal_time, mcnemar_exact, paired, paired_change
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.comparison import Curve, at_equal_time, mcnemar_exact, paired_change, paired_comparisons
+from diffplan.benchmark.results import ResultRow
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_of_equal_times_the_best_share_counts():
 
 
 def _row(planner, problem, *, certified=True, time=0.5, path=3.0, duration=2.0, seed=0):
-    return Row(
+    return ResultRow(
         planner=planner,
         problem=problem,
         set="a",
@@ -79,7 +79,7 @@ def test_every_two_planners_are_compared_on_the_runs_that_both_made():
     rows = [_row("p", f"a/{i}", time=0.1 + 0.01 * i) for i in range(8)]
     rows += [_row("q", f"a/{i}", certified=i < 6, time=0.2 + 0.02 * i, path=1.5, duration=2.5) for i in range(8)]
     rows += [_row("r", "a/7"), _row("r", "a/9"), _row("r", "a/7", seed=1)]
-    pairs = {(pair.before, pair.after): pair for pair in paired(rows, time_limit=1.0)}
+    pairs = {(pair.before, pair.after): pair for pair in paired_comparisons(rows, time_limit=1.0)}
     assert list(pairs) == [("p", "q"), ("p", "r"), ("q", "r")]
     first = pairs["p", "q"]
     assert (first.n, first.both, first.only_before, first.only_after, first.p_success) == (8, 6, 2, 0, 0.5)
@@ -89,10 +89,10 @@ def test_every_two_planners_are_compared_on_the_runs_that_both_made():
 
 
 def test_a_plan_that_comes_late_is_no_success_in_a_pair():
-    (found,) = paired([_row("p", "a/1", time=3.0), _row("q", "a/1")], time_limit=2.0)
+    (found,) = paired_comparisons([_row("p", "a/1", time=3.0), _row("q", "a/1")], time_limit=2.0)
     assert (found.both, found.only_before, found.only_after, found.path.n) == (0, 0, 1, 0)
 
 
 def test_planners_without_a_common_run_show_nothing():
-    (found,) = paired([_row("p", "a/1"), _row("q", "a/2")], time_limit=2.0)
+    (found,) = paired_comparisons([_row("p", "a/1"), _row("q", "a/2")], time_limit=2.0)
     assert (found.n, found.p_success, found.path.percent) == (0, 1.0, None)

@@ -12,13 +12,13 @@ from ompl import base
 
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.ompl_log import STATUSES, ompl_log
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.problem import Status
 
 
-def _row(planner: str, problem: str, status: str = "solved", *, time: float | None = 0.5) -> Row:
+def _row(planner: str, problem: str, status: str = "solved", *, time: float | None = 0.5) -> ResultRow:
     certified = status == "solved"
-    return Row(
+    return ResultRow(
         planner=planner,
         problem=problem,
         set=problem.split("/")[0],
@@ -46,7 +46,7 @@ ROWS = [
 ]
 
 
-def _log(rows: list[Row]) -> str:
+def _log(rows: list[ResultRow]) -> str:
     machine = replace(this_machine(), command="diffplan bench boxes --out run")
     return ompl_log("my boxes", rows, machine, time_limit=2.0, total_time=12.5)
 

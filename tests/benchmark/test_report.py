@@ -15,13 +15,13 @@ from ompl import _benchmark_statistics as statistics
 from diffplan.benchmark import report
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.report import in_order, write_all
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.runner import Outcome
 from diffplan.benchmark.sessions import begin_session, end_session
-from diffplan.benchmark.worker import Settings
+from diffplan.benchmark.worker import BenchmarkSettings
 
 ROWS = [
-    Row(
+    ResultRow(
         planner=planner,
         problem=f"{name}/{i}",
         set=name,
@@ -44,7 +44,7 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="suites/small.json.gz",
         robot=None,
         timeout=2.0,
@@ -103,7 +103,7 @@ def test_a_finished_folder_keeps_what_it_was_measured_with_when_the_report_is_wr
     machine = replace(this_machine(), command="diffplan bench first", commit="abc", load_at_start=0.5)
     session = begin_session(folder, machine, jobs=2, rows_before=0)
     end_session(folder, replace(session, rows_after=16, time_s=99.0, warm_up_s={"diffusion": 3.25}))
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="small.json",
         robot=None,
         timeout=2.0,
@@ -147,7 +147,7 @@ def test_the_report_tells_pairs_refusals_and_failures_and_marks_what_was_not_mea
 
 
 def test_published_figures_are_shown_for_their_robot_only(folder):
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="small.json", robot="panda", timeout=2.0, fallback=True, options={}, dense_check=None, folder=folder
     )
     outcome = Outcome(rows=ROWS, kept=0, warm_up_s={})

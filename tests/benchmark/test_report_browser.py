@@ -16,10 +16,10 @@ from diffplan.benchmark.ablation import ablation
 from diffplan.benchmark.ablation_page import Picture, PictureRow, write_ablation
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.report import write_all
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.runner import Outcome
 from diffplan.benchmark.variants import ADAPTIVE, variants
-from diffplan.benchmark.worker import Settings
+from diffplan.benchmark.worker import BenchmarkSettings
 from diffplan.cli import main
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -72,7 +72,7 @@ def large_report(request, tmp_path_factory):
     sets = ("bookshelf_small", "bookshelf_tall", "bookshelf_thin", "box", "cage", "table_pick", "table_under_pick")
     planners = [f"chomp-tuned-{number}" if number % 3 else f"p{number}" for number in range(request.param)]
     rows = [
-        Row(
+        ResultRow(
             planner=planner,
             problem=f"{name}/{i}",
             set=name,
@@ -98,7 +98,7 @@ def large_report(request, tmp_path_factory):
         for name in sets
         for i in range(12)
     ]
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="mbm", robot="panda", timeout=2.0, fallback=False, options={}, dense_check=None, folder=folder
     )
     outcome = Outcome(rows=rows, kept=0, warm_up_s=dict.fromkeys(planners, 12.34))
@@ -110,7 +110,7 @@ def large_report(request, tmp_path_factory):
 def ablation_page(tmp_path_factory):
     folder, chosen, batches = tmp_path_factory.mktemp("ablation"), variants(["seeds"]), (4, 16)
     rows = [
-        Row(
+        ResultRow(
             planner=f"{variant.name}@{mode}",
             problem=f"a/{i}",
             set="a",
@@ -126,7 +126,7 @@ def ablation_page(tmp_path_factory):
         for mode in (*batches, ADAPTIVE)
         for i in range(9)
     ]
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="s.json", robot=None, timeout=1.0, fallback=False, options={}, dense_check=None, folder=folder
     )
     png = BytesIO()

@@ -9,9 +9,9 @@ from PIL import Image
 
 from diffplan.benchmark import gallery
 from diffplan.benchmark.gallery import chosen, exhibits, repeat_command
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.suites import load_cases, select
-from diffplan.benchmark.worker import Settings, plan_path
+from diffplan.benchmark.worker import BenchmarkSettings, plan_path
 from diffplan.cli import main
 
 WALL = """\
@@ -26,7 +26,7 @@ queries:
 
 
 def _row(planner, problem, status="no_path_found", **more):
-    return Row(planner=planner, problem=problem, set=problem.split("/")[0], seed=0, status=status, **more)
+    return ResultRow(planner=planner, problem=problem, set=problem.split("/")[0], seed=0, status=status, **more)
 
 
 def test_planners_and_their_sets_take_turns_and_problems_shown_come_last():
@@ -56,7 +56,9 @@ def run(tmp_path_factory):
     file = plan_path(out, planner="straight", problem=case.id, seed=0)
     file.parent.mkdir(parents=True)
     plan.save(file)
-    settings = Settings(suite=suite, robot=None, timeout=5.0, fallback=False, options={}, dense_check=None, folder=out)
+    settings = BenchmarkSettings(
+        suite=suite, robot=None, timeout=5.0, fallback=False, options={}, dense_check=None, folder=out
+    )
     return settings, [case], _row("straight", case.id, plan.status.value, message=plan.message)
 
 

@@ -10,12 +10,12 @@ import pytest
 from diffplan.benchmark.drawing import curve_colours, drawing, page_colours, svg
 from diffplan.benchmark.page import page
 from diffplan.benchmark.plots import QUALITIES, quality_plots, success_plot
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.summary import frame, wilson_interval
 
 
 def _row(planner, i, good=True, time=0.01, path=3.0, **more):
-    return Row(
+    return ResultRow(
         planner=planner,
         problem=f"a/{i}",
         set="a",

@@ -1,13 +1,13 @@
 import pytest
 
-from diffplan.benchmark.results import COLUMNS, Row, RowWriter, read_rows
+from diffplan.benchmark.results import COLUMNS, ResultRow, RowWriter, read_rows
 from diffplan.errors import InputError
 
 CONTRACT = (
     "planner,problem,set,seed,status,solved_by,certified,plan_time_s,certify_time_s,path_length_rad,straight_line_rad,"
     "duration_s,max_jerk,min_clearance_m,joint_steps"
 )
-FULL = Row(
+FULL = ResultRow(
     planner="diffusion",
     problem="box/3",
     set="box",
@@ -31,7 +31,7 @@ FULL = Row(
     tracking_error_rad=0.0078125,
     executed_contact=0,
 )
-BARE = Row(planner="a,b", problem="p/1", set="p", seed=0, status="error", message='said "no",\nand stopped')
+BARE = ResultRow(planner="a,b", problem="p/1", set="p", seed=0, status="error", message='said "no",\nand stopped')
 
 
 def test_the_columns_begin_with_those_promised():

@@ -5,13 +5,13 @@ import pytest
 
 from diffplan.benchmark.results import read_rows
 from diffplan.benchmark.runner import Workers, run
-from diffplan.benchmark.worker import Job, Settings
+from diffplan.benchmark.worker import BenchmarkSettings, Job
 from diffplan.errors import InputError
 
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(
+    return BenchmarkSettings(
         suite="none", robot=None, timeout=0.2, fallback=True, options={}, dense_check=None, folder=tmp_path / "run"
     )
 

@@ -10,7 +10,7 @@ from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.report import write_all
 from diffplan.benchmark.runner import Workers, run
 from diffplan.benchmark.sessions import read_sessions
-from diffplan.benchmark.worker import Job, Settings
+from diffplan.benchmark.worker import BenchmarkSettings, Job
 from diffplan.errors import InputError
 
 
@@ -19,7 +19,7 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     from stand_in_worker import start
 
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="none", robot=None, timeout=0.2, fallback=True, options={}, dense_check=None, folder=tmp_path / "run"
     )
     return settings, Workers(start=start, grace=60.0)

@@ -1,11 +1,11 @@
 import pytest
 
-from diffplan.benchmark.results import Row
+from diffplan.benchmark.results import ResultRow
 from diffplan.benchmark.summary import ALL, summarise, wilson_interval
 
 
 def _row(problem, *, certified=True, time=0.5, path=3.0, straight=2.0, status=None, dense=None, planner="p", **more):
-    return Row(
+    return ResultRow(
         planner=planner,
         problem=problem,
         set=problem.split("/")[0],
@@ -52,7 +52,7 @@ def test_a_certified_plan_that_came_after_the_limit_is_a_failure():
 
 
 def test_errors_are_counted_and_may_lack_every_number():
-    error = Row(planner="p", problem="a/1", set="a", seed=0, status="error")
+    error = ResultRow(planner="p", problem="a/1", set="a", seed=0, status="error")
     (one, _) = summarise([error], time_limit=4.0)
     assert (one.errors, one.certified, one.plan_time_median_s, one.path_ratio) == (1, 0, 4.0, None)
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from diffplan.benchmark.worker import Job, Settings, _run, row_of
+from diffplan.benchmark.worker import BenchmarkSettings, Job, _run, row_of
 from diffplan.problem import Certificate, Judged, Plan, Status, Trajectory, trajectory_metrics
 
 JOB = Job(planner="p", case=0, problem="box/1", seed=3)
@@ -86,7 +86,7 @@ class _Raising:
 
 
 def test_a_planner_that_raises_gives_a_row_that_says_where(tmp_path):
-    settings = Settings(
+    settings = BenchmarkSettings(
         suite="none", robot=None, timeout=1.0, fallback=True, options={}, dense_check=None, folder=tmp_path
     )
     row = _run(_Raising(), JOB, settings).row

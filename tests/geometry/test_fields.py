@@ -17,7 +17,7 @@ from diffplan.geometry import field_files, fields
 from diffplan.geometry.fields import Reach, distance_field, file_field, split_field
 from diffplan.geometry.triangle_distance import SolidDistance, Surface
 from diffplan.system import progress
-from diffplan.system.crew import get_kernel_threads, set_kernel_threads
+from diffplan.system.kernel_threads import get_kernel_threads, set_kernel_threads
 
 SIZE = 10.0
 BOXES: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] = (
@@ -338,13 +338,13 @@ def test_the_number_of_threads_changes_no_distance() -> None:
 
 def test_measuring_advances_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[tuple[int, int]] = []
-    update = progress.Task.update
+    update = progress.ProgressTask.update
 
-    def told(self: progress.Task, text: str, done: int, total: int) -> None:
+    def told(self: progress.ProgressTask, text: str, done: int, total: int) -> None:
         steps.append((done, total))
         update(self, text, done, total)
 
-    monkeypatch.setattr(progress.Task, "update", told)
+    monkeypatch.setattr(progress.ProgressTask, "update", told)
     SolidDistance(many_parts()).at(np.zeros((200_000, 3)))
     assert len(steps) >= 5
     assert steps[-1][0] == steps[-1][1]

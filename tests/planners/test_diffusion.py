@@ -16,7 +16,7 @@ from diffplan.planners.task import Task
 from diffplan.prior.value import load_value, value_file
 from diffplan.problem import Problem
 from diffplan.refinement import RefineConfig, Refiner
-from diffplan.system.crew import get_kernel_threads
+from diffplan.system.kernel_threads import get_kernel_threads
 
 KINDS = ("prior", "unconditioned", "random")
 

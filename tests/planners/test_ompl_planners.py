@@ -14,7 +14,7 @@ from diffplan.planners import make_planner
 from diffplan.planners.base import Candidate, Options
 from diffplan.planners.optimal import AORRTCConfig, aorrtc
 from diffplan.planners.task import Task
-from diffplan.planners.trees import Checker, Edges, Query
+from diffplan.planners.trees import Checker, Edges, OmplQuery
 from diffplan.problem import Problem, Status
 
 NAMES = ("rrtconnect", "rrtstar", "bitstar", "aorrtc", "prmstar")
@@ -133,7 +133,7 @@ def test_a_planner_says_when_it_had_its_first_path(problem: Problem) -> None:
     model = CollisionModel(problem.robot)
     checker = Checker(model=model, world=Obstacles.pack([problem.scene]), margin=0.002)
     begin = time.perf_counter()
-    query = Query(checker, problem.start, problem.goals, seed=1)
+    query = OmplQuery(checker, problem.start, problem.goals, seed=1)
     path = aorrtc(query, AORRTCConfig(optimise_iterations=2000), 20_000)
     assert path is not None
     assert query.found_at is not None

@@ -12,7 +12,7 @@ import pytest
 
 import diffplan
 from diffplan.errors import DiffplanError, InputError
-from diffplan.learning import pieces
+from diffplan.learning import numbered_files
 from diffplan.learning.generate import GenerateConfig, PathConfig, generate
 from diffplan.system.executor import THREAD_VARIABLES
 from diffplan.system.files import alone_in, write_bytes
@@ -103,7 +103,7 @@ def test_a_worker_killed_while_data_are_made_changes_no_byte(tmp_path, monkeypat
         out=tmp_path / "a", scenes=3, scenes_per_shard=1, problems_per_scene=1, workers=1, path=path
     )
     generate(config, show=False)
-    monkeypatch.setattr(pieces, "write_bytes", write_and_kill)
+    monkeypatch.setattr(numbered_files, "write_bytes", write_and_kill)
     generate(GenerateConfig(**{**vars(config), "out": tmp_path / "b"}), show=False)
     for file in sorted((tmp_path / "a").iterdir()):
         assert (tmp_path / "b" / file.name).read_bytes() == file.read_bytes()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from diffplan.benchmark.results import Row, read_rows
+from diffplan.benchmark.results import ResultRow, read_rows
 from diffplan.errors import InputError
-from diffplan.learning import pieces
+from diffplan.learning import numbered_files
 from diffplan.learning.generate import GenerateConfig, PathConfig, generate
 from diffplan.system.files import write_bytes
 from diffplan.system.jobs import Lost, connected, run_jobs
@@ -100,7 +100,7 @@ def after_the_first_file(monkeypatch):
                 happened.append(path)
                 happen()
 
-        monkeypatch.setattr(pieces, "write_bytes", write)
+        monkeypatch.setattr(numbered_files, "write_bytes", write)
         return happened
 
     happened = []
@@ -133,7 +133,7 @@ def test_bench_gives_the_rows_of_local_processes(cluster, tmp_path):
         assert done.returncode == 0, done.stderr
     assert "on a Ray cluster of 2 nodes with 2 CPUs" in done.stderr
     local, ray = (
-        {row.key: [getattr(row, field.name) for field in fields(Row) if field.name not in TIMES] for row in rows}
+        {row.key: [getattr(row, field.name) for field in fields(ResultRow) if field.name not in TIMES] for row in rows}
         for rows in (read_rows(tmp_path / executor / "results.csv") for executor in ("local", "ray"))
     )
     assert local == ray

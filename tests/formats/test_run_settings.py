@@ -8,7 +8,7 @@ from diffplan.benchmark.results import COLUMNS, read_rows
 from diffplan.benchmark.suite_fetch import MBM, cache_file, is_intact
 from diffplan.cli import main
 from diffplan.errors import InputError
-from diffplan.formats.notes import claim
+from diffplan.formats.run_settings import claim_settings
 from diffplan.learning import generate, returns, suites
 from diffplan.learning.log import Progress, read_log
 from diffplan.learning.value import ValueLine
@@ -34,11 +34,11 @@ def test_a_damaged_note_of_how_data_were_made_is_refused(tmp_path: Path, text: s
     ]
     for number, note in enumerate(notes):
         file = tmp_path / f"{number}.json"
-        claim(file, note, "made in another way")
-        claim(file, note, "made in another way")
+        claim_settings(file, note, "made in another way")
+        claim_settings(file, note, "made in another way")
         file.write_text(text)
         with pytest.raises(InputError, match=DAMAGED[text]):
-            claim(file, note, "made in another way")
+            claim_settings(file, note, "made in another way")
 
 
 def test_a_damaged_suite_in_the_cache_is_not_intact(tmp_path: Path):

@@ -11,7 +11,7 @@ from diffplan.strict.strict_json import read_object
 from diffplan.system.files import write_text
 
 
-def claim(
+def claim_settings(
     file: Path, settings: Mapping[str, object], problem: str, *, earlier: Mapping[str, object] | None = None
 ) -> None:
     """Write how the work in a folder is done, or make sure that what is there was done the same way.

@@ -19,11 +19,11 @@ import numpy as np
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.errors import InputError, did_you_mean
-from diffplan.formats.notes import claim
+from diffplan.formats.run_settings import claim_settings
 from diffplan.learning.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
 from diffplan.learning.generate import versions
 from diffplan.learning.layout import DrawnScene, obstacle_record
-from diffplan.learning.pieces import Make, make_all
+from diffplan.learning.numbered_files import MakeFile, make_files
 from diffplan.learning.problems import KINDS, Clearances, DrawnProblem, draw_endpoints, draw_problem
 from diffplan.learning.workspace import Workspace
 from diffplan.problem import Problem
@@ -39,7 +39,7 @@ _DIGITS = 4  # of joint values: 0.1 mm at an arm's length
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class SuiteKind:
     """What a kind of suite is made of.
 
     Problem i belongs to the family `families[i % len(families)]` and joins a pair of ends of one of `pairs` (see
@@ -58,16 +58,16 @@ def _mostly_tight() -> tuple[str, ...]:
     return tuple(name for i in range(3) for name in (*TIGHT, *others[i::3]))
 
 
-RECIPES: dict[str, Recipe] = {
-    "hard": Recipe(families=_mostly_tight(), pairs=("place-place",), random_seeds=16),
-    "seen": Recipe(families=tuple(FAMILIES), pairs=("place-place", "place-anywhere"), random_seeds=0),
-    "unseen": Recipe(families=tuple(HELD_OUT), pairs=("place-place", "place-anywhere"), random_seeds=0),
+SUITE_KINDS: dict[str, SuiteKind] = {
+    "hard": SuiteKind(families=_mostly_tight(), pairs=("place-place",), random_seeds=16),
+    "seen": SuiteKind(families=tuple(FAMILIES), pairs=("place-place", "place-anywhere"), random_seeds=0),
+    "unseen": SuiteKind(families=tuple(HELD_OUT), pairs=("place-place", "place-anywhere"), random_seeds=0),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteConfig:
-    """What suite to make: a kind in `RECIPES`, how many problems, the seed, and the file (`.json` or `.json.gz`).
+    """What suite to make: a kind in `SUITE_KINDS`, how many problems, the seed, and the file (`.json` or `.json.gz`).
 
     `families` are some of the kind's, to take turns instead of all of them. `workers` (default: one for each CPU) of
     the `executor` look for problems, on which the suite does not depend (see `diffplan.system.jobs`).
@@ -83,11 +83,11 @@ class SuiteConfig:
     executor: str = "local"
 
     def __post_init__(self) -> None:
-        if self.kind not in RECIPES:
-            raise InputError("no such kind of suite", key="kind", value=self.kind, allowed=list(RECIPES))
+        if self.kind not in SUITE_KINDS:
+            raise InputError("no such kind of suite", key="kind", value=self.kind, allowed=list(SUITE_KINDS))
         for family in self.families:
-            if family not in RECIPES[self.kind].families:
-                known = list(dict.fromkeys(RECIPES[self.kind].families))
+            if family not in SUITE_KINDS[self.kind].families:
+                known = list(dict.fromkeys(SUITE_KINDS[self.kind].families))
                 problem = f"no such family of kind {self.kind!r}{did_you_mean(family, known)}"
                 raise InputError(problem, key="families", value=family, allowed=known)
         for key in ("count", "workers"):
@@ -102,7 +102,7 @@ class SuiteConfig:
     @property
     def turns(self) -> tuple[str, ...]:
         """The families in turn: problem i belongs to `turns[i % len(turns)]`."""
-        return self.families or RECIPES[self.kind].families
+        return self.families or SUITE_KINDS[self.kind].families
 
     @property
     def parts(self) -> Path:
@@ -125,10 +125,12 @@ def make_suite(config: SuiteConfig, *, show: bool = True) -> None:
     if config.out.exists():
         raise InputError("this suite is there already", file=config.out, allowed="a new file")
     with alone_in(config.parts):
-        all_families = list(RECIPES[config.kind].families)  # in a folder of an earlier version, which had no choice
-        claim(config.parts / "made.json", how_made(config), "made in another way", earlier={"families": all_families})
+        all_families = list(SUITE_KINDS[config.kind].families)  # in a folder of an earlier version, which had no choice
+        claim_settings(
+            config.parts / "made.json", how_made(config), "made in another way", earlier={"families": all_families}
+        )
         remove_unfinished(config.parts)
-        make_all(
+        make_files(
             partial(_maker, config),
             [config.part(i) for i in range(config.count)],
             workers=config.workers,
@@ -147,7 +149,7 @@ class SuiteMaker:
     def __init__(self, config: SuiteConfig) -> None:
         """Load and pack the robot, once for all problems."""
         self.config = config
-        self.recipe = RECIPES[config.kind]
+        self.recipe = SUITE_KINDS[config.kind]
         self.model = CollisionModel(Robot.load(config.robot))
         self.workspace = Workspace.of(self.model.robot)
 
@@ -155,7 +157,7 @@ class SuiteMaker:
         """Yield None for each scene that holds no such problem, and in the end problem `index` as suites spell it."""
         family = self.config.turns[index % len(self.config.turns)]
         for attempt in count():
-            rng = np.random.default_rng([self.config.seed, index, attempt, list(RECIPES).index(self.config.kind)])
+            rng = np.random.default_rng([self.config.seed, index, attempt, list(SUITE_KINDS).index(self.config.kind)])
             drawn = draw_scene(family, rng, self.workspace)
             pair = self._pair(drawn, rng)
             if pair is not None:
@@ -221,7 +223,7 @@ def solvable(model: CollisionModel, world: Obstacles, problem: Problem, *, seed:
     return solve(problem, planner="rrtconnect", timeout=PROOF_TIME).solved
 
 
-def _maker(config: SuiteConfig) -> Make:
+def _maker(config: SuiteConfig) -> MakeFile:
     """Return what makes problem i: counts the scenes drawn for it, and then tells it as JSON."""
     maker = SuiteMaker(config)
 
@@ -247,7 +249,7 @@ def how_made(config: SuiteConfig) -> dict[str, object]:
 
 def _assemble(config: SuiteConfig) -> None:
     """Write the suite from its parts; equal problems make equal bytes."""
-    robot, recipe = Robot.load(config.robot), RECIPES[config.kind]
+    robot, recipe = Robot.load(config.robot), SUITE_KINDS[config.kind]
     beyond = f", none of {recipe.random_seeds} refined smooth random seeds clear" if recipe.random_seeds else ""
     command = f"diffplan data problems --kind {config.kind} --count {config.count} --seed {config.seed}"
     command += f" --families {','.join(config.families)}" if config.families else ""

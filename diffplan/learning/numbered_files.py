@@ -12,12 +12,12 @@ from diffplan.errors import DiffplanError
 from diffplan.system.files import write_bytes
 from diffplan.system.jobs import Lost, run_jobs
 
-Make: TypeAlias = Callable[[int], Iterator["int | bytes"]]
+MakeFile: TypeAlias = Callable[[int], Iterator["int | bytes"]]
 """Makes piece number i: yields how much of it is made so far, and at the end the content of its file."""
 
 
-def make_all(
-    start: Callable[[], Make],
+def make_files(
+    start: Callable[[], MakeFile],
     files: Sequence[Path],
     *,
     workers: int | None,

@@ -20,7 +20,14 @@ from diffplan.geometry.shapes import Box
 from diffplan.learning.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
 from diffplan.learning.layout import obstacle_record
 from diffplan.learning.problems import KINDS, DrawnProblem, draw_problem
-from diffplan.learning.suites import RECIPES, SuiteConfig, SuiteMaker, beyond_random_seeds, make_suite, solvable
+from diffplan.learning.suite_generation import (
+    SUITE_KINDS,
+    SuiteConfig,
+    SuiteMaker,
+    beyond_random_seeds,
+    make_suite,
+    solvable,
+)
 from diffplan.problem import Problem
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
@@ -87,7 +94,7 @@ def test_a_problem_depends_on_seed_and_index_only(made: Path, tmp_path: Path) ->
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(made: Path, tmp_path: Path) -> None:
     config = small(tmp_path, workers=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffplan.learning.suites._assemble", lambda config: 1 / 0)
+        patch.setattr("diffplan.learning.suite_generation._assemble", lambda config: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             make_suite(replace(config, count=2), show=False)
     kept = config.part(0)
@@ -140,11 +147,13 @@ def test_hard_problems_pass_every_test_and_families_take_their_turns(
 ) -> None:
     asked: list[int] = []
     pairs: list[DrawnProblem | None] = []
-    monkeypatch.setattr("diffplan.learning.suites.draw_problem", lambda *a: pairs.append(draw_problem(*a)) or pairs[-1])
     monkeypatch.setattr(
-        "diffplan.learning.suites.beyond_random_seeds", lambda *_, number, seed: not asked.append(number)
+        "diffplan.learning.suite_generation.draw_problem", lambda *a: pairs.append(draw_problem(*a)) or pairs[-1]
     )
-    monkeypatch.setattr("diffplan.learning.suites.solvable", lambda *_, seed: len(asked) >= 2)
+    monkeypatch.setattr(
+        "diffplan.learning.suite_generation.beyond_random_seeds", lambda *_, number, seed: not asked.append(number)
+    )
+    monkeypatch.setattr("diffplan.learning.suite_generation.solvable", lambda *_, seed: len(asked) >= 2)
     maker = SuiteMaker(small(tmp_path, kind="hard"))
     found = [problem for problem in maker.attempts(1) if problem is not None]
     assert len(found) == 1
@@ -153,18 +162,18 @@ def test_hard_problems_pass_every_test_and_families_take_their_turns(
     assert pairs[-1] is not None
     assert KINDS[pairs[-1].kind] == "place-place"
     assert found[0]["start"] == pairs[-1].start.round(4).tolist()
-    turns = Counter(RECIPES["hard"].families)
+    turns = Counter(SUITE_KINDS["hard"].families)
     assert set(turns) == set(FAMILIES)
     assert sum(turns[name] for name in TIGHT) > turns.total() / 2
 
 
 def test_every_kind_of_suite_is_shipped_with_the_promised_number_of_problems() -> None:
-    assert set(shipped_suites()) == set(RECIPES) == set(LEAST)
+    assert set(shipped_suites()) == set(SUITE_KINDS) == set(LEAST)
     for kind, file in shipped_suites().items():
         suite = load_problems(file)
         assert suite.name == kind
         assert len({entry.id for entry in suite.entries}) == len(suite.entries) >= LEAST[kind]
-        families = [RECIPES[kind].families[i % len(RECIPES[kind].families)] for i in range(len(suite.entries))]
+        families = [SUITE_KINDS[kind].families[i % len(SUITE_KINDS[kind].families)] for i in range(len(suite.entries))]
         assert [entry.id for entry in suite.entries] == [f"{family}/{i}" for i, family in enumerate(families)]
         assert file.stat().st_size < 200_000
 

@@ -1,4 +1,4 @@
-"""Sharing a kernel's rows out to threads: every row once, whoever asks."""
+"""A kernel's rows in parallel threads: every row once, whoever asks."""
 
 import os
 import threading
@@ -7,19 +7,17 @@ from contextvars import copy_context
 
 import pytest
 
-from diffplan.system import crew
+from diffplan.system.kernel_threads import KernelThreads
+
+FOUR = KernelThreads(4)
 
 
 @pytest.fixture
-def four(monkeypatch):
+def four():
     """Four threads, however many cores there are, in a context of their own."""
-    monkeypatch.setattr(crew, "_LIMIT", 4)
-    monkeypatch.setattr(crew, "_crew", {})
     context = copy_context()
-    context.run(crew.set_kernel_threads, 4)
-    yield context
-    for pool in crew._crew.values():
-        pool.shutdown()
+    context.run(FOUR.set, 4)
+    return context
 
 
 def _shares(rows, points):
@@ -32,7 +30,7 @@ def _shares(rows, points):
             shares.append((first, end))
             workers.add(threading.current_thread().name)
 
-    crew.share_out(work, rows, points)
+    FOUR.run(work, rows, points)
     return sorted(shares), workers
 
 
@@ -64,7 +62,7 @@ def test_a_fault_in_a_share_reaches_the_caller(four):
             raise ValueError("a share failed")
 
     with pytest.raises(ValueError, match="a share failed"):
-        four.run(crew.share_out, work, 64, 4096)
+        four.run(FOUR.run, work, 64, 4096)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
