@@ -27,9 +27,9 @@ from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import asset_folder
-from diffplan.system.crew import get_kernel_threads
 from diffplan.system.files import write_text
-from diffplan.system.progress import Task, working
+from diffplan.system.kernel_threads import get_kernel_threads
+from diffplan.system.progress import ProgressTask, working
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -161,7 +161,9 @@ def tolerance(robot: Robot, link: str) -> Tolerance:
     return COARSE if robot.chain.placement[link][0] == 0 else ARM
 
 
-def _side_by_side(text: str, work: Callable[[T], R], wanted: Mapping[str, T], task: Task, before: int) -> dict[str, R]:
+def _side_by_side(
+    text: str, work: Callable[[T], R], wanted: Mapping[str, T], task: ProgressTask, before: int
+) -> dict[str, R]:
     """Work on several links at once; `text` says what is going on, `before` how many steps were done before."""
     pool, found = ThreadPoolExecutor(get_kernel_threads(), thread_name_prefix="diffplan-fit"), {}
     try:

@@ -9,7 +9,7 @@ from diffplan.benchmark.suite_fetch import MBM, cache_file, is_intact
 from diffplan.cli import main
 from diffplan.errors import InputError
 from diffplan.formats.run_settings import claim_settings
-from diffplan.learning import generate, returns, suites
+from diffplan.learning import generate, returns, suite_generation
 from diffplan.learning.log import Progress, read_log
 from diffplan.learning.value import ValueLine
 from diffplan.strict.strict_json import read_object
@@ -30,7 +30,7 @@ def test_a_damaged_note_of_how_data_were_made_is_refused(tmp_path: Path, text: s
     notes = [
         generate.how_made(generate.GenerateConfig(out=tmp_path)),
         returns.how_measured(returns.ReturnsConfig(data=tmp_path, out=tmp_path), 1),
-        suites.how_made(suites.SuiteConfig(out=tmp_path / "s.json", kind="hard", count=1, seed=1)),
+        suite_generation.how_made(suite_generation.SuiteConfig(out=tmp_path / "s.json", kind="hard", count=1, seed=1)),
     ]
     for number, note in enumerate(notes):
         file = tmp_path / f"{number}.json"
