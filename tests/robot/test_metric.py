@@ -6,7 +6,7 @@ import pytest
 import diffplan as dp
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.planners.polyline import at, dense, length, resample
-from diffplan.planners.trees import Checker, Query, configuration_of
+from diffplan.planners.trees import Checker, OmplQuery, configuration_of
 from diffplan.problem import Trajectory, trajectory_metrics
 from diffplan.refinement import RefineConfig, Refiner
 from diffplan.robot.model import Robot
@@ -42,7 +42,7 @@ def test_lengths_are_the_same_in_whatever_unit_a_joint_is_measured(path):
 
 def test_search_and_refinement_measure_a_path_alike_and_its_ends_stay_exact(rail, path):
     world = Obstacles.pack([Scene()])
-    query = Query(Checker(model=CollisionModel(rail), world=world), path[0], path[1:], seed=0)
+    query = OmplQuery(Checker(model=CollisionModel(rail), world=world), path[0], path[1:], seed=0)
     told = query.path(path)
     assert told.length() == pytest.approx(length(path, rail.metric))
     assert told.length() != pytest.approx(length(path), rel=1e-6)
