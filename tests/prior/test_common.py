@@ -182,7 +182,7 @@ def test_the_denoiser_takes_a_wrapper_s_estimate_and_weighs_the_scene(any_robot:
     np.testing.assert_allclose(here.decode(here.encode(control)), control, atol=1e-12)
 
 
-OPTIONS = [{}, {"guidance_steps": 1}, {"repair_level": 0.6}, {"seeds": "unconditioned"}]
+OPTIONS = [{}, {"guidance_steps": 1}, {"seeds": "unconditioned"}]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
