@@ -15,8 +15,8 @@ import numpy as np
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.errors import DiffplanError, InputError, did_you_mean
-from diffplan.formats.notes import claim
 from diffplan.formats.robot_file import load_robot
+from diffplan.formats.run_settings import claim
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Capsule
 from diffplan.learning.arm_layouts import LAYOUTS, Axis, Build
