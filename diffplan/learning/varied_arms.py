@@ -16,7 +16,7 @@ import numpy as np
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.errors import DiffplanError, InputError, did_you_mean
 from diffplan.formats.robot_file import load_robot
-from diffplan.formats.run_settings import claim
+from diffplan.formats.run_settings import claim_settings
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Capsule
 from diffplan.learning.arm_layouts import LAYOUTS, Axis, Build
@@ -92,7 +92,7 @@ def make_arms(config: ArmsConfig) -> list[Path]:
     files = []
     with alone_in(config.out):
         how = {"version": _VERSION, "seed": config.seed, "layouts": list(config.turns)}
-        claim(config.out / "arms.json", how, "this folder holds arms made in another way")
+        claim_settings(config.out / "arms.json", how, "this folder holds arms made in another way")
         with working("drawing arms", config.count) as task:
             for number in range(config.count):
                 task.update(f"drawing {config.name(number)}", number, config.count)
