@@ -94,7 +94,7 @@ def draw_endpoints(
         place = rng.integers(len(drawn.places), size=batch)
         target = np.stack([drawn.places[i].sample(rng) for i in place])
         target[:, :3, 3] -= offset * target[:, :3, 2]
-        target = target @ T_tool_end
+        target = (target @ T_tool_end).astype(np.float64)
         q, solved = solve_poses(robot, target, seeds(robot, rng, batch), tolerance=_REACHED, steps=_STEPS)
         good = np.flatnonzero(solved)
         good = good[is_clear(model, world, q[good], clear)][: wanted - count]
