@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from diffplan.system.crew import set_kernel_threads
 
 from diffplan.collision.cpu import CollisionModel
 from diffplan.collision.obstacles import Obstacles
@@ -29,7 +30,6 @@ from diffplan.prior.path_prior import PathPrior
 from diffplan.prior.unet import PRODUCTS
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.system.crew import set_kernel_threads
 
 HORIZON = 16
 BATCHES = (4, 16, 64)

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from diffplan.formats.notes import claim
 
 from diffplan.benchmark.comparison import Curve, at_equal_time
 from diffplan.benchmark.results import Row, RowWriter, read_rows
@@ -27,7 +28,6 @@ from diffplan.benchmark.summary import wilson_interval
 from diffplan.benchmark.worker import Job, row_of
 from diffplan.ends import configuration, goal_configurations
 from diffplan.errors import InputError
-from diffplan.formats.notes import claim
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.planning import solve
 from diffplan.prior.choice import kept_prior

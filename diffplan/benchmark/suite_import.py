@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from diffplan.formats.imports.draft import Draft, Imported, Unsupported
 from diffplan.formats.imports.formats import IMPORTERS, detect_format
 from diffplan.learning.layout import obstacle_record
 from diffplan.robot.model import Robot
+from diffplan.system.assets import named_robots
 from diffplan.system.files import make_folder, write_bytes
 
 _DIGITS = 9  # of every number in a suite: a nanometre, and the same text wherever it was converted
@@ -22,15 +24,21 @@ _SHOWN = 5  # refused problems that the message tells of
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteDocument:
-    """A suite ready to be written; `problems` are as the file spells them, `left_out` says what is not among them."""
+    """A suite ready to be written; `problems` are as the file spells them, `left_out` says what is not among them.
+
+    `robot_file` is the robot's file, which the suite names by its path if the robot goes by no name; `notes` say what
+    of the files was not taken over.
+    """
 
     name: str
     robot: str
+    robot_file: Path | None = None
     joint_names: tuple[str, ...]
     fixed_joints: dict[str, float]
     source: str
     problems: tuple[dict[str, object], ...]
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return the SHA-256 of what is to be solved: joints and problems, not name and source."""
@@ -42,7 +50,7 @@ class SuiteDocument:
             "format": "diffplan/problems@1",
             "name": self.name,
             "source": self.source,
-            "robot": self.robot,
+            "robot": self._robot_word(path.parent),
             "joint_names": self.joint_names,
             "fixed_joints": self.fixed_joints,
             "problems": self.problems,
@@ -50,6 +58,13 @@ class SuiteDocument:
         text = json.dumps(document, separators=(",", ":")).encode()
         make_folder(path.parent)
         write_bytes(path, gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
+
+    def _robot_word(self, folder: Path) -> str:
+        """Return how a suite in `folder` names the robot: by its name, or by the path of its file from there."""
+        file, named = self.robot_file, named_robots().get(self.robot)
+        if file is None or (named is not None and named.resolve() == file.resolve()):
+            return self.robot
+        return os.path.relpath(file.resolve(), folder.resolve())
 
 
 def digest(*solved: object) -> str:
@@ -65,12 +80,14 @@ def import_suite(
     source: str,
     format: str | None = None,
     hold: Mapping[str, float] | None = None,
+    without: Collection[str] = (),
     skip_unsupported: bool = False,
     show: bool = True,
 ) -> SuiteDocument:
     """Read the problems of these files or folders, in `format` (see `IMPORTERS`; None: what each looks like).
 
-    The suite holds the joints at `hold` (rad or m), else where the files say, else where the robot does. What a suite
+    The suite holds the joints at `hold` (rad or m), else where the files say, else where the robot does. Values of
+    joints that its URDF fixes are not taken over, and of joints `without` that it has not; both are told. What a suite
     cannot hold is an error, or with `skip_unsupported` left out and told.
 
     Raises:
@@ -79,11 +96,17 @@ def import_suite(
     fixed = _rounded_map(robot.with_held(dict(hold)).held_joints) if hold else None
     problems: dict[str, dict[str, object]] = {}
     refused: list[str] = []
+    still: dict[str, dict[float, None]] = {}
     for draft in _tracked(_drafts(files, format, robot), show):
         if draft.id in problems:
             raise InputError(f"two problems are called {draft.id!r}", allowed="files and folders with different names")
         try:
             imported = draft.read()
+            for joint, error in imported.unknown.items():
+                if joint not in without:
+                    raise error
+            for joint, value in imported.fixed.items():
+                still.setdefault(joint, {})[value] = None
             if fixed is None:
                 fixed = _rounded_map(robot.with_held(imported.held).held_joints)
             _expect_held(imported, fixed)
@@ -103,12 +126,22 @@ def import_suite(
     return SuiteDocument(
         name=name,
         robot=robot.name,
+        robot_file=robot.file,
         joint_names=robot.joint_names,
         fixed_joints=fixed,
         source=source,
         problems=tuple(problems.values()),
         left_out=tuple(refused),
+        notes=tuple(_notes(robot, still, without)),
     )
+
+
+def _notes(robot: Robot, still: Mapping[str, Collection[float]], without: Collection[str]) -> Iterable[str]:
+    for joint, values in still.items():
+        at = ", ".join(f"{value:g}" for value in values)
+        yield f"{joint} is fixed in {robot.model.file.name}: its value in the files ({at}) is not taken over"
+    if without:
+        yield f"{robot.name} has no {', '.join(without)}: not taken over"
 
 
 def _drafts(files: Sequence[Path], format: str | None, robot: Robot) -> list[Draft]:

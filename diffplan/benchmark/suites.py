@@ -114,9 +114,10 @@ def load_scenes(
 
 def _suite_cases(path: Path, robot_name: str | None) -> tuple[Case, ...]:
     from diffplan.formats.problems_file import load_problems
+    from diffplan.formats.robot_file import robot_path
 
     suite = load_problems(path)
-    if robot_name is not None and robot_name != suite.robot.name:
+    if robot_name is not None and robot_path(robot_name).resolve() != Path(suite.robot.file or "").resolve():
         raise InputError("this suite is for another robot", file=path, value=robot_name, allowed=suite.robot.name)
     return tuple(
         Case(id=entry.id, robot=suite.robot, scene=entry.scene, start=entry.start, goal=entry.goals)

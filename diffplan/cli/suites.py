@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     imports.add_argument("--name", metavar="NAME", help="name of the suite (default: the file's)")
     about = "where a joint is held still, a finger say; may be given again (default: as the files say, else the robot)"
     imports.add_argument("--hold", type=_held, action="append", default=[], metavar="JOINT=VALUE", help=about)
+    about = "a joint that the files name and the robot has not, a wheel say; may be given again"
+    imports.add_argument("--without", action="append", default=[], metavar="JOINT", help=about)
     about = "leave out problems that a suite cannot hold, and say which and why"
     imports.add_argument("--skip-unsupported", action="store_true", help=about)
     for action in (fetch, imports):
@@ -121,6 +123,7 @@ def _import(args: argparse.Namespace) -> int:
         source=", ".join(str(file) for file in args.files),
         format=args.format,
         hold=dict(args.hold),
+        without=args.without,
         skip_unsupported=args.skip_unsupported,
     )
     document.save(args.out)
@@ -129,6 +132,8 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _tell(document: SuiteDocument, out: Path) -> None:
+    for line in document.notes:
+        print(line, file=sys.stderr)
     for line in document.left_out:
         print(f"left out: {line}", file=sys.stderr)
     left_out = f", {len(document.left_out)} left out" if document.left_out else ""

@@ -65,7 +65,8 @@ def robot_word(entry: Entry) -> str:
         return text
     if is_file(path) or is_file(path / "robot.yaml"):
         return str(path)
-    raise entry.error(f"unknown robot{did_you_mean(text, known)}", allowed=[*known, "the path of a robot file"])
+    allowed = [*known, "the path of a robot file", f"`diffplan robots add URDF --name {text}` adds one"]
+    raise entry.error(f"unknown robot{did_you_mean(text, known)}", allowed=allowed)
 
 
 def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:

@@ -40,7 +40,7 @@ def test_a_suite_gives_its_problems_with_its_fixed_joints(tmp_path):
     assert (case.id, case.set, case.robot.held_joints["panda_finger_joint1"]) == ("s/1", "s", 0.065)
     assert np.shape(case.goal) == (2, 7)
     with pytest.raises(InputError, match="another robot"):
-        load_cases(str(file), robot="kuka")
+        load_cases(str(file), robot="iiwa")
 
 
 def test_every_query_of_every_scene_in_a_folder_is_a_problem(tmp_path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import yaml
@@ -30,6 +31,20 @@ class Imported:
     obstacles: tuple[Primitive, ...]
     held: dict[str, float] = field(default_factory=dict)
     """What the file says of the joints that the robot keeps still; empty if it says nothing."""
+    fixed: dict[str, float] = field(default_factory=dict)
+    """What the file says of joints that the robot's URDF fixes."""
+    unknown: dict[str, InputError] = field(default_factory=dict)
+    """Joints that the robot has not, each with the error that says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """Joint values by name, sorted by what the robot makes of them; `values` [dof] in its order. See `Imported`."""
+
+    values: tuple[float, ...]
+    held: dict[str, float]
+    fixed: dict[str, float]
+    unknown: dict[str, InputError]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,30 +104,48 @@ def is_identity(pose: Pose) -> bool:
     return bool(np.allclose(pose.matrix, np.eye(4), rtol=0, atol=_IDENTITY_TOLERANCE))
 
 
-def expect_frame(entry: Entry, robot: Robot) -> None:
-    """Check that a frame is the robot's base; an empty one means the model's frame, which is the same.
+@lru_cache(maxsize=8)
+def root_in_base(robot: Robot) -> Pose:
+    """Return T_base_root: the pose of the URDF's root, the frame that others call `world`, in the robot's base."""
+    T_root_base = robot.model.link_poses(robot.still_joints)[robot.base_link]
+    pose = Pose.from_matrix(np.linalg.inv(T_root_base).astype(np.float64))
+    return Pose() if is_identity(pose) else pose
+
+
+def put(shapes: Iterable[Primitive], frame: Pose) -> tuple[Primitive, ...]:
+    """Return shapes that stand in a frame, in the frame that `frame` is given in."""
+    if is_identity(frame):
+        return tuple(shapes)
+    return tuple(replace(shape, pose=frame @ shape.pose) for shape in shapes)
+
+
+def frame_in_base(entry: Entry, robot: Robot) -> Pose:
+    """Return the pose of a named frame in the robot's base; an empty name means the URDF's root, as `world` does.
 
     Raises:
         Unsupported: if it is another one.
     """
     name = entry.raw.value if isinstance(entry.raw, yaml.ScalarNode) else entry.raw
-    if not isinstance(name, str) or name.lstrip("/") not in ("", "world", robot.base_link):
+    if isinstance(name, str) and name.lstrip("/") == robot.base_link:
+        return Pose()
+    if not isinstance(name, str) or name.lstrip("/") not in ("", "world", robot.model.root):
         raise unsupported(entry, "a frame other than the robot's base", allowed=["world", robot.base_link, "''"])
+    return root_in_base(robot)
 
 
-def by_name(
-    robot: Robot, names: Iterable[tuple[str, Entry]], where: Entry
-) -> tuple[tuple[float, ...], dict[str, float]]:
-    """Return joint values in the robot's order, and those of its held joints, from pairs of name and value.
+def by_name(robot: Robot, names: Iterable[tuple[str, Entry]], where: Entry) -> Named:
+    """Return joint values in the robot's order, and those of joints that it does not move, from names and values.
 
     Raises:
-        InputError: for a joint that the robot has not, or that is named twice, or one that is missing.
+        InputError: for a joint that is named twice, or one that is missing.
     """
     known = [*robot.joint_names, *robot.held_joints]
+    fixed = [name for name, joint in robot.model.joints.items() if joint.kind == "fixed"]
     values: dict[str, float] = {}
+    unknown: dict[str, InputError] = {}
     for name, entry in names:
-        if name not in known:
-            raise InputError(
+        if name not in known and name not in fixed:
+            unknown[name] = InputError(
                 f"{robot.name} has no such joint{did_you_mean(name, known)}",
                 file=entry.file,
                 line=entry.line,
@@ -124,7 +157,13 @@ def by_name(
             raise entry.error(f"joint {name!r} is named twice", allowed="each joint once")
         values[name] = entry.number()
     missing = [name for name in robot.joint_names if name not in values]
+    if missing and unknown:  # likelier a name that is spelt otherwise
+        raise next(iter(unknown.values()))
     if missing:
         raise where.error(f"no value for {', '.join(missing)}", allowed=f"one for each joint of {robot.name}")
-    held = {name: value for name, value in values.items() if name in robot.held_joints}
-    return tuple(values[name] for name in robot.joint_names), held
+    return Named(
+        values=tuple(values[name] for name in robot.joint_names),
+        held={name: value for name, value in values.items() if name in robot.held_joints},
+        fixed={name: value for name, value in values.items() if name in fixed},
+        unknown=unknown,
+    )

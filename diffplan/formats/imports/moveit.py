@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from diffplan.errors import InputError
-from diffplan.formats.imports.draft import Draft, Imported, by_name, problem_id, unsupported
+from diffplan.formats.imports.draft import Draft, Imported, Named, by_name, problem_id, put, root_in_base, unsupported
 from diffplan.formats.imports.moveit_scene import STATE_KEYS, check_state, items, read_scene
 from diffplan.formats.imports.scene_text import read_scene_text
 from diffplan.robot.model import Robot
@@ -68,13 +68,23 @@ def drafts(folder: Path, robot: Robot) -> Iterator[Draft]:
 
 
 def _problem(scene: Path, request: Path, robot: Robot) -> Imported:
-    start, held, goals = _request(request, robot)
-    obstacles = read_scene_text(scene) if scene.suffix == ".scene" else read_scene(scene, robot)
-    return Imported(start=start, goals=goals, obstacles=obstacles, held=held)
+    start, goals = _request(request, robot)
+    if scene.suffix == ".scene":
+        obstacles = put(read_scene_text(scene), root_in_base(robot))
+    else:
+        obstacles = read_scene(scene, robot)
+    return Imported(
+        start=start.values,
+        goals=goals,
+        obstacles=obstacles,
+        held=start.held,
+        fixed=start.fixed,
+        unknown=start.unknown,
+    )
 
 
-def _request(path: Path, robot: Robot) -> tuple[tuple[float, ...], dict[str, float], tuple[tuple[float, ...], ...]]:
-    """Return start [dof], held joints and goals of a request."""
+def _request(path: Path, robot: Robot) -> tuple[Named, tuple[tuple[float, ...], ...]]:
+    """Return start and goals of a request."""
     fields = read_yaml(path).fields(("start_state", "goal_constraints"), _REQUEST_KEYS)
     state = fields["start_state"].fields(("joint_state",), STATE_KEYS)
     check_state(state, robot)
@@ -83,7 +93,7 @@ def _request(path: Path, robot: Robot) -> tuple[tuple[float, ...], dict[str, flo
     if len(names) != len(positions):
         raise joints["position"].error("not as many values as names", allowed=f"{len(names)} values")
     named = zip((name.text() for name in names), positions, strict=True)
-    start, held = by_name(robot, named, joints["name"])
+    start = by_name(robot, named, joints["name"])
     if "path_constraints" in fields:
         _expect_free(fields["path_constraints"])
     for constraints in (
@@ -95,7 +105,7 @@ def _request(path: Path, robot: Robot) -> tuple[tuple[float, ...], dict[str, flo
     goals = fields["goal_constraints"].sequence()
     if not goals:
         raise fields["goal_constraints"].error("no goal", allowed="at least one set of joint_constraints")
-    return start, held, tuple(_goal(goal, robot) for goal in goals)
+    return start, tuple(_goal(goal, robot) for goal in goals)
 
 
 def _expect_free(entry: Entry) -> None:
@@ -111,7 +121,9 @@ def _goal(entry: Entry, robot: Robot) -> tuple[float, ...]:
             raise unsupported(fields[key], "a goal that is no configuration", allowed="joint_constraints only")
     constraints = items(fields.get("joint_constraints"))
     pairs = [constraint.fields(("joint_name", "position"), _TOLERANCES) for constraint in constraints]
-    goal, held = by_name(robot, ((pair["joint_name"].text(), pair["position"]) for pair in pairs), entry)
-    if held:
-        raise unsupported(entry, f"a goal for {', '.join(held)}, which are held still", allowed=robot.joint_names)
-    return goal
+    goal = by_name(robot, ((pair["joint_name"].text(), pair["position"]) for pair in pairs), entry)
+    for error in goal.unknown.values():
+        raise error
+    if still := [*goal.held, *goal.fixed]:
+        raise unsupported(entry, f"a goal for {', '.join(still)}, which are held still", allowed=robot.joint_names)
+    return goal.values

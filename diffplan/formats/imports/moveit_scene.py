@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffplan.formats.imports.draft import expect_frame, is_identity, quaternion, unit_quaternion, unsupported
+from diffplan.formats.imports.draft import (
+    frame_in_base,
+    is_identity,
+    put,
+    quaternion,
+    root_in_base,
+    unit_quaternion,
+    unsupported,
+)
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
@@ -140,7 +148,9 @@ def _object(entry: Entry, robot: Robot) -> Iterator[Primitive]:
     fields = entry.fields(("id",), _OBJECT_KEYS)
     name = fields["id"].text()
     if "header" in fields and "frame_id" in (header := fields["header"].mapping()):
-        expect_frame(header["frame_id"], robot)
+        frame = frame_in_base(header["frame_id"], robot)
+    else:
+        frame = root_in_base(robot)
     if "operation" in fields and fields["operation"].text() not in ("0", "add"):
         raise unsupported(fields["operation"], f"{name!r} changes an earlier scene", allowed=["0", "add"])
     for key, what in _OTHER_GEOMETRY.items():
@@ -156,7 +166,7 @@ def _object(entry: Entry, robot: Robot) -> Iterator[Primitive]:
     for i, (shape, pose) in enumerate(zip(shapes, poses, strict=True)):
         local = _pose(pose)
         placed = local if is_identity(parent) else parent @ local
-        yield _primitive(name if len(shapes) == 1 else f"{name}[{i}]", shape, placed)
+        yield from put([_primitive(name if len(shapes) == 1 else f"{name}[{i}]", shape, placed)], frame)
 
 
 def _primitive(name: str, entry: Entry, pose: Pose) -> Primitive:

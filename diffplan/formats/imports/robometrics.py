@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from diffplan.formats.imports.draft import Draft, Imported, expect_frame, pose_of_seven, problem_id, unsupported
+from diffplan.formats.imports.draft import Draft, Imported, frame_in_base, pose_of_seven, problem_id, put, unsupported
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
@@ -41,8 +41,7 @@ def drafts(path: Path, robot: Robot) -> Iterator[Draft]:
 
 def _problem(entry: Entry, robot: Robot) -> Imported:
     fields = entry.fields(_REQUIRED, _OPTIONAL)
-    if "world_frame" in fields:
-        expect_frame(fields["world_frame"], robot)
+    frame = frame_in_base(fields["world_frame"], robot) if "world_frame" in fields else Pose()
     if "collision_buffer_ik" in fields and fields["collision_buffer_ik"].number() < 0:
         raise unsupported(
             fields["collision_buffer_ik"],
@@ -58,7 +57,7 @@ def _problem(entry: Entry, robot: Robot) -> Imported:
     return Imported(
         start=fields["start"].numbers(robot.dof),
         goals=tuple(goal.numbers(robot.dof) for goal in goals),
-        obstacles=tuple(_obstacles(fields["obstacles"])),
+        obstacles=put(_obstacles(fields["obstacles"]), frame),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import InputError
-from diffplan.formats.imports.draft import Draft, Imported, problem_id, quaternion
+from diffplan.formats.imports.draft import Draft, Imported, problem_id, put, quaternion, root_in_base
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.robot.model import Robot
@@ -49,10 +49,12 @@ def drafts(path: Path, robot: Robot) -> Iterator[Draft]:
             index = keys["index"].number()
             if not index.is_integer():
                 raise keys["index"].error("not a whole number", allowed="the problem's number")
-            yield Draft(id=problem_id(problem_set, int(index), robot), read=partial(_problem, keys, order))
+            yield Draft(
+                id=problem_id(problem_set, int(index), robot), read=partial(_problem, keys, order, root_in_base(robot))
+            )
 
 
-def _problem(fields: dict[str, Entry], order: list[int]) -> Imported:
+def _problem(fields: dict[str, Entry], order: list[int], root: Pose) -> Imported:
     def joints(entry: Entry) -> tuple[float, ...]:
         values = entry.numbers(len(order))
         return tuple(values[i] for i in order)
@@ -63,7 +65,7 @@ def _problem(fields: dict[str, Entry], order: list[int]) -> Imported:
     return Imported(
         start=joints(fields["start"]),
         goals=tuple(joints(goal) for goal in goals),
-        obstacles=tuple(_obstacles(fields)),
+        obstacles=put(_obstacles(fields), root),
     )
 
 

@@ -2,12 +2,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diffplan.benchmark.suite_import import import_suite
+from diffplan.benchmark.suites import load_cases
 from diffplan.cli import main
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
+from diffplan.geometry.shapes import Box, Sphere
 from diffplan.robot.model import Robot
 
 Pairs = Callable[..., Path]
@@ -186,3 +189,77 @@ def test_an_executor_is_taken_and_that_there_is_one_job_is_told(
     assert main(["suites", "import", str(pairs()), "--out", str(suite), "--executor", executor]) == 0
     assert ("one job" in capfd.readouterr().err) == (executor == "ray")
     assert suite.exists()
+
+
+LIFTED = """<robot name="two"><link name="floor"/>
+  <link name="stand"><collision><geometry><box size="0.1 0.1 0.1"/></geometry></collision></link>
+  <link name="arm"><collision><origin xyz="0.3 0 0"/><geometry><box size="0.2 0.1 0.1"/></geometry></collision></link>
+  <link name="tip"><collision><origin xyz="0.3 0 0"/><geometry><box size="0.2 0.1 0.1"/></geometry></collision></link>
+  <link name="claw"/>
+  <joint name="put" type="fixed"><parent link="floor"/><child link="stand"/>
+    <origin xyz="0 0 1" rpy="0 0 1.5707963267948966"/></joint>
+  <joint name="a" type="revolute"><parent link="stand"/><child link="arm"/><axis xyz="0 0 1"/>
+    <limit lower="-2" upper="2" velocity="1" effort="1"/></joint>
+  <joint name="b" type="revolute"><parent link="arm"/><child link="tip"/><origin xyz="0.5 0 0"/><axis xyz="0 0 1"/>
+    <limit lower="-2" upper="2" velocity="1" effort="1"/></joint>
+  <joint name="grip" type="fixed"><parent link="tip"/><child link="claw"/></joint>
+</robot>"""
+LIFTED_FILE = """format: diffplan/robot@1
+name: two
+urdf: {file: two.urdf}
+base_link: stand
+end_link: tip
+joints: {a: {}, b: {}}
+configurations: {home: [0, 0]}
+collision: collision.yaml
+"""
+LIFTED_REQUEST = """start_state:
+  joint_state: {name: [wheel, b, grip, a], position: [0, 0.2, 0.05, 0.1]}
+goal_constraints:
+  - joint_constraints: [{joint_name: a, position: 1}, {joint_name: b, position: 0.5}]
+"""
+LIFTED_SCENE = """world:
+  collision_objects:
+    - {id: in_world, header: {frame_id: world}, primitives: [{type: box, dimensions: [0.1, 0.2, 0.3]}],
+       primitive_poses: [{position: [1, 0, 1.5], orientation: [0, 0, 0, 1]}]}
+    - {id: in_base, header: {frame_id: stand}, primitives: [{type: sphere, dimensions: [0.1]}],
+       primitive_poses: [{position: [1, 0, 0.5], orientation: [0, 0, 0, 1]}]}
+"""
+
+
+def test_problems_of_a_robot_of_the_users_are_put_into_its_base_and_the_suite_finds_it_by_its_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "two.urdf").write_text(LIFTED)
+    (mine / "robot.yaml").write_text(LIFTED_FILE)
+    (mine / "collision.yaml").write_text(
+        "format: diffplan/collision@1\nlinks: {tip: {spheres: [[0.3, 0, 0, 0.2]]}}\nself_collision: {ignore: []}\n"
+    )
+    folder = tmp_path / "shelf_two"
+    folder.mkdir()
+    (folder / "scene0001.yaml").write_text(LIFTED_SCENE)
+    (folder / "request0001.yaml").write_text(LIFTED_REQUEST)
+    out = tmp_path / "suites" / "two.json"
+    command = ["suites", "import", str(folder), "--robot", str(mine), "--out", str(out)]
+    assert main(command) == 2
+    assert "two has no such joint" in capsys.readouterr().err
+    assert main([*command, "--without", "wheel"]) == 0
+    said = capsys.readouterr().err
+    assert "grip is fixed in two.urdf: its value in the files (0.05) is not taken over" in said
+    assert "two has no wheel: not taken over" in said
+    assert json.loads(out.read_text())["robot"] == "../mine/robot.yaml"
+    (case,) = load_cases(str(out))
+    assert (case.id, np.shape(case.goal)) == ("shelf/1", (1, 2))
+    np.testing.assert_array_equal(np.array(case.start), (0.1, 0.2))
+    box, ball = case.scene.obstacles
+    assert isinstance(box, Box)
+    assert isinstance(ball, Sphere)
+    np.testing.assert_allclose(box.pose.xyz, (0, -1, 0.5), atol=1e-9)
+    np.testing.assert_allclose(box.pose.matrix[:3, 0], (0, -1, 0), atol=1e-9)
+    assert ball.pose.xyz == (1, 0, 0.5)
+    assert load_cases(str(out), str(mine))[0].robot.file == load_cases(str(out))[0].robot.file
+    (mine / "robot.yaml").rename(mine / "other.yaml")
+    with pytest.raises(InputError, match=r"robot: unknown robot .*`diffplan robots add URDF --name"):
+        load_cases(str(out))
