@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from diffplan.system.crew import set_kernel_threads
 
 from diffplan.collision.cpu import CollisionModel
 from diffplan.collision.obstacles import Obstacles
@@ -30,6 +29,7 @@ from diffplan.prior.path_prior import PathPrior
 from diffplan.prior.unet import PRODUCTS
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+from diffplan.system.kernel_threads import set_kernel_threads
 
 HORIZON = 16
 BATCHES = (4, 16, 64)

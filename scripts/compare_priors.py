@@ -19,15 +19,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from diffplan.formats.notes import claim
 
 from diffplan.benchmark.comparison import Curve, at_equal_time
-from diffplan.benchmark.results import Row, RowWriter, read_rows
+from diffplan.benchmark.results import ResultRow, RowWriter, read_rows
 from diffplan.benchmark.suites import Case, load_cases
 from diffplan.benchmark.summary import wilson_interval
 from diffplan.benchmark.worker import Job, row_of
 from diffplan.ends import configuration, goal_configurations
 from diffplan.errors import InputError
+from diffplan.formats.run_settings import claim_settings
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
 from diffplan.planning import solve
 from diffplan.prior.choice import kept_prior
@@ -74,7 +74,7 @@ def planner_of(prior: PathPrior | None, kind: str, batch: int) -> DiffusionPlann
 
 def runs(
     cases: Sequence[Case], priors: dict[str, PathPrior | None], batches: Sequence[int], seeds: int, done: set[object]
-) -> Iterator[Row]:
+) -> Iterator[ResultRow]:
     """Yield the rows that are missing."""
     for number, case in enumerate(cases):
         arm, problem = case.robot.name, None
@@ -97,9 +97,9 @@ def as_problem(case: Case) -> Problem:
     return Problem(robot=case.robot, scene=case.scene, start=start, goals=goals, name=case.id)
 
 
-def cells_of(rows: Sequence[Row]) -> list[Cell]:
+def cells_of(rows: Sequence[ResultRow]) -> list[Cell]:
     """Return the figures of every arm, kind and batch size, in the order of the rows."""
-    own: dict[tuple[str, str], list[Row]] = {}
+    own: dict[tuple[str, str], list[ResultRow]] = {}
     for row in rows:
         own.setdefault((row.set, row.planner), []).append(row)
     found = []
@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_folder(args.out)
         with alone_in(args.out):
             how = {"priors": list(args.prior), "suites": list(args.suites)}
-            claim(args.out / "how.json", how, "this folder holds a comparison of others")
+            claim_settings(args.out / "how.json", how, "this folder holds a comparison of others")
             _compare(args, priors, batches)
     except InputError as error:
         print(error, file=sys.stderr)

@@ -27,7 +27,7 @@ from diffplan.benchmark.runner import Workers, run
 from diffplan.benchmark.sessions import begin_session, read_sessions
 from diffplan.benchmark.suite_import import import_suite
 from diffplan.benchmark.suites import load_cases
-from diffplan.benchmark.worker import Settings, plan_path
+from diffplan.benchmark.worker import BenchmarkSettings, plan_path
 from diffplan.certificate.certifier import Certifier
 from diffplan.cli.common import read_options
 from diffplan.costs.reader import read_costs
@@ -525,9 +525,9 @@ def _settings() -> list[Reader]:
 
 
 def _bench() -> list[Reader]:
-    def settings(folder: Path) -> Settings:
+    def settings(folder: Path) -> BenchmarkSettings:
         free = {"robot": None, "timeout": 1.0, "fallback": False, "options": {}, "dense_check": None}
-        return Settings(suite="bookshelf", folder=folder, **free)
+        return BenchmarkSettings(suite="bookshelf", folder=folder, **free)
 
     def go_on(folder: Path) -> None:
         run([], settings(folder), Workers(), report=lambda *_: None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffplan.benchmark.results import Row, read_rows
+from diffplan.benchmark.results import ResultRow, read_rows
 from diffplan.prior.channels import CHANNELS
 from diffplan.prior.common import CommonPrior, save_common_prior
 from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
@@ -44,9 +44,9 @@ def test_a_comparison_goes_on_where_it_was_stopped(script, tmp_path: Path) -> No
 
 
 def test_figures_are_those_of_the_rows(script) -> None:
-    def row(planner: str, problem: int, certified: bool, time: float) -> Row:
+    def row(planner: str, problem: int, certified: bool, time: float) -> ResultRow:
         words = {"problem": f"arm/{problem}", "set": "arm", "seed": 0, "status": "solved"}
-        return replace(Row(planner=planner, **words), certified=certified, plan_time_s=time)
+        return replace(ResultRow(planner=planner, **words), certified=certified, plan_time_s=time)
 
     rows = [row("random@1", i, False, 0.01) for i in range(4)] + [row("random@4", i, i < 2, 0.04) for i in range(4)]
     rows += [row("common@1", i, i < 2, 0.02) for i in range(4)] + [row("common@4", i, True, 0.08) for i in range(4)]
