@@ -7,6 +7,7 @@ import pytest
 from diffplan.benchmark.worker import BenchmarkSettings, Job, _run, row_of
 from diffplan.problem import Certificate, Judged, Plan, Status, Trajectory, trajectory_metrics
 
+ROBOT = SimpleNamespace(name="r", distance=lambda a, b: np.linalg.norm(np.asarray(b) - a, axis=-1))
 JOB = Job(planner="p", case=0, problem="box/1", seed=3)
 
 
@@ -36,7 +37,7 @@ def _plan(*, status=Status.SOLVED, valid=True):
         message="advice",
         planner="p",
         solved_by="p",
-        robot=SimpleNamespace(name="r"),
+        robot=ROBOT,
         scene=SimpleNamespace(name="s"),
         seed=3,
         start=np.zeros(7),
@@ -68,7 +69,7 @@ def test_a_failure_still_tells_the_straight_line_to_the_nearest_goal():
         message="advice",
         planner="p",
         solved_by="",
-        robot=SimpleNamespace(name="r"),
+        robot=ROBOT,
         scene=SimpleNamespace(name="s"),
         seed=0,
         start=np.zeros(2),

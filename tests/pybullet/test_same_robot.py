@@ -175,8 +175,10 @@ def test_another_arm_is_refused(world, panda):
     kuka = p.loadURDF(pybullet_data.getDataPath() + "/kuka_iiwa/model.urdf", physicsClientId=world)
     with pytest.raises(InputError, match="is not the robot panda: no joint"):
         robot_as_held(world, kuka, panda)
+    assert Scene.from_pybullet(world, robot_body=kuka).robot == "iiwa"
+    droid = p.loadURDF(pybullet_data.getDataPath() + "/r2d2.urdf", physicsClientId=world)
     with pytest.raises(InputError, match=r"^robot: which robot this body is has to be said"):
-        Scene.from_pybullet(world, robot_body=kuka)
+        Scene.from_pybullet(world, robot_body=droid, ignore=[kuka])
 
 
 def _robot_of(file):
