@@ -31,9 +31,16 @@ _SECOND = 3.0
 class RefineConfig:
     """How paths are pushed and drawn tight.
 
-    `activation` [m] is the distance at which obstacles begin to push, `clearance` [m] what a path must keep to count
-    as clear, `excused` the parts of the curve within which an end with less room excuses as much, wholly and partly,
-    `max_step` [rad] the cap on one step, `stop_share` the share of the batch that ends the search once clear.
+    `activation` and `self_activation` [m] are the distances at which obstacles and the arm's own links begin to push,
+    `clearance` [m] what a path must keep to count as clear, `excused` the parts of the curve within which an end with
+    less room excuses as much, wholly and partly. A path is looked at in `points_per_control` configurations a control
+    point. Pushing takes at most `steps` steps, none longer than `max_step` [rad], and ends once `stop_share` of the
+    batch is clear.
+
+    Tightening pulls `tighten_steps` times, at first all the way (`pull` 1) to the straight line, and pushes each pulled
+    path out by `tighten_pushes` steps. With costs of the user, it goes `weigh_steps` steps down their slope with
+    `weigh_pushes` pushes each; with the learned value, `hasten_steps` down the slope of the duration with
+    `hasten_pushes` each.
     """
 
     activation: float = 0.03

@@ -23,7 +23,11 @@ _WARM_UP_SEED = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSettings:
-    """What all runs of a benchmark share; `dense_check` is a joint step [rad], None for no dense check.
+    """What all runs of a benchmark share.
+
+    `suite` is what `load_cases` takes, `robot` the robot where it names none. Planners with their `options` have
+    `timeout` [s] each, with or without the `fallback` of a helper; plans go into `folder`. `dense_check` is a joint
+    step [rad], None for no dense check.
 
     With `variants_of`, what jobs and rows call planners are variants of this planner, which differ in their options;
     their plans, thousands of them, are neither kept nor executed.

@@ -34,12 +34,14 @@ WAYPOINTS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class PathConfig:
-    """How one path is made: trees grown per problem, their reach [rad] and iterations, shortcuts tried, margins [m].
+    """How one path is made: `trees` grown per problem, the longest edge `reach` [rad] and `iterations` of each, and
+    `shortcuts` tried on its path.
 
-    A path at most `good_enough` times the straight line ends the search; otherwise the shortest of all trees is kept.
-    A share `several` of problems gets twice as many trees, and keeps as a second path the shortest one that goes
-    another way (at some part of its length more than `apart` [rad] from the first) and is at most `detour` times as
-    long. `margin` holds for the tree and the shortcuts, `final_margin` for the stored waypoints.
+    A path at most `good_enough` times the straight line ends the search; otherwise the shortest of all trees is kept. A
+    share `several` of problems gets twice as many trees, and keeps as a second path the shortest one that goes another
+    way (at some part of its length more than `apart` [rad] from the first) and is at most `detour` times as long.
+    `margin` [m] is the clearance of spheres to obstacles for the tree and the shortcuts, `final_margin` [m] that of the
+    stored waypoints, `self_margin` [m] that of the arm's own links for both.
     """
 
     trees: int = 2
@@ -57,7 +59,7 @@ class PathConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What to generate.
+    """What to generate: paths of `robot`, made as `path` says, from `seed`, into the folder `out`.
 
     `scenes` in all, rounded up to whole shards of `scenes_per_shard`, each with up to `problems_per_scene`
     trajectories; `keep_straight` is the share kept of problems that the straight line solves. `workers` (default: one

@@ -40,7 +40,7 @@ class DrawnProblem:
 
 @dataclass(frozen=True, kw_only=True)
 class Clearances:
-    """Least sphere-model clearances [m] to obstacles and between the arm's own links."""
+    """Least sphere-model clearances [m]: `obstacle` to obstacles, `self` between the arm's own links."""
 
     obstacle: float = 0.008
     self: float = 0.004

@@ -35,8 +35,9 @@ _ARRAYS = ("control", "duration", "tracking")
 
 @dataclass(frozen=True, kw_only=True)
 class ReturnsConfig:
-    """What to measure: `paths` of the shards in `data`, each with `variations` between the same ends.
+    """What to measure: `paths` of `robot` in the shards in `data`, each with `variations` between the same ends.
 
+    Paths are splines of `horizon` control points; what is random comes from `seed`, and the files go into `out`.
     Every `track_every`-th path and its variations are followed in PyBullet. `bend` [rad] are the least and the largest
     amplitude of the smooth noise that bends a path, `rough` [rad] the largest of noise from control point to control
     point. `workers` (default: one for each CPU) of the `executor` measure, on which the returns do not depend (see

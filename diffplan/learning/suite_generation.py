@@ -67,8 +67,9 @@ SUITE_KINDS: dict[str, SuiteKind] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteConfig:
-    """What suite to make: a kind in `SUITE_KINDS`, how many problems, the seed, and the file (`.json` or `.json.gz`).
+    """What suite to make: `count` problems of a `kind` in `SUITE_KINDS` for `robot`, from `seed`, into the file `out`.
 
+    The file is `.json` or `.json.gz`.
     `families` are some of the kind's, to take turns instead of all of them. `workers` (default: one for each CPU) of
     the `executor` look for problems, on which the suite does not depend (see `diffplan.system.jobs`).
     """

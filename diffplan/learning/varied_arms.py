@@ -40,7 +40,7 @@ _ROOM = 0.01  # m between links at home
 
 @dataclass(frozen=True, kw_only=True)
 class ArmsConfig:
-    """Which arms to make: `count` of them in folders below `out`, the `layouts` (default: all) in turn."""
+    """Which arms to make: `count` of them from `seed` in folders below `out`, the `layouts` (default: all) in turn."""
 
     out: Path
     count: int

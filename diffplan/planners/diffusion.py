@@ -40,14 +40,16 @@ from diffplan.scene import Scene
 class DiffusionConfig:
     """Options of the diffusion planner.
 
-    Each round samples a batch, twice as large as the last (`batch` to `largest_batch`), refines it until a share is
-    clear, and offers the shortest. `seeds`: `prior` samples the trained prior, `unconditioned` the same
-    prior blind to the scene, `random` takes smooth random curves instead (the control without learning). `threads` are
-    those of torch and the kernel: batches are small, and a second thread waits long beside any busy process.
-    `guidance_steps` move the clean estimate inside every reverse step (user costs get one at least). `value` ranks
-    a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance` is how
-    strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round tried
-    again before the next: the stretch that collides is bent by smooth noise, the rest kept.
+    Each of at most `rounds` rounds samples a batch, twice as large as the last (`batch` to `largest_batch`), of paths
+    of `horizon` control points, refines it until a share is clear, tightens the `tighten_best` shortest, and offers
+    them. The prior takes `steps` reverse steps with the share `eta` of fresh noise (0: DDIM, 1: DDPM); what the scene
+    says is weighed by `weight` (classifier-free guidance, 1: as trained). `seeds`: `prior` samples the trained prior,
+    `unconditioned` the same prior blind to the scene, `random` takes smooth random curves instead (the control without
+    learning). `threads` are those of torch and the kernel: batches are small, and a second thread waits long beside any
+    busy process. `guidance_steps` move the clean estimate inside every reverse step (user costs get one at least).
+    `value` ranks a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance`
+    is how strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round
+    tried again before the next: the stretch that collides is bent by smooth noise, the rest kept.
     """
 
     seeds: str = "prior"

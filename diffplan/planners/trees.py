@@ -55,7 +55,7 @@ class Checker:
 
 @dataclass(frozen=True, kw_only=True)
 class TreeConfig:
-    """RRT-Connect: longest tree edge `range` [rad], iterations at most, OMPL's simplification afterwards or not."""
+    """RRT-Connect: longest edge `range` [rad], `iterations` at most; `simplify`: OMPL's simplification afterwards."""
 
     range: float = 2.0
     iterations: int = 20_000

@@ -32,9 +32,9 @@ from diffplan.prior.tokens import Context, TokenAttention
 class UnetShape:
     """What the shapes of all U-Nets here have.
 
-    Level i has `dim * mults[i]` channels and `blocks` residual blocks; `groups` is GroupNorm's. `tokens` blocks of
-    cross-attention to obstacle tokens stand before the middle (0: none). Any horizon that is a multiple of `multiple`
-    fits.
+    Level i has `dim * mults[i]` channels and `blocks` residual blocks; convolutions see `kernel` points, `groups` is
+    GroupNorm's. `tokens` blocks of cross-attention to obstacle tokens stand before the middle (0: none). Any horizon
+    that is a multiple of `multiple` fits.
     """
 
     dim: int = 48
