@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from diffplan.errors import InputError
-from diffplan.learning.config import TrainConfig
+from diffplan.learning.config import DenoiserConfig, TrainConfig
 from diffplan.learning.dataset import Dataset
 from diffplan.learning.log import Progress, validated
 from diffplan.prior.prior import Prior
@@ -24,22 +24,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def summary(
-    config: TrainConfig, dataset: Dataset, lines: list[Progress], history: list[list[int]]
-) -> dict[str, str | int | float]:
-    """Return what belongs into the prior's header: data, seed, steps, time, machine, losses.
+def run_facts(config: DenoiserConfig, lines: list[Progress], history: list[list[int]]) -> dict[str, str | int | float]:
+    """Return what the headers of all priors say about the run: seed, steps, time, machine, losses.
 
     Raises:
         InputError: if there was no validation yet.
     """
     last = validated(lines)
     return {
-        "robot": dataset.robot.name,
-        **dataset.origin,
-        "training_paths": len(dataset.train),
-        "training_scenes": len(dataset.train.scene_of.unique()),
-        "held_out_paths": len(dataset.validation),
-        "held_out_scenes": len(dataset.validation.scene_of.unique()),
         "paths_over_time": "; ".join(f"{paths} from step {step}" for step, _, paths in history),
         "seed": config.seed,
         "steps": lines[-1].step,
@@ -49,6 +41,25 @@ def summary(
         "loss_first_pass": round(last.first, 5),
         "loss_third_pass": round(last.third, 5),
         "loss_scene_not_shown": round(last.free, 5),
+    }
+
+
+def summary(
+    config: TrainConfig, dataset: Dataset, lines: list[Progress], history: list[list[int]]
+) -> dict[str, str | int | float]:
+    """Return what belongs into the prior's header: data, seed, steps, time, machine, losses.
+
+    Raises:
+        InputError: if there was no validation yet.
+    """
+    return {
+        "robot": dataset.robot.name,
+        **dataset.origin,
+        "training_paths": len(dataset.train),
+        "training_scenes": len(dataset.train.scene_of.unique()),
+        "held_out_paths": len(dataset.validation),
+        "held_out_scenes": len(dataset.validation.scene_of.unique()),
+        **run_facts(config, lines, history),
     }
 
 

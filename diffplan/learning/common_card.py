@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-
-from diffplan.learning.card import processor
+from diffplan.learning.card import run_facts
 from diffplan.learning.common_data import ArmData
 from diffplan.learning.config import CommonConfig
-from diffplan.learning.log import Progress, validated
+from diffplan.learning.log import Progress
 from diffplan.prior.common import CommonPrior
 
 
@@ -21,7 +19,6 @@ def common_summary(
     Raises:
         InputError: if there was no validation yet.
     """
-    last = validated(lines)
     trained = [arm for arm in arms if arm.trained]
     return {
         "arms": ", ".join(arm.name for arm in trained),
@@ -29,15 +26,7 @@ def common_summary(
         "training_paths": sum(len(arm.dataset.train) for arm in trained),
         "training_scenes": sum(len(arm.dataset.train.scene_of.unique()) for arm in trained),
         "data_seeds": "; ".join(str(arm.dataset.origin["data_seeds"]) for arm in trained),
-        "paths_over_time": "; ".join(f"{paths} from step {step}" for step, _, paths in history),
-        "seed": config.seed,
-        "steps": lines[-1].step,
-        "batch": config.batch,
-        "hours": round(lines[-1].seconds / 3600, 3),
-        "machine": f"{processor()}, {torch.get_num_threads()} thread, torch {torch.__version__}, {config.products}",
-        "loss_first_pass": round(last.first, 5),
-        "loss_third_pass": round(last.third, 5),
-        "loss_scene_not_shown": round(last.free, 5),
+        **run_facts(config, lines, history),
     }
 
 

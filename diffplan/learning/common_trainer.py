@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from diffplan.learning.config import CommonConfig
 from diffplan.learning.dataset import Paths
 from diffplan.learning.log import Progress
 from diffplan.learning.run import Fit, batch_rows, generator_of
-from diffplan.learning.trainer import left_in
+from diffplan.learning.trainer import left_in, losses_by_pass
+from diffplan.planners.threads import threads as using
 from diffplan.prior.channels import Symmetry
 from diffplan.prior.common import FORMAT, CommonPrior, save_common_prior
 from diffplan.prior.jointwise import JointwiseUnet
@@ -126,13 +127,12 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
             batch = draw(torch.from_numpy(y).float(), paths.scene_of, self.schedule, shares, generator)
             self._validation[arm.name] = paths, batch, line
         paths, batch, line = self._validation[arm.name]
-        tokens, losses = arm.tokens.of(paths.scene_of) if arm.tokens else None, {}
-        with torch.no_grad():
-            for name, passes in (("first", 1), ("third", 3), ("free", 0)):
-                asked = replace(batch, passes=torch.full_like(batch.passes, passes))
-                loss = jointwise_loss(self.average, self.schedule, asked, arm.sight(line, paths), tokens)
-                losses[name] = loss.mean().item()
-        return losses
+        tokens = arm.tokens.of(paths.scene_of) if arm.tokens else None
+
+        def loss(batch: NoisyBatch) -> Tensor:
+            return jointwise_loss(self.average, self.schedule, batch, arm.sight(line, paths), tokens)
+
+        return losses_by_pass(batch, loss)
 
     def prior(self, training: dict[str, str | int | float]) -> CommonPrior:
         """Return the averaged network as a prior."""
@@ -174,22 +174,22 @@ def fit_common_prior(
         InputError: if the data are not as they should be, or the folder holds a run with other settings.
         DiffplanError: if the loss is not finite.
     """
-    torch.set_num_threads(threads)
-    fit = CommonFit(config, load_arms(folders, config), folder / "arms.csv")
-    lines = left_in(
-        folder,
-        fit,
-        hours=hours,
-        checkpoint_minutes=checkpoint_minutes,
-        extend=extend,
-        start=None if start is None else partial(fit.start_from, start),
-        console=console,
-    )
-    prior = fit.prior(common_summary(config, fit.arms, lines, fit.history))
-    save_common_prior(prior, folder / "prior.safetensors")
-    losses = [line for line in read_arm_log(folder / "arms.csv") if line.step <= fit.done]
-    write_text(folder / "PRIOR.md", common_card(prior, config, [asdict(line) for line in losses]))
-    return prior
+    with using(threads):
+        fit = CommonFit(config, load_arms(folders, config), folder / "arms.csv")
+        lines = left_in(
+            folder,
+            fit,
+            hours=hours,
+            checkpoint_minutes=checkpoint_minutes,
+            extend=extend,
+            start=None if start is None else partial(fit.start_from, start),
+            console=console,
+        )
+        prior = fit.prior(common_summary(config, fit.arms, lines, fit.history))
+        save_common_prior(prior, folder / "prior.safetensors")
+        losses = [line for line in read_arm_log(folder / "arms.csv") if line.step <= fit.done]
+        write_text(folder / "PRIOR.md", common_card(prior, config, [asdict(line) for line in losses]))
+        return prior
 
 
 def write_arm_log(lines: Sequence[ArmLosses], path: Path) -> None:

@@ -105,13 +105,11 @@ class PriorFit(Fit[TemporalUnet, Progress]):
             first = slice(self.config.validation_paths)  # the same ones however much data is added behind them
             shares = self.config.pass_shares
             self._validation = draw(paths.x[first], paths.scene_of[first], self.schedule, shares, generator)
-        losses = {}
-        with torch.no_grad():
-            for name, passes in (("first", 1), ("third", 3), ("free", 0)):
-                batch = replace(self._validation, passes=torch.full_like(self._validation.passes, passes))
-                loss = denoising_loss(self.average, self.schedule, batch, self.features, self.tokens)
-                losses[name] = loss.mean().item()
-        return losses
+
+        def loss(batch: NoisyBatch) -> Tensor:
+            return denoising_loss(self.average, self.schedule, batch, self.features, self.tokens)
+
+        return losses_by_pass(self._validation, loss)
 
     def prior(self, training: dict[str, str | int | float]) -> Prior:
         """Return the averaged network as a prior."""
@@ -141,6 +139,15 @@ class PriorFit(Fit[TemporalUnet, Progress]):
             raise InputError("a prior of another shape", file=path, value=header.get("unet"), allowed=str(shape))
         for net in (self.net, self.average):
             net.load_state_dict({**weights, **new})
+
+
+def losses_by_pass(batch: NoisyBatch, loss: Callable[[NoisyBatch], Tensor]) -> dict[str, float]:
+    """Return the mean losses `first`, `third` and `free` of a batch (see `Progress`), given the loss of each sample."""
+    losses = {}
+    with torch.no_grad():
+        for name, passes in (("first", 1), ("third", 3), ("free", 0)):
+            losses[name] = loss(replace(batch, passes=torch.full_like(batch.passes, passes))).mean().item()
+    return losses
 
 
 def train_prior(

@@ -26,6 +26,7 @@ from diffplan.prior.jointwise_loss import jointwise_loss
 from diffplan.prior.loss import draw
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+from diffplan.system.kernel_threads import get_kernel_threads
 
 SMALL = {"horizon": 8, "dim": 16, "mults": (1, 2), "mixing": (1,), "steps": 12, "batch": 8, "warm_up": 2}
 SCENES = 40
@@ -214,10 +215,12 @@ def test_the_command_leaves_a_prior_card_curve_and_logs(folders: list[Path], tmp
     card = (out / "PRIOR.md").read_text()
     assert "| rail | no |" in card
     assert "| panda | yes |" in card
-    started = fit_common_prior(
-        folders[1:], config(steps=2, validate_every=2), tmp_path / "own", start=out / "prior.safetensors"
-    )
+    before = torch.get_num_threads(), get_kernel_threads()
+    short = config(steps=2, validate_every=2)
+    started = fit_common_prior(folders[1:], short, tmp_path / "own", start=out / "prior.safetensors", threads=3)
     assert isinstance(started, CommonPrior)
+    assert "3 thread" in str(started.training["machine"])
+    assert (torch.get_num_threads(), get_kernel_threads()) == before
     with pytest.raises(InputError, match="a prior of another shape"):
         fit_common_prior(folders[1:], config(dim=32), tmp_path / "new", start=out / "prior.safetensors")
 
