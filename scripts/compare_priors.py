@@ -1,17 +1,22 @@
 """Priors against each other and against random seeds, arm by arm: one round, no repair, no helper, all certified.
 
-    python scripts/compare_priors.py SUITE [SUITE ...] --prior common=FILE [--prior NAME=FILE ...] --out DIR
+    python scripts/compare_priors.py SUITE [SUITE ...] --prior NAME=FILE[,OPTION=VALUE ...] [--prior ...] --out DIR
 
-A suite is of one arm (`diffplan data problems --robot NAME`); `--prior NAME=FILE` is one kind of seeds, random curves
-are always among them, and `NAME=` (no file) is what the arm's own planner would take. Every kind is tried on every
-problem, at every batch size, for every seed. The run goes on where it was stopped: each row is on the disk at once.
+A suite is of one arm (`diffplan data problems --robot NAME`). `--prior NAME=FILE` is one kind of seeds, random curves
+are always among them, and `NAME=` (no file) is what the arm's own planner would take. `{robot}` in FILE stands for the
+arm, for priors that differ by it. Options are the planner's: `common+guided=FILE,guidance_steps=2`. Every kind is tried
+on every problem, at every batch size, for every seed. The run goes on where it was stopped: each row is on the disk at
+once. Suites, kinds, batch sizes and seeds may be added later; rows stay, and how/ tells what they were made of.
 
 results.csv has the rows as `diffplan bench` writes them (planner: kind@batch, set: the arm); table.md and table.json
 have certified shares by arm with Wilson's interval, also at equal planning time: success is interpolated between
 batch sizes.
 """
 
+from __future__ import annotations
+
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,11 +34,12 @@ from diffplan.ends import configuration, goal_configurations
 from diffplan.errors import InputError
 from diffplan.formats.run_settings import claim_settings
 from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.planners.options import configured
 from diffplan.planning import solve
-from diffplan.prior.choice import kept_prior
-from diffplan.prior.path_prior import PathPrior
+from diffplan.prior.choice import kept_prior, prior_file
 from diffplan.prior.unet import chosen_products
 from diffplan.problem import Problem
+from diffplan.robot.model import Robot
 from diffplan.system.files import alone_in, make_folder, write_text
 
 RANDOM = "random"
@@ -65,27 +71,88 @@ class EqualTime:
     times: int
 
 
-def planner_of(prior: PathPrior | None, kind: str, batch: int) -> DiffusionPlanner:
-    """Return the planner of one round of so many samples."""
-    seeds = "random" if kind == RANDOM else "prior"
-    config = DiffusionConfig(seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False)
-    return DiffusionPlanner(config, prior=prior)
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of seeds: a prior's file ("" for the arm's own), and options of the planner."""
+
+    name: str
+    file: str
+    options: dict[str, object]
+
+    @staticmethod
+    def read(word: str) -> Kind:
+        """Return the kind of a word `NAME=FILE[,OPTION=VALUE ...]`.
+
+        Raises:
+            InputError: if the word is none, or the planner has no such option.
+        """
+        name, equals, rest = word.partition("=")
+        file, *words = rest.split(",")
+        if not name or not equals or any(letter in name for letter in "@/\\") or name == RANDOM:
+            raise InputError("not a prior with a name of its own", key="--prior", value=word, allowed="NAME=FILE")
+        options = {key: value_of(text) for key, _, text in (word.partition("=") for word in words)}
+        kind = Kind(name=name, file=file, options=options)
+        kind.config(1)
+        return kind
+
+    def config(self, batch: int) -> DiffusionConfig:
+        """Return the options of one round of so many samples."""
+        seeds = "random" if self.name == RANDOM else "prior"
+        config = DiffusionConfig(seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False)
+        return configured(config, self.options, self.name)
+
+    def weights(self, robot: Robot) -> Path | None:
+        """Return the file of the prior for an arm; None for random curves."""
+        if self.name == RANDOM:
+            return None
+        return Path(self.file.replace("{robot}", robot.name)) if self.file else prior_file(robot)
+
+    def planner(self, robot: Robot, batch: int) -> DiffusionPlanner:
+        """Return the planner of one round of so many samples for an arm."""
+        file = self.weights(robot)
+        return DiffusionPlanner(self.config(batch), prior=file and kept_prior(file, chosen_products()))
+
+    def claim(self, out: Path, suite: str, robot: Robot) -> None:
+        """Note for an arm what its rows are made of, or make sure that those there are made of the same.
+
+        Raises:
+            InputError: if they are not, or the prior's file is not there.
+        """
+        file = self.weights(robot)
+        how: dict[str, object] = {"suite": suite, "options": self.options}
+        if file is not None:
+            kept_prior(file, chosen_products()).check(robot)
+            how["weights"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        note = out / "how" / f"{robot.name}@{self.name}.json"
+        claim_settings(note, how, "this folder holds rows of this kind made otherwise")
+
+
+def value_of(text: str) -> object:
+    """Return a number, a flag or a word."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def runs(
-    cases: Sequence[Case], priors: dict[str, PathPrior | None], batches: Sequence[int], seeds: int, done: set[object]
+    cases: Sequence[Case], kinds: Sequence[Kind], batches: Sequence[int], seeds: int, done: set[object]
 ) -> Iterator[ResultRow]:
     """Yield the rows that are missing."""
     for number, case in enumerate(cases):
         arm, problem = case.robot.name, None
         for batch in batches:
-            for kind, prior in {RANDOM: None, **priors}.items():
+            for kind in kinds:
                 for seed in range(seeds):
-                    job = Job(planner=f"{kind}@{batch}", case=number, problem=f"{arm}/{case.id}", seed=seed)
+                    job = Job(planner=f"{kind.name}@{batch}", case=number, problem=f"{arm}/{case.id}", seed=seed)
                     if job.key in done:
                         continue
                     problem = problem or as_problem(case)
-                    planner = planner_of(prior, kind, batch)
+                    planner = kind.planner(case.robot, batch)
                     plan = solve(problem, planner=planner, seed=seed, timeout=TIMEOUT_S, fallback=False)
                     yield row_of(plan, job)
 
@@ -162,51 +229,53 @@ def _shown(cell: Cell | None) -> str:
     return f"{cell.share:.1%} ({cell.low:.0%}-{cell.high:.0%}), {1000 * cell.plan_time_s:.0f} ms"
 
 
-def read_priors(words: Sequence[str]) -> dict[str, PathPrior | None]:
-    """Return the priors of `NAME=FILE` words; None for `NAME=`.
+def read_kinds(words: Sequence[str]) -> list[Kind]:
+    """Return random curves and the kinds of `--prior` words.
 
     Raises:
-        InputError: if a word is none, a name is taken, or a file is no prior.
+        InputError: if a word is none, or a name is taken.
     """
-    found: dict[str, PathPrior | None] = {}
+    kinds = [Kind(name=RANDOM, file="", options={})]
     for word in words:
-        name, equals, file = word.partition("=")
-        if not name or not equals or name in (*found, RANDOM) or "@" in name:
-            raise InputError("not a prior with a name of its own", key="--prior", value=word, allowed="NAME=FILE")
-        found[name] = kept_prior(Path(file), chosen_products()) if file else None
-    return found
+        kind = Kind.read(word)
+        if kind.name in [other.name for other in kinds]:
+            raise InputError("the name of another one", key="--prior", value=word, allowed="a name of its own")
+        kinds.append(kind)
+    return kinds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="+", metavar="SUITE")
-    parser.add_argument("--prior", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--prior", action="append", default=[], metavar="NAME=FILE[,OPTION=VALUE ...]")
     parser.add_argument("--batches", default="1,4,16")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=int, help="problems of each suite (default: all)")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     try:
-        priors, batches = read_priors(args.prior), [int(batch) for batch in args.batches.split(",")]
-        make_folder(args.out)
+        kinds, batches = read_kinds(args.prior), [int(batch) for batch in args.batches.split(",")]
+        make_folder(args.out / "how")
         with alone_in(args.out):
-            how = {"priors": list(args.prior), "suites": list(args.suites)}
-            claim_settings(args.out / "how.json", how, "this folder holds a comparison of others")
-            _compare(args, priors, batches)
+            _compare(args, kinds, batches)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def _compare(args: argparse.Namespace, priors: dict[str, PathPrior | None], batches: Sequence[int]) -> None:
+def _compare(args: argparse.Namespace, kinds: Sequence[Kind], batches: Sequence[int]) -> None:
+    suites = {suite: load_cases(suite)[: args.limit] for suite in args.suites}
+    for suite, cases in suites.items():
+        for robot in {case.robot.name: case.robot for case in cases}.values():
+            for kind in kinds:
+                kind.claim(args.out, suite, robot)
     file = args.out / "results.csv"
     rows = read_rows(file) if file.exists() else []
     with RowWriter(file, rows) as writer:
-        for suite in args.suites:
-            cases = load_cases(suite)[: args.limit]
-            for row in runs(cases, priors, batches, args.seeds, {row.key for row in rows}):
+        for cases in suites.values():
+            for row in runs(cases, kinds, batches, args.seeds, {row.key for row in rows}):
                 writer.append(row)
                 rows.append(row)
     cells = cells_of(rows)

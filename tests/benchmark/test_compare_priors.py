@@ -24,7 +24,7 @@ def script(monkeypatch: pytest.MonkeyPatch):
     return compare_priors
 
 
-def test_a_comparison_goes_on_where_it_was_stopped(script, tmp_path: Path) -> None:
+def test_a_comparison_goes_on_where_it_was_stopped(script, tmp_path: Path, capsys) -> None:
     torch.manual_seed(0)
     net = JointwiseUnet(JointwiseConfig(channels=CHANNELS, dim=8, mults=(1, 2), mixing=(1,)))
     prior, out = CommonPrior(net=net, schedule=Schedule(steps=10, data_std=0.1), horizon=16), tmp_path / "out"
@@ -40,7 +40,14 @@ def test_a_comparison_goes_on_where_it_was_stopped(script, tmp_path: Path) -> No
     cells = json.loads((out / "table.json").read_text())["cells"]
     assert [cell["certified"] for cell in cells] == [int(row.certified) for row in rows]
     assert "| panda | common | 1 |" in (out / "table.md").read_text()
-    assert script.main([*words[:1], "--out", str(out)]) == 2  # other priors in the same folder
+    more = ["--prior", f"guided={tmp_path}/{{robot}}.safetensors,guidance_steps=2,eta=1", "--batches", "1"]
+    save_common_prior(prior, tmp_path / "panda.safetensors")
+    assert script.main([*words, *more]) == 0  # a kind more
+    assert [row.planner for row in read_rows(out / "results.csv")] == [row.planner for row in rows] + ["guided@1"]
+    other = replace(prior, horizon=8)
+    save_common_prior(other, tmp_path / "prior.safetensors")
+    assert script.main([*words, "--batches", "4"]) == 2  # other weights under the same name
+    assert "weights: this folder holds rows of this kind made otherwise" in capsys.readouterr().err
 
 
 def test_figures_are_those_of_the_rows(script) -> None:
@@ -66,3 +73,12 @@ def test_figures_are_those_of_the_rows(script) -> None:
 def test_words_that_name_no_prior_are_refused(script, tmp_path: Path, word: str, capsys) -> None:
     assert script.main(["seen", "--prior", word, "--out", str(tmp_path)]) == 2
     assert "--prior: not a prior with a name of its own" in capsys.readouterr().err
+
+
+def test_an_option_that_the_planner_has_not_is_refused(script, tmp_path: Path, capsys) -> None:
+    assert script.main(["seen", "--prior", "mine=file,guidance=2", "--out", str(tmp_path)]) == 2
+    assert "mine: no option 'guidance'" in capsys.readouterr().err
+    assert script.main(["seen", "--prior", "mine=a", "--prior", "mine=b", "--out", str(tmp_path)]) == 2
+    assert "the name of another one" in capsys.readouterr().err
+    assert script.main(["seen", "--prior", "mine=nothing.safetensors", "--out", str(tmp_path)]) == 2
+    assert "nothing.safetensors: no such file" in capsys.readouterr().err
