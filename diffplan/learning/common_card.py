@@ -30,6 +30,12 @@ def common_summary(
     }
 
 
+def _title(prior: CommonPrior) -> str:
+    if "started_from" in prior.training and ", " not in (arms := str(prior.training["arms"])):
+        return f"Diffusion prior for {arms}, fine-tuned from the common one"
+    return "Common diffusion prior of serial arms"
+
+
 def common_card(prior: CommonPrior, config: CommonConfig, losses: Sequence[Mapping[str, object]]) -> str:
     """Return the card in Markdown; `losses` are lines of the log of arms, of which the last step's are shown."""
     parameters, shape = sum(p.numel() for p in prior.net.parameters()), prior.net.config
@@ -42,7 +48,7 @@ def common_card(prior: CommonPrior, config: CommonConfig, losses: Sequence[Mappi
     facts = [f"| {key.replace('_', ' ')} | {value} |" for key, value in prior.training.items()]
     return "\n".join(
         [
-            "# Common diffusion prior of serial arms",
+            f"# {_title(prior)}",
             "",
             f"A temporal U-Net of {parameters / 1e6:.2f} million parameters, width {shape.dim} x {list(shape.mults)}, "
             "with the same weights for all joints; joints attend to each other at equal control points after levels "

@@ -24,7 +24,7 @@ from diffplan.learning.run import Fit, batch_rows, generator_of
 from diffplan.learning.trainer import left_in, losses_by_pass
 from diffplan.planners.threads import threads as using
 from diffplan.prior.channels import Symmetry
-from diffplan.prior.common import FORMAT, CommonPrior, save_common_prior
+from diffplan.prior.common import FORMAT, CommonPrior, load_common_prior, save_common_prior
 from diffplan.prior.jointwise import JointwiseUnet
 from diffplan.prior.jointwise_loss import jointwise_loss
 from diffplan.prior.loss import NoisyBatch, draw
@@ -55,6 +55,8 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
         config: the settings.
         arms: the arms with their paths.
         log: where the losses of each arm are written at every validation, as CSV; None: nowhere.
+
+    `origin` is what the header says about the weights that the run began with.
     """
 
     checkpoint = "diffplan/common-checkpoint@1"
@@ -70,6 +72,7 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
         drawn = np.random.default_rng([config.seed, _ARM]).random(config.steps)
         self.turns = np.minimum(np.searchsorted(share / share[-1], drawn, side="right"), len(self.taught) - 1)
         self._validation: dict[str, tuple[Paths, NoisyBatch, np.ndarray]] = {}
+        self.origin: dict[str, str | int | float] = {}
 
     @property
     def rows(self) -> int:
@@ -108,11 +111,15 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
             ArmLosses(step=self.done, arm=arm.name, trained=int(arm.trained), **self._losses(arm)) for arm in self.arms
         ]
         if self.log is not None:
-            before = [line for line in read_arm_log(self.log) if line.step < self.done]
+            before = [line for line in self.told() if line.step < self.done]
             write_arm_log([*before, *found], self.log)
         return {
             key: float(np.mean([getattr(f, key) for f in found if f.trained])) for key in ("first", "third", "free")
         }
+
+    def told(self) -> list[ArmLosses]:
+        """Return the log of arms."""
+        return [] if self.log is None else read_arm_log(self.log)
 
     def _losses(self, arm: ArmData) -> dict[str, float]:
         if arm.name not in self._validation:
@@ -139,7 +146,7 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
         return CommonPrior(net=self.average, schedule=self.schedule, horizon=self.config.horizon, training=training)
 
     def start_from(self, path: Path) -> None:
-        """Take the weights of a trained common prior.
+        """Take the weights of a trained common prior; what they lose on held-out scenes is told as step 0.
 
         Raises:
             InputError: if the file is no common prior, or one of another shape.
@@ -151,6 +158,8 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
             raise InputError("a prior of another shape", file=path, value=header.get("unet"), allowed=str(shape))
         for net in (self.net, self.average):
             net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        if self.log is not None:
+            self.judged()
 
 
 def fit_common_prior(
@@ -162,13 +171,15 @@ def fit_common_prior(
     checkpoint_minutes: float = 5.0,
     extend: bool = False,
     start: Path | None = None,
+    best: Path | None = None,
     threads: int = 1,
     console: Console | None = None,
 ) -> CommonPrior:
     """Train the common prior on folders of shards, each of one arm, or go on with the run in `folder`.
 
     Leaves prior.safetensors, PRIOR.md, curve, log, and the losses by arm (arms.csv) there. `start` is a common prior
-    whose weights a new run begins with: on the data of one arm, that is training for this arm.
+    whose weights a new run begins with: on the data of one arm, that is training for this arm. `best` is where weights
+    and card are put at every validation whose loss (third pass) is less than all before, that of `start` included.
 
     Raises:
         InputError: if the data are not as they should be, or the folder holds a run with other settings.
@@ -176,6 +187,9 @@ def fit_common_prior(
     """
     with using(threads):
         fit = CommonFit(config, load_arms(folders, config), folder / "arms.csv")
+        if start is not None and start.exists():  # a run that goes on needs it no more
+            made = load_common_prior(start).training
+            fit.origin = {"started_from": f"{made.get('steps')} steps on {made.get('arms')}"}
         lines = left_in(
             folder,
             fit,
@@ -184,12 +198,29 @@ def fit_common_prior(
             extend=extend,
             start=None if start is None else partial(fit.start_from, start),
             console=console,
+            validated=None if best is None else partial(_keep_best, fit, best),
         )
-        prior = fit.prior(common_summary(config, fit.arms, lines, fit.history))
-        save_common_prior(prior, folder / "prior.safetensors")
-        losses = [line for line in read_arm_log(folder / "arms.csv") if line.step <= fit.done]
-        write_text(folder / "PRIOR.md", common_card(prior, config, [asdict(line) for line in losses]))
-        return prior
+        return _leave(fit, lines, folder / "prior.safetensors")
+
+
+def _leave(fit: CommonFit, lines: list[Progress], file: Path) -> CommonPrior:
+    """Write the averaged weights, and their card beside them."""
+    prior = fit.prior({**common_summary(fit.config, fit.arms, lines, fit.history), **fit.origin})
+    save_common_prior(prior, file)
+    losses = [asdict(line) for line in fit.told() if line.step <= fit.done]
+    write_text(file.with_name("PRIOR.md"), common_card(prior, fit.config, losses))
+    return prior
+
+
+def _keep_best(fit: CommonFit, file: Path, line: Progress) -> None:
+    """Write weights and card if no validation before, that of the first weights included, had less loss."""
+    third: dict[int, list[float]] = {}
+    for told in fit.told():
+        if told.trained:
+            third.setdefault(told.step, []).append(told.third)
+    before = [float(np.mean(losses)) for step, losses in third.items() if step < line.step]
+    if line.third < min(before, default=np.inf):
+        _leave(fit, [line], file)
 
 
 def write_arm_log(lines: Sequence[ArmLosses], path: Path) -> None:

@@ -195,8 +195,11 @@ def left_in(
     extend: bool,
     start: Callable[[], None] | None,
     console: Console | None,
+    validated: Callable[[Progress], None] | None = None,
 ) -> list[Progress]:
     """Run to the end, or for `hours`, with a progress bar; leave the curve in the folder and return the log.
+
+    `validated` is shown the lines of the log with a validation.
 
     Raises:
         InputError: if the folder holds a run with another config.
@@ -207,6 +210,8 @@ def left_in(
     for line in watched(lines, fit.config.steps, _told, console):
         if not math.isnan(line.first):
             draw_curve(read_log(log, Progress, up_to=line.step), curve)
+            if validated is not None:
+                validated(line)
     told = read_log(log, Progress, up_to=fit.done)
     draw_curve(told, curve)
     return told

@@ -82,6 +82,8 @@ def user_robots() -> Path:
 def robot_asset(robot: str, beside: Path | None, name: str) -> Path:
     """Return where a robot's weights lie: beside its file, in the user's folder, or shipped, whichever has them first.
 
+    For a shipped robot those in the user's folder come first.
+
     Args:
         robot: its name.
         beside: the robot file that it was read from, if it was.
@@ -90,10 +92,21 @@ def robot_asset(robot: str, beside: Path | None, name: str) -> Path:
     Returns:
         The file; where there is none, the one beside the robot file, or else in the user's folder.
     """
-    places = [] if beside is None else [beside.parent / name]
+    own = weights_folder(robot, beside)
+    places = [] if own is None else [own / name]
     if Path(robot).name == robot:  # a name leads to no other folder
         places += [user_robots() / robot / name, asset_folder("robots") / robot / name]
     return next((place for place in places if place.exists()), places[0] if places else user_robots() / name)
+
+
+def weights_folder(robot: str, beside: Path | None) -> Path | None:
+    """Return where weights for a robot are put: beside its file, or in the user's folder if the robot is a shipped one.
+
+    None for a name that is none, where there is no file.
+    """
+    if beside is not None and not beside.resolve().is_relative_to(asset_folder("robots").resolve()):
+        return beside.parent
+    return user_robots() / robot if Path(robot).name == robot else None
 
 
 def common_asset(name: str) -> Path | None:

@@ -111,6 +111,23 @@ def test_the_environment_chooses_the_products_of_the_shipped_prior(
     assert chosen_products() is products
 
 
+@pytest.mark.parametrize(
+    ("units", "products"),
+    [
+        ({"amx_bf16": False, "avx512_bf16": False}, torch.float32),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ],
+)
+def test_products_are_in_bfloat16_where_the_processor_multiplies_it(
+    units: dict[str, bool], products: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DIFFPLAN_PRODUCTS", raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units, raising=False)
+    assert chosen_products() is products
+
+
 def test_an_unknown_type_of_products_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFFPLAN_PRODUCTS", "float16")
     with pytest.raises(InputError, match=r"DIFFPLAN_PRODUCTS: .*'float16'.*allowed: float32, bfloat16"):
