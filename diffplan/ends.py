@@ -10,9 +10,10 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.model import Robot
-from diffplan.scene import PoseGoal, Scene
+from diffplan.scene import PoseGoal, Query, Scene
 
 _IK_SEEDS = 96
 
@@ -76,6 +77,39 @@ def _goals(robot: Robot, goal: object) -> list[object]:
         several = bool(items) and not any(isinstance(arguments.plain(item), Real) for item in items)
         found = items if several else [items]
     return [PoseGoal(pose=one) if isinstance(one, Pose) else one for one in found]
+
+
+def misfit(robot: Robot, scene: Scene, query: Query, *, start: bool = True, goal: bool = True) -> str:
+    """Return in words why a query of a scene is not one for this robot; empty if it is.
+
+    Joint values are for the joints of the robot that the scene names; if it names none, for as many joints as there are
+    values. The name of a configuration is for robots that have it, the pose of a link for those that have the link.
+
+    Args:
+        robot: the arm that shall be asked.
+        scene: the scene of the query.
+        query: start and goal.
+        start: whether its start counts.
+        goal: whether its goal counts.
+
+    Raises:
+        InputError: if the robot that the scene names cannot be loaded.
+    """
+    for key, value in [("start", query.start)] * start + [("goal", query.goal)] * goal:
+        if isinstance(value, PoseGoal):
+            if value.link is not None and value.link not in robot.chain.placement:
+                return f"{robot.name} has no link {value.link}"
+        elif isinstance(value, str):
+            if value not in robot.configurations:
+                return f"{robot.name} has no configuration {value}"
+        elif (
+            scene.robot is not None
+            and (own := load_robot(scene.robot, collision=False)).joint_names != robot.joint_names
+        ):
+            return f"its {key} is joint values of {own.name}"
+        elif len(value) != robot.dof:
+            return f"its {key} is {len(value)} joint values, {robot.name} has {robot.dof} joints"
+    return ""
 
 
 def outside_limits(robot: Robot, q: Float) -> str:

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from diffplan.benchmark.preflight import preflight
+from diffplan.benchmark.suites import load_scenes, scene_cases
+from diffplan.errors import InputError
 from diffplan.geometry.shapes import Mesh
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene, Urdf
-from diffplan.system.assets import shipped_scenes
+from diffplan.system.assets import shipped_robots, shipped_scenes
 
 CLEAR = 0.010  # [m]
 
@@ -51,3 +54,17 @@ def test_starts_and_goals_are_within_limits_and_a_centimetre_clear(name: str, ro
                 check = certifier.check(q)
                 assert check.clearance_m > CLEAR, (check.link, check.obstacle)
                 assert check.self_clearance_m > CLEAR, check.self_links
+
+
+@pytest.mark.parametrize("name", shipped_scenes())
+@pytest.mark.parametrize("arm", shipped_robots())
+def test_every_shipped_robot_can_start_and_end_at_a_query_of_every_scene(arm: str, name: str) -> None:
+    try:
+        Robot.load(arm)
+    except InputError as error:
+        if "allowed: pip install" not in str(error):
+            raise
+        pytest.skip(str(error))
+    ((robot, scene),) = load_scenes(name, arm)
+    cases = scene_cases(robot, scene)
+    assert any(start.free and goal.free for start, goal in map(preflight, cases)), [case.id for case in cases]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffplan.benchmark.suite_fetch import PUBLISHED
+from diffplan.ends import misfit
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry.pose import Float
 from diffplan.planners.base import Options
@@ -70,7 +71,8 @@ def load_cases(path: str, robot: str | None = None, *, broken: list[InputError] 
 
     Args:
         path: what to read.
-        robot: the robot, if the files name none or another is meant.
+        robot: the robot, if the files name none or another is meant; queries of scenes that are not for it are left
+            out.
         broken: takes the errors of files of a folder, as long as one of them is sound; without it they are raised.
 
     Raises:
@@ -131,10 +133,11 @@ def _scene(path: str, robot_name: str | None) -> tuple[Robot, Scene]:
 
 
 def scene_cases(robot: Robot, scene: Scene) -> tuple[Case, ...]:
-    """Return the queries of a scene as problems."""
+    """Return the queries of a scene that are for this robot as problems."""
     return tuple(
         Case(id=f"{scene.name}/{name}", robot=robot, scene=scene, start=query.start, goal=query.goal)
         for name, query in scene.queries.items()
+        if not misfit(robot, scene, query)
     )
 
 

@@ -23,6 +23,7 @@ from diffplan.cli.common import (
     read_options,
     resources_of,
     tell_assumed,
+    tell_left_out,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
     broken: list[InputError] = []
     cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
+    tell_left_out((case.robot, case.scene) for case in cases)
     tell_assumed(case.robot for case in cases)
     chosen = select(cases, sets=args.sets, limit=args.limit, only=args.only)
     settings = BenchmarkSettings(
@@ -153,6 +155,7 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
     broken: list[InputError] = []
     cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
+    tell_left_out((case.robot, case.scene) for case in cases)
     tell_assumed(case.robot for case in cases)
     settings = BenchmarkSettings(
         suite=args.suite,

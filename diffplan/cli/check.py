@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import print_table, tell_assumed, tell_parts, tell_units
+from diffplan.cli.common import print_table, tell_assumed, tell_left_out, tell_parts, tell_units
 from diffplan.words import count
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         scenes = load_scenes(args.scene, args.robot, broken=broken) if suite_file(args.scene) is None else ()
         cases = [case for pair in scenes for case in scene_cases(*pair)]
         cases += load_cases(args.scene, args.robot) if suite_file(args.scene) else ()
-    bare = [(robot, scene) for robot, scene in scenes if not scene.queries]
+    bare = [(robot, scene) for robot, scene in scenes if not scene_cases(robot, scene)]
     for _, scene in scenes:
         tell_units(scene)
+    tell_left_out(scenes)
     tell_assumed([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
     tell_parts([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
     with working("checking", len(bare) + len(cases)) as task:
@@ -68,7 +69,10 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     print_table(out, ("problem", "robot", "obstacles", "start", "goal"), rows)
     for _, scene in bare:
         sound = f"{count(len(scene.obstacles), 'obstacle')} can be loaded"
-        print(f"{scene.name} has no queries: its file is sound, {sound}", file=sys.stderr)
+        print(
+            f"{scene.name} has no queries{' for this robot' if scene.queries else ''}: its file is sound, {sound}",
+            file=sys.stderr,
+        )
     for error in broken:
         print(f"refused: {error}", file=sys.stderr)
     if cases:

@@ -159,6 +159,17 @@ def tell_units(scene: Scene) -> None:
             print(f"{mesh.name}: a mesh {across:.3g} m across; {hint}", file=sys.stderr)
 
 
+def tell_left_out(scenes: Iterable[tuple[Robot, Scene]]) -> None:
+    """Say on stderr once of each scene which of its queries are not for the robot."""
+    from diffplan.ends import misfit
+
+    for robot, scene in {id(scene): (robot, scene) for robot, scene in scenes}.values():
+        reasons = {name: misfit(robot, scene, query) for name, query in scene.queries.items()}
+        words = [f"{name} ({reason})" for name, reason in reasons.items() if reason]
+        if words:
+            print(f"{scene.name}: left out, not for {robot.name}: {', '.join(words)}", file=sys.stderr)
+
+
 def tell_assumed(robots: Iterable[Robot]) -> None:
     """Say on stderr which limits are defaults, since neither robot file nor URDF tells them."""
     from diffplan.robot.rates import assumed_words

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
@@ -140,13 +141,15 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
 
 def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[float, ...] | str, Goal]:
     """Return start and goal: those given, else the query's."""
+    from diffplan.ends import misfit
+
     start = _joints(args.start, "--start", robot) if args.start is not None else None
     goal = _joints(args.goal, "--goal", robot) if args.goal is not None else None
     if start is not None and goal is not None:
         if args.query:
             raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
         return start, goal
-    query = _query(args.query, scene)
+    query = _query(args.query, scene, partial(misfit, robot, scene, start=start is None, goal=goal is None))
     return start if start is not None else query.start, goal if goal is not None else query.goal
 
 
@@ -160,12 +163,27 @@ def _costs(args: argparse.Namespace, robot: Robot, scene: Scene) -> tuple[Cost, 
     return (*in_file, *(parse_cost(text, robot, scene) for text in args.cost))
 
 
-def _query(name: str | None, scene: Scene) -> Query:
-    if name is None and "default" not in scene.queries and len(scene.queries) != 1:
-        raise InputError(
-            "which query?", key="--query", allowed=list(scene.queries) or "none in this scene: give --start and --goal"
-        )
-    return scene.query(name or ("default" if "default" in scene.queries else next(iter(scene.queries))))
+def _query(name: str | None, scene: Scene, misfit: Callable[[Query], str]) -> Query:
+    """Return the query of this name; without one `default`, or the only one, or where `default` is not for this robot,
+    the first that is.
+    """
+    reasons = {key: misfit(query) for key, query in scene.queries.items()}
+    fitting = [key for key, reason in reasons.items() if not reason]
+    if name is not None:
+        query = scene.query(name)
+        if reasons[name]:
+            allowed = fitting or "none of this scene: give --start and --goal"
+            raise InputError(
+                f"this query is not for this robot: {reasons[name]}", key="--query", value=name, allowed=allowed
+            )
+        return query
+    chosen = next((key for key in fitting if key == "default" or reasons.get("default") or len(fitting) == 1), None)
+    if chosen is None:
+        allowed = fitting or "none in this scene for this robot: give --start and --goal"
+        raise InputError("which query?", key="--query", allowed=allowed)
+    if reasons.get("default"):
+        print(f"query {chosen}, the first for this robot; default is not: {reasons['default']}", file=sys.stderr)
+    return scene.queries[chosen]
 
 
 def _joints(text: str, option: str, robot: Robot) -> tuple[float, ...] | str:
