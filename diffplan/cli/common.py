@@ -184,7 +184,7 @@ def tell_parts(robots: Sequence[Robot]) -> None:
         links = ", ".join(link for link in robot.links if link in robot.model.published)
         if links:
             print(
-                f"{robot.name}: certified as the convex parts beside its collision file: {links} (PyBullet alone would "
+                f"{robot.name}: {links} are certified as convex parts of their meshes (PyBullet alone would "
                 "collide with the hulls of their meshes, which are larger)",
                 file=sys.stderr,
             )

@@ -9,6 +9,7 @@ construction (to a nanometre), and parts meet in their planes without a gap. The
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
+from diffplan.geometry import convex, field_files
 from diffplan.geometry.convex import TOUCHING, ConvexUnion, surface_grid
 from diffplan.geometry.pose import Float
 from diffplan.geometry.triangle_distance import unsigned_distance
@@ -142,6 +144,20 @@ def decompose(triangles: Float, limit: float) -> list[trimesh.Trimesh]:
     cutter.cut(_SAFE * limit)
     cutter.merge(_SAFE * limit)
     return [part.hull for part in cutter.parts]
+
+
+def kept_parts(triangles: Float, limit: float) -> list[trimesh.Trimesh]:
+    """Return what `decompose` does; parts that were made before come from the user's cache folder."""
+    digest = hashlib.sha256(np.ascontiguousarray(triangles).tobytes()).hexdigest()
+    key = ("convex parts", field_files.code_digest(convex.__file__, __file__), digest, limit)
+    kept = field_files.load(key)
+    if kept is None:
+        found = decompose(triangles, limit)
+        kept = {
+            f"{kind}{n}": np.asarray(getattr(p, kind)) for n, p in enumerate(found) for kind in ("vertices", "faces")
+        }
+        field_files.save(key, kept)
+    return [trimesh.Trimesh(kept[f"vertices{n}"], kept[f"faces{n}"], process=False) for n in range(len(kept) // 2)]
 
 
 def _best_cut(triangles: Float) -> Plane | None:

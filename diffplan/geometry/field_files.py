@@ -51,6 +51,12 @@ def save(key: Hashable, arrays: Mapping[str, np.ndarray]) -> None:
         return
 
 
+@cache
+def code_digest(*files: str) -> str:
+    """Return a digest of modules' files: what was made by other code is made again."""
+    return hashlib.sha256(b"\0".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
 def _make_room(folder: Path) -> None:
     """Delete the oldest files until the rest is no more than is kept."""
     files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in folder.glob("*.field")), reverse=True)

@@ -14,13 +14,13 @@ from typing import TypeVar
 import numpy as np
 
 from diffplan.errors import InputError, did_you_mean
-from diffplan.formats.link_parts import FOLDER, PartsFile, parts_line, with_parts, write_parts
+from diffplan.formats.link_parts import FOLDER, PartsFile, made_parts, parts_line, with_parts, write_parts
 from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry import convex, field_files
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.shapes import Shape
 from diffplan.learning import sphere_cover, spheres
-from diffplan.learning.link_cuts import LIMITS, code_digest, cut_link
+from diffplan.learning.link_cuts import LIMITS, cut_link
 from diffplan.learning.link_pairs import ignored_pairs
 from diffplan.learning.spheres import SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.robot.link_solid import LinkSolid
@@ -30,6 +30,7 @@ from diffplan.system.assets import asset_folder
 from diffplan.system.files import write_text
 from diffplan.system.kernel_threads import get_kernel_threads
 from diffplan.system.progress import ProgressTask, working
+from diffplan.system.reading import is_file
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -83,8 +84,8 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
         name: a robot's name, or the path of a robot file.
         parts: what its meshes collide as: `hull`, each group of a mesh as its hull, as in PyBullet; `auto`, hulls where
             they bulge less than 10 mm beyond the mesh, convex parts that do elsewhere; `convex`, the same with 5 mm.
-            Parts are written beside the collision file. By default `auto`, but `hull` for a shipped robot, whose files
-            hold no meshes.
+            Parts are written beside the collision file; those of a shipped robot, whose files hold no meshes, are made
+            when they are needed. By default `auto`, but what it has for a shipped robot.
         samples: configurations drawn for the link pairs, for each end of the held joints' ranges.
 
     Raises:
@@ -92,16 +93,24 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
             had, or a link cannot be covered within the bounds.
     """
     path = robot_path(name)
-    limit = LIMITS[_choice(path, parts)]
     robot = load_robot(name, collision=False)
+    file = path.parent / read_yaml(path).mapping()["collision"].text()
+    shipped = asset_folder("robots") in path.resolve().parents
+    limit = LIMITS[_choice(file, parts, shipped)]
     for link in robot.links:
         with _naming(link):
             check_size(LinkSolid.from_shapes(robot.model.collisions[link]).solid)
-    file = path.parent / read_yaml(path).mapping()["collision"].text()
     with working("fitting spheres", 2 * len(robot.links) + 1) as task:
         shapes = {link: robot.model.collisions[link] for link in robot.links}
         found = _side_by_side("cutting {} into convex parts", partial(cut_link, limit=limit), shapes, task, 0)
-        files = {link: [write_parts(file.parent, link, *of) for of in cut] for link, cut in found.items() if cut}
+        files = {
+            link: [
+                made_parts(link, shape, mesh, limit) if shipped else write_parts(file.parent, link, shape, mesh, of)
+                for shape, mesh, of in cut
+            ]
+            for link, cut in found.items()
+            if cut
+        }
         robot = replace(robot, model=with_parts(robot.model, files))
         solids = {link: LinkSolid.from_shapes(robot.model.collisions[link]).solid for link in robot.links}
         wanted = {link: (solid, tolerance(robot, link)) for link, solid in solids.items()}
@@ -120,16 +129,13 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
     return report
 
 
-def _choice(path: Path, parts: str | None) -> str:
-    """Return what meshes shall collide as."""
-    shipped = asset_folder("robots") in path.resolve().parents
+def _choice(file: Path, parts: str | None, shipped: bool) -> str:
+    """Return what meshes shall collide as; by default a shipped robot's as its collision file has it."""
     if parts is None:
-        return "hull" if shipped else "auto"
+        hulls = shipped and is_file(file) and "limit_mm" not in file.read_text()
+        return "hull" if hulls else "auto"
     if parts not in LIMITS:
         raise InputError(f"no such parts{did_you_mean(parts, LIMITS)}", key="parts", value=parts, allowed=LIMITS)
-    if shipped and parts != "hull":
-        allowed = "hull, or a copy of its folder"
-        raise InputError("a shipped robot has no files for convex parts", key="parts", value=parts, allowed=allowed)
     return parts
 
 
@@ -191,7 +197,12 @@ def _fit_link(solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
     digest = hashlib.sha256()
     for part in solid.parts:
         digest.update(np.ascontiguousarray(part.vertices).tobytes() + np.ascontiguousarray(part.faces).tobytes())
-    key = ("spheres", code_digest(convex.__file__, sphere_cover.__file__, spheres.__file__), digest.hexdigest(), bounds)
+    key = (
+        "spheres",
+        field_files.code_digest(convex.__file__, sphere_cover.__file__, spheres.__file__),
+        digest.hexdigest(),
+        bounds,
+    )
     kept = field_files.load(key)
     if kept is None:
         fit = fit_spheres(solid, bounds)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 
-from diffplan.geometry import convex, decompose, field_files
+from diffplan.geometry.decompose import kept_parts
 from diffplan.geometry.shapes import Mesh, Shape
 from diffplan.robot.link_solid import LinkSolid
 from diffplan.system.third_party import trimesh
@@ -27,26 +23,7 @@ def cut_link(shapes: tuple[Shape, ...], limit: float) -> list[tuple[int, Mesh, l
     """
     meshes = [(n, shape) for n, shape in enumerate(shapes) if isinstance(shape, Mesh)] if np.isfinite(limit) else []
     return [
-        (number, mesh, _parts(np.asarray(mesh.surface().triangles), limit))
+        (number, mesh, kept_parts(np.asarray(mesh.surface().triangles), limit))
         for number, mesh in meshes
         if LinkSolid.from_shapes((mesh,)).bulge >= limit
     ]
-
-
-def _parts(triangles: np.ndarray, limit: float) -> list[trimesh.Trimesh]:
-    digest = hashlib.sha256(np.ascontiguousarray(triangles).tobytes()).hexdigest()
-    key = ("convex parts", code_digest(convex.__file__, decompose.__file__), digest, limit)
-    kept = field_files.load(key)
-    if kept is None:
-        found = decompose.decompose(triangles, limit)
-        kept = {
-            f"{kind}{n}": np.asarray(getattr(p, kind)) for n, p in enumerate(found) for kind in ("vertices", "faces")
-        }
-        field_files.save(key, kept)
-    return [trimesh.Trimesh(kept[f"vertices{n}"], kept[f"faces{n}"], process=False) for n in range(len(kept) // 2)]
-
-
-@cache
-def code_digest(*files: str) -> str:
-    """Return a digest of modules' files: what was made by other code is made again."""
-    return hashlib.sha256(b"\0".join(Path(file).read_bytes() for file in files)).hexdigest()

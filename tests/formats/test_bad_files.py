@@ -65,7 +65,7 @@ MESSAGES = {
     ),
     "problems_unknown_robot.json": (
         "problems_unknown_robot.json: robot: unknown robot (did you mean 'panda'?) (found 'pandora'); allowed: "
-        "gen3, iiwa, panda, xarm6, the path of a robot file, `diffplan robots add URDF --name pandora` adds one"
+        "gen3, iiwa, panda, ur5, xarm6, the path of a robot file, `diffplan robots add URDF --name pandora` adds one"
     ),
     "robot_collision_bad_reason.yaml": (
         "collision_bad_reason.yaml:6: self_collision.ignore[0].reason: unknown "
@@ -273,7 +273,7 @@ MESSAGES = {
     ),
     "scene_unknown_robot.yaml": (
         "scene_unknown_robot.yaml:3: robot: unknown robot (did you mean 'panda'?) "
-        "(found pandas); allowed: gen3, iiwa, panda, xarm6, the path of a robot file, "
+        "(found pandas); allowed: gen3, iiwa, panda, ur5, xarm6, the path of a robot file, "
         "`diffplan robots add URDF --name pandas` adds one"
     ),
     "scene_unknown_top_key.yaml": (

@@ -1,5 +1,6 @@
 """Robots whose links collide as convex parts of their meshes: planner, certificate and files mean the same parts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.spatial import ConvexHull
 from diffplan.certificate.bullet import connection
 from diffplan.certificate.certifier import Certifier
 from diffplan.errors import InputError
+from diffplan.formats.link_parts import parts_line
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Mesh, Sphere
@@ -142,8 +144,32 @@ def test_parts_that_are_not_those_that_were_written_are_told(fitted, tmp_path):
         load_robot(folder)
 
 
-def test_parts_that_are_not_known_or_not_to_be_had_are_refused(tmp_path):
+def test_parts_that_are_not_known_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"no such parts \(did you mean 'convex'"):
         _fit(tmp_path, "convx")
-    with pytest.raises(InputError, match="a shipped robot has no files for convex parts"):
-        fit_robot("panda", parts="convex")
+
+
+def test_a_robot_without_files_of_parts_has_the_same_ones_made_when_it_is_loaded(fitted, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    robot, report = fitted
+    folder = _copy(robot, tmp_path / "robot")
+    text, (parts,) = (folder / "collision.yaml").read_text(), report.parts["arm"]
+    (folder / "collision.yaml").write_text(text.replace(parts_line(parts), parts_line(replace(parts, limit=0.01))))
+    for file in folder.glob("parts/*.obj"):
+        file.unlink()
+    made, again = load_robot(folder), load_robot(folder)
+    (shape,) = made.model.collisions["arm"]
+    assert isinstance(shape, Mesh)
+    assert shape.file.is_relative_to(tmp_path / "cache")
+    assert shape.file.read_bytes() == parts.file.read_bytes()
+    assert made.fingerprint == again.fingerprint == robot.fingerprint
+    _u().apply_scale(1.1).export(folder / "u.stl")
+    with pytest.raises(InputError, match=r"collision.yaml.*the mesh of arm is not the one that its parts were made of"):
+        load_robot(folder)
+
+
+def test_the_ur5_is_shipped_with_parts_and_without_files_of_them():
+    robot = load_robot("ur5")
+    assert robot.model.published.keys() == {"base_link", "shoulder_link", "upper_arm_link", "forearm_link"}
+    with Certifier(robot, Scene()) as certifier:
+        assert all(certifier.check(q).free for q in robot.configurations.values())
