@@ -193,7 +193,7 @@ def _solve(problem: Problem, request: Request) -> Plan:
                 way_in=way_in,
             )
             _run(search, request, times)
-            answer = search.answer()
+            answer = replace(search.answer(), remarks=planner.remarks(task))
     return times.told(replace(answer, fingerprint=sums))
 
 

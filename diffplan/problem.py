@@ -383,7 +383,8 @@ class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
     `costs` gives the user's costs along the trajectory, unweighted, by name, `costs_weighed` whether the planner that
-    found it weighs them (None without costs, and in plans that are read from files). `contact` is what touches where
+    found it weighs them (None without costs, and in plans that are read from files). `remarks` are what the planner
+    says about the problem, such as that its prior was trained on other arms. `contact` is what touches where
     the status says that the start or the goal is in collision. `fingerprint` tells what the files of robot and scene
     held when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is not for
     a success is the mistake that must not happen.
@@ -406,6 +407,7 @@ class Plan:
     costs_weighed: bool | None = None
     alternatives: tuple[Alternative, ...] = ()
     judged: Judged = field(default_factory=Judged)
+    remarks: tuple[str, ...] = ()
     contact: Contact | None = None
     fingerprint: Fingerprint | None = None
 

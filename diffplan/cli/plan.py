@@ -223,6 +223,8 @@ def _report(plan: Plan, alternatives: int) -> None:
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)
         if len(plan.alternatives) < alternatives:
             print(f"{len(plan.alternatives)} of {alternatives} alternatives found", file=sys.stderr)
+    for remark in plan.remarks:
+        print(remark, file=sys.stderr)
     if plan.trajectory is not None and _nothing_below(plan):
         print(
             "nothing is below the robot in this scene: the arm may pass below its base, unless a floor is added "

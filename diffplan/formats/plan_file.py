@@ -91,6 +91,7 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
         **_motion(plan.trajectory, plan.certificate, plan.metrics),
         "costs": dict(plan.costs),
         "judged": asdict(plan.judged),
+        "remarks": list(plan.remarks),
         "contact": _contact(plan.contact),
         "timing_s": {name: float(seconds) for name, seconds in plan.timing_s.items()},
         "alternatives": [_motion(a.trajectory, a.certificate, a.metrics) for a in plan.alternatives],

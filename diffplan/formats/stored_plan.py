@@ -90,6 +90,7 @@ def _plan(file: PlanFile, path: Path, robot: Robot, scene: Scene, then: Fingerpr
         costs=_numbers(entries.get("costs")),
         alternatives=file.alternatives,
         judged=read_record(Judged, entries["judged"]) if "judged" in entries else Judged(),
+        remarks=tuple(entry.text() for entry in entries["remarks"].sequence()) if "remarks" in entries else (),
         contact=_contact(entries.get("contact")),
         fingerprint=then,
     )

@@ -9,6 +9,7 @@ from diffplan.learning.common_data import ArmData
 from diffplan.learning.config import CommonConfig
 from diffplan.learning.log import Progress
 from diffplan.prior.common import CommonPrior
+from diffplan.prior.familiarity import ARM_SHARE, PROBLEM_SHARE
 
 
 def common_summary(
@@ -34,6 +35,20 @@ def _title(prior: CommonPrior) -> str:
     if "started_from" in prior.training and ", " not in (arms := str(prior.training["arms"])):
         return f"Diffusion prior for {arms}, fine-tuned from the common one"
     return "Common diffusion prior of serial arms"
+
+
+def _familiar(prior: CommonPrior) -> list[str]:
+    known = prior.familiarity
+    if known is None:
+        return []
+    arms = f"within {known.arm_limit:.2f} of the nearest other one" if known.arm_limit else "too few to tell how near"
+    return [
+        "A plan tells where arm or problem are far from what was trained on (prior/familiarity.py): an arm by how its "
+        f"joints lie to each other ({ARM_SHARE:.0%} of the {len(known.arms)} arms are {arms}), a problem by what is "
+        f"seen of the straight line ({PROBLEM_SHARE:.0%} of those in held-out scenes are within "
+        f"{known.problem_limit:.2f}).",
+        "",
+    ]
 
 
 def common_card(prior: CommonPrior, config: CommonConfig, losses: Sequence[Mapping[str, object]]) -> str:
@@ -75,6 +90,7 @@ def common_card(prior: CommonPrior, config: CommonConfig, losses: Sequence[Mappi
             "|---|---|---|---|---|",
             *rows,
             "",
+            *_familiar(prior),
             "**Limits.** Serial arms with a fixed base; start and goal given as joint positions; scenes like those of "
             "the generator. Its paths are proposals: only the certificate says they are free.",
             "",

@@ -17,6 +17,7 @@ from diffplan.learning.config import CommonConfig
 from diffplan.learning.dataset import Dataset, Paths, load_dataset
 from diffplan.prior.arm import Arm
 from diffplan.prior.channels import Sight
+from diffplan.prior.familiarity import problem_features
 from diffplan.prior.tokens import SceneTokens
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_json import read_object
@@ -52,6 +53,15 @@ class ArmData:
         control = self.dataset.robot.denormalise(paths.x.numpy().astype(np.float64))
         line = straight(control[:, 0], control[:, -1], control.shape[1])
         return line, (control - line) / self.arm.unit
+
+    def problems(self, most: int) -> tuple[Float, Float]:
+        """Return `problem_features` [n, OF_PROBLEM] of as many problems: trained on, and in held-out scenes."""
+
+        def of(paths: Paths) -> Float:
+            first = Paths(x=paths.x[:most], scene_of=paths.scene_of[:most])
+            return problem_features(self.arm, self.world, self.deviations(first)[0], first.scene_of.numpy())
+
+        return of(self.dataset.train), of(self.dataset.validation)
 
     def sight(self, line: Float, paths: Paths) -> Sight:
         """Return what the network sees of paths about straight lines [b, K, dof]."""

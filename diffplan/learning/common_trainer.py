@@ -25,15 +25,19 @@ from diffplan.learning.trainer import left_in, losses_by_pass
 from diffplan.planners.threads import threads as using
 from diffplan.prior.channels import Symmetry
 from diffplan.prior.common import FORMAT, CommonPrior, load_common_prior, save_common_prior
+from diffplan.prior.familiarity import Familiarity
 from diffplan.prior.jointwise import JointwiseUnet
 from diffplan.prior.jointwise_loss import jointwise_loss
 from diffplan.prior.loss import NoisyBatch, draw
 from diffplan.prior.prior import read_tensors
 from diffplan.strict.entry import Json
+from diffplan.system.computed import computed
 from diffplan.system.files import write_text
 from diffplan.system.reading import read_text
 
 _STEP, _VALIDATION, _WEIGHTS, _ARM = range(1, 5)  # streams of random numbers
+_PROBLEMS = 1024
+"""So many problems of an arm tell what it was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +60,8 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
         arms: the arms with their paths.
         log: where the losses of each arm are written at every validation, as CSV; None: nowhere.
 
-    `origin` is what the header says about the weights that the run began with.
+    `origin` is what the header says about the weights that the run began with, `known_arms` the arms that they were
+    trained on (see `Familiarity`).
     """
 
     checkpoint = "diffplan/common-checkpoint@1"
@@ -73,6 +78,7 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
         self.turns = np.minimum(np.searchsorted(share / share[-1], drawn, side="right"), len(self.taught) - 1)
         self._validation: dict[str, tuple[Paths, NoisyBatch, np.ndarray]] = {}
         self.origin: dict[str, str | int | float] = {}
+        self.known_arms: dict[str, tuple[float, ...]] = {}
 
     @property
     def rows(self) -> int:
@@ -143,7 +149,20 @@ class CommonFit(Fit[JointwiseUnet, Progress]):
 
     def prior(self, training: dict[str, str | int | float]) -> CommonPrior:
         """Return the averaged network as a prior."""
-        return CommonPrior(net=self.average, schedule=self.schedule, horizon=self.config.horizon, training=training)
+        return CommonPrior(
+            net=self.average,
+            schedule=self.schedule,
+            horizon=self.config.horizon,
+            familiarity=self.familiarity,
+            training=training,
+        )
+
+    @computed
+    def familiarity(self) -> Familiarity:
+        """What it is trained on; arms that the weights at the start were trained on are known to it too."""
+        trained, held_out = zip(*(arm.problems(_PROBLEMS) for arm in self.taught), strict=True)
+        arms = {**self.known_arms, **{arm.name: tuple(arm.arm.features) for arm in self.taught}}
+        return Familiarity.of(arms, np.concatenate(trained), np.concatenate(held_out))
 
     def start_from(self, path: Path) -> None:
         """Take the weights of a trained common prior; what they lose on held-out scenes is told as step 0.
@@ -188,7 +207,8 @@ def fit_common_prior(
     with using(threads):
         fit = CommonFit(config, load_arms(folders, config), folder / "arms.csv")
         if start is not None and start.exists():  # a run that goes on needs it no more
-            made = load_common_prior(start).training
+            first = load_common_prior(start)
+            made, fit.known_arms = first.training, dict(first.familiarity.arms) if first.familiarity else {}
             fit.origin = {"started_from": f"{made.get('steps')} steps on {made.get('arms')}"}
         lines = left_in(
             folder,

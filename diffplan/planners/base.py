@@ -61,6 +61,10 @@ class Planner(ABC):
     def prepare(self, task: Task) -> None:  # noqa: B027 (most planners need nothing)
         """Load what does not depend on the scene (weights, compiled code), outside the planning time."""
 
+    def remarks(self, task: Task) -> tuple[str, ...]:
+        """Return what should be known of the planner and this task: that it was trained on other things, say."""
+        return ()
+
     @abstractmethod
     def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield candidates, best first, until the task's deadline; one seed, one answer."""

@@ -178,6 +178,14 @@ class DiffusionPlanner(Planner):
         if self.config.seeds == "prior":
             SceneTokens.describe(task.world)
 
+    def remarks(self, task: Task) -> tuple[str, ...]:
+        """Return where the task is far from what the prior was trained on, if it tells."""
+        if self.config.seeds == "random":
+            return ()
+        problem = task.problem
+        nearest = problem.goals[int(np.argmin(problem.robot.distance(problem.start, problem.goals)))]
+        return self.prior(problem.robot).remarks(task.model, task.world, problem.start, nearest)
+
     def candidates(self, task: Task) -> Iterator[Candidate]:
         """Yield the shortest clear paths of each round, then those that are almost clear."""
         c, problem, deadline = self.config, task.problem, task.deadline

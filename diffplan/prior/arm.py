@@ -10,6 +10,8 @@ import numpy as np
 
 from diffplan.collision.cpu import CollisionModel
 from diffplan.geometry.pose import Float
+from diffplan.prior.familiarity import arm_features
+from diffplan.system.computed import computed
 
 BODY = 11
 """Channels of `Arm.along`: axis (3), tool's motion (3), origin (3), room to the lower and to the upper limit."""
@@ -40,6 +42,11 @@ class Arm:
         body, _ = robot.chain.placement[robot.end_link]
         self._carries = robot.chain.carried[body][self._moving]
         self._slides = robot.prismatic[:, None]
+
+    @computed
+    def features(self) -> Float:
+        """What the arm is like (see `arm_features`)."""
+        return arm_features(self)
 
     def along(self, q: Float) -> np.ndarray:
         """Return what the joints do at q [b, K, dof]: `BODY` channels [b, dof, K, BODY] float32, in the base frame.

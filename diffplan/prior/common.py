@@ -12,10 +12,12 @@ from torch import Tensor
 
 from diffplan.collision.cpu import CollisionModel
 from diffplan.collision.obstacles import Obstacles
+from diffplan.curves.spline import straight
 from diffplan.geometry.pose import Float
 from diffplan.prior.arm import Arm
 from diffplan.prior.channels import CHANNELS, Sight
 from diffplan.prior.coordinates import Coordinates, Deviations
+from diffplan.prior.familiarity import Familiarity
 from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
 from diffplan.prior.path_prior import PathPrior
 from diffplan.prior.prior import fill, network_config, read_facts, read_horizon, read_tensors, write_tensors
@@ -89,12 +91,14 @@ class CommonPrior(PathPrior):
     """The network of all arms with what is needed to use it rightly.
 
     `horizon` is the number of control points in training; others that the network takes work too. `training` says how
-    it was made (numbers and text), for the model card.
+    it was made (numbers and text), for the model card. `familiarity` says what it was trained on; files of earlier
+    versions do not have it.
     """
 
     net: JointwiseUnet
     schedule: Schedule
     horizon: int
+    familiarity: Familiarity | None = None
     training: dict[str, str | int | float] = field(default_factory=dict)
 
     @property
@@ -104,6 +108,12 @@ class CommonPrior(PathPrior):
 
     def check(self, robot: Robot) -> None:
         """Any arm will do."""
+
+    def remarks(self, model: CollisionModel, world: Obstacles, start: Float, goal: Float) -> tuple[str, ...]:
+        """Return where robot, scene, start and goal are far from what the prior was trained on, if it tells."""
+        if self.familiarity is None:
+            return ()
+        return self.familiarity.remarks(arm_of(model), world, straight(start, goal[None], self.horizon)[0])
 
     def coordinates(self, model: CollisionModel, start: Float, goals: Float, horizon: int) -> Deviations:
         """Return the coordinates of paths of `horizon` control points from start [dof] to goals [b, dof]."""
@@ -135,13 +145,15 @@ def arm_of(model: CollisionModel) -> Arm:
 
 def save_common_prior(prior: CommonPrior, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
     """Write the prior, weights rounded to `dtype` (half precision: relative error 5e-4, half the size)."""
-    header = {
+    header: dict[str, object] = {
         "format": FORMAT,
         "unet": asdict(prior.net.config),
         "schedule": asdict(prior.schedule),
         "horizon": prior.horizon,
         "training": prior.training,
     }
+    if prior.familiarity is not None:
+        header["familiarity"] = asdict(prior.familiarity)
     write_tensors({key: value.to(dtype) for key, value in prior.net.state_dict().items()}, header, path)
 
 
@@ -159,7 +171,7 @@ def common_prior_from(
 ) -> CommonPrior:
     """Return the common prior that a file's tensors and header are (see `load_common_prior`)."""
     keys = ("unet", "schedule", "horizon", "training")
-    entries = Entry(file=path, key="", raw=header).fields(("format", *keys))
+    entries = Entry(file=path, key="", raw=header).fields(("format", *keys), ("familiarity",))
     config = network_config(JointwiseConfig, entries["unet"], tensors)
     if config.channels != CHANNELS:
         raise entries["unet"].error("a network that is shown other things", allowed=f"channels: {CHANNELS}")
@@ -170,4 +182,5 @@ def common_prior_from(
         schedule=read_record(Schedule, entries["schedule"], strict=True),
         horizon=read_horizon(entries["horizon"], config),
         training=read_facts(entries["training"]),
+        familiarity=read_record(Familiarity, entries["familiarity"], strict=True) if "familiarity" in entries else None,
     )

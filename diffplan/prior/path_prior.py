@@ -43,6 +43,10 @@ class PathPrior(ABC):
             InputError: if it does not.
         """
 
+    def remarks(self, model: CollisionModel, world: Obstacles, start: Float, goal: Float) -> tuple[str, ...]:
+        """Return where robot, scene, start and goal are far from what the prior was trained on, if it tells."""
+        return ()
+
     @abstractmethod
     def coordinates(self, model: CollisionModel, start: Float, goals: Float, horizon: int) -> Coordinates:
         """Return the coordinates of paths of `horizon` control points from start [dof] to goals [b, dof]."""

@@ -13,6 +13,7 @@ from diffplan.geometry.pose import Pose, rotation_from_rpy
 from diffplan.geometry.shapes import Box, Cylinder, Primitive, Sphere
 from diffplan.prior.arm import Arm
 from diffplan.prior.channels import CHANNELS, Redescribed, Sight, Symmetry
+from diffplan.prior.familiarity import problem_features
 from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
 from diffplan.prior.tokens import SceneTokens
 from diffplan.robot.model import Robot
@@ -131,6 +132,10 @@ def test_the_input_for_the_other_description_is_the_input_redescribed(arm: str, 
     tokens = [SceneTokens.describe(of.world).of(torch.zeros(BATCH, dtype=torch.int64)) for of in (one, other)]
     found, expected = symmetry.tokens(tokens[0]).features.abs(), tokens[1].features.abs()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)  # axes of a mirror image: up to their direction
+    # and neither arm nor problems are any farther from what a prior was trained on
+    np.testing.assert_allclose(other.arm.features, one.arm.features, atol=1e-6)
+    problems = [problem_features(of.arm, of.world, of.line, of.scene_of) for of in (one, other)]
+    np.testing.assert_allclose(*problems, atol=1e-3)
 
 
 def test_an_answer_through_another_description_comes_back_as_one_for_this() -> None:
