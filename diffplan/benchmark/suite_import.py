@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from pathlib import Path
 from diffplan.errors import InputError
 from diffplan.formats.imports.draft import Draft, Imported, Unsupported
 from diffplan.formats.imports.formats import IMPORTERS, detect_format
+from diffplan.formats.robot_file import word_for_robot
 from diffplan.learning.layout import obstacle_record
 from diffplan.robot.model import Robot
-from diffplan.system.assets import named_robots
 from diffplan.system.files import make_folder, write_bytes
 
 _DIGITS = 9  # of every number in a suite: a nanometre, and the same text wherever it was converted
@@ -50,7 +49,7 @@ class SuiteDocument:
             "format": "diffplan/problems@1",
             "name": self.name,
             "source": self.source,
-            "robot": self._robot_word(path.parent),
+            "robot": word_for_robot(self.robot, self.robot_file, path.parent),
             "joint_names": self.joint_names,
             "fixed_joints": self.fixed_joints,
             "problems": self.problems,
@@ -58,13 +57,6 @@ class SuiteDocument:
         text = json.dumps(document, separators=(",", ":")).encode()
         make_folder(path.parent)
         write_bytes(path, gzip.compress(text, 9, mtime=0) if path.suffix == ".gz" else text)
-
-    def _robot_word(self, folder: Path) -> str:
-        """Return how a suite in `folder` names the robot: by its name, or by the path of its file from there."""
-        file, named = self.robot_file, named_robots().get(self.robot)
-        if file is None or (named is not None and named.resolve() == file.resolve()):
-            return self.robot
-        return os.path.relpath(file.resolve(), folder.resolve())
 
 
 def digest(*solved: object) -> str:

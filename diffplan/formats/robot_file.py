@@ -69,6 +69,14 @@ def robot_word(entry: Entry) -> str:
     raise entry.error(f"unknown robot{did_you_mean(text, known)}", allowed=allowed)
 
 
+def word_for_robot(name: str, file: Path | None, folder: Path) -> str:
+    """Return how a file in `folder` names a robot: by its name, or by the path of its own file from there."""
+    named = named_robots().get(name)
+    if file is None or (named is not None and named.resolve() == file.resolve()):
+        return name
+    return os.path.relpath(file.resolve(), folder.resolve())
+
+
 def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     """Load a robot by name (a shipped one, or one of the user's folder), or a robot file by path.
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.errors import InputError, did_you_mean
+from diffplan.formats.robot_file import word_for_robot
 from diffplan.formats.run_settings import claim_settings
 from diffplan.learning.families import FAMILIES, HELD_OUT, TIGHT, draw_scene
 from diffplan.learning.generate import versions
@@ -31,9 +32,9 @@ from diffplan.robot.model import Robot
 from diffplan.strict.strict_json import read_object
 from diffplan.system.files import alone_in, remove_unfinished, write_bytes
 
-PROOF_TIME = 60.0
+PROOF_TIME = 20.0
 """How long [s] RRT-Connect may take to prove by a certified plan that a problem can be solved."""
-_PROOF_TREE = 40_000  # iterations: most pairs without any way between them are given up in seconds, not in a minute
+_PROOF_TREE = 10_000  # iterations: pairs without any way between them, which are many, are given up in half a second
 _ENDS, _PAIRS = 8, 6  # of a scene
 _DIGITS = 4  # of joint values: 0.1 mm at an arm's length
 
@@ -126,10 +127,8 @@ def make_suite(config: SuiteConfig, *, show: bool = True) -> None:
     if config.out.exists():
         raise InputError("this suite is there already", file=config.out, allowed="a new file")
     with alone_in(config.parts):
-        all_families = list(SUITE_KINDS[config.kind].families)  # in a folder of an earlier version, which had no choice
-        claim_settings(
-            config.parts / "made.json", how_made(config), "made in another way", earlier={"families": all_families}
-        )
+        first = {"families": list(SUITE_KINDS[config.kind].families), "proof": {"iterations": 40_000, "seconds": 60.0}}
+        claim_settings(config.parts / "made.json", how_made(config), "made in another way", earlier=first)
         remove_unfinished(config.parts)
         make_files(
             partial(_maker, config),
@@ -244,6 +243,7 @@ def how_made(config: SuiteConfig) -> dict[str, object]:
         "families": list(config.turns),
         "seed": config.seed,
         "robot": config.robot,
+        "proof": {"iterations": _PROOF_TREE, "seconds": PROOF_TIME},
         "versions": versions(config.robot),
     }
 
@@ -254,11 +254,12 @@ def _assemble(config: SuiteConfig) -> None:
     beyond = f", none of {recipe.random_seeds} refined smooth random seeds clear" if recipe.random_seeds else ""
     command = f"diffplan data problems --kind {config.kind} --count {config.count} --seed {config.seed}"
     command += f" --families {','.join(config.families)}" if config.families else ""
+    command += f" --robot {config.robot}" if config.robot != SuiteConfig.robot else ""
     document = {
         "format": "diffplan/problems@1",
         "name": config.kind,
         "description": f"{' or '.join(recipe.pairs)}, straight line blocked{beyond}, solved by RRT-Connect: {command}",
-        "robot": robot.name,
+        "robot": word_for_robot(robot.name, robot.file, config.out.parent),
         "joint_names": list(robot.joint_names),
         "fixed_joints": robot.held_joints,
         "problems": [read_object(config.part(i)) for i in range(config.count)],

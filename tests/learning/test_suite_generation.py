@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffplan.benchmark.preflight import preflight
 from diffplan.benchmark.suites import load_cases
 from diffplan.certificate.certifier import Certifier
 from diffplan.collision.cpu import CollisionModel, Obstacles
@@ -25,13 +27,14 @@ from diffplan.learning.suite_generation import (
     SuiteConfig,
     SuiteMaker,
     beyond_random_seeds,
+    how_made,
     make_suite,
     solvable,
 )
 from diffplan.problem import Problem
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
-from diffplan.system.assets import shipped_suites
+from diffplan.system.assets import asset_folder, shipped_suites
 
 LEAST = {"hard": 300, "seen": 200, "unseen": 200}
 
@@ -69,6 +72,32 @@ def test_chosen_families_take_turns_and_the_suite_says_which(tmp_path: Path) -> 
     assert [entry.id for entry in load_problems(config.out).entries] == ["tabletop/0", "poles/1", "tabletop/2"]
     text = json.loads(gzip.decompress(config.out.read_bytes()))["description"]
     assert text.endswith("--kind seen --count 3 --seed 5 --families tabletop,poles")
+
+
+def test_a_suite_of_an_arm_without_a_name_finds_its_file_and_tells_its_command(tmp_path: Path) -> None:
+    shutil.copytree(asset_folder("robots") / "xarm6", tmp_path / "mine")
+    file = tmp_path / "mine" / "robot.yaml"
+    config = small(tmp_path, kind="seen", families=("tabletop",), count=1, workers=1, robot=str(file))
+    make_suite(config, show=False)
+    document = json.loads(gzip.decompress(config.out.read_bytes()))
+    assert document["robot"] == "mine/robot.yaml"
+    assert document["description"].endswith(f" --families tabletop --robot {file}")
+    (case,) = load_cases(str(config.out))
+    assert case.robot.file == file
+    start, goal = preflight(case)
+    assert start.free
+    assert goal.free
+
+
+def test_problems_of_a_run_with_another_proof_are_not_gone_on_with(tmp_path: Path) -> None:
+    config = small(tmp_path)
+    config.parts.mkdir()
+    made = {key: value for key, value in how_made(config).items() if key != "proof"}
+    (config.parts / "made.json").write_text(json.dumps(made))
+    with pytest.raises(
+        InputError, match=r"proof: made in another way \(found \{'iterations': 40000"
+    ):
+        make_suite(config, show=False)
 
 
 def test_families_of_another_kind_and_other_families_in_one_run_are_refused(tmp_path: Path) -> None:
