@@ -94,9 +94,7 @@ def test_problems_of_a_run_with_another_proof_are_not_gone_on_with(tmp_path: Pat
     config.parts.mkdir()
     made = {key: value for key, value in how_made(config).items() if key != "proof"}
     (config.parts / "made.json").write_text(json.dumps(made))
-    with pytest.raises(
-        InputError, match=r"proof: made in another way \(found \{'iterations': 40000"
-    ):
+    with pytest.raises(InputError, match=r"proof: made in another way \(found \{'iterations': 40000"):
         make_suite(config, show=False)
 
 
