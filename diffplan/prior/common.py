@@ -95,6 +95,7 @@ class CommonPrior(PathPrior):
     versions do not have it.
     """
 
+    variety = 0.75
     net: JointwiseUnet
     schedule: Schedule
     horizon: int

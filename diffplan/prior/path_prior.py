@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -29,6 +29,8 @@ class PathPrior(ABC):
     """A denoising network of paths with what is needed to use it."""
 
     schedule: Schedule
+    variety: ClassVar[float] = 0.0
+    """Up to how much [rad] samples beyond a round's first few are bent, where those of the prior are too much alike."""
 
     @property
     @abstractmethod
