@@ -140,7 +140,7 @@ def _fitted(folder: Path) -> Path:
 
     from diffplan.formats.robot_file import load_robot
     from diffplan.learning.collision_model import FitReport, write_collision_file
-    from diffplan.learning.link_pairs import ignored_pairs
+    from diffplan.learning.link_pairs import ignored_pairs, sample_contacts
     from diffplan.learning.spheres import SphereFit
     from diffplan.robot.link_solid import LinkSolid
 
@@ -159,7 +159,8 @@ def _fitted(folder: Path) -> Path:
             chosen.append(int(covers.sum(axis=0).argmax()))
             covers = covers[~covers[:, chosen[-1]]]
         links[link] = SphereFit(centre=grid[chosen], radius=radius[chosen], uncovered=uncovered, outside=outside)
-    report = FitReport(file=folder / "collision.yaml", links=links, ignored=ignored_pairs(robot, 200))
+    contacts = sample_contacts(robot, links, 200)
+    report = FitReport(file=folder / "collision.yaml", links=links, ignored=ignored_pairs(robot, contacts))
     write_collision_file(report)
     return folder / "robot.yaml"
 

@@ -95,8 +95,10 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     elif args.action == "fit":
         from diffplan.learning.collision_model import fit_robot
 
-        _print_shapes(fit_robot(args.robot, parts=args.parts), out)
+        report = fit_robot(args.robot, parts=args.parts)
+        _print_shapes(report, out)
         _print_coverage(args.robot, out)
+        _print_pairs(report, out)
     else:
         _list(out)
     return 0
@@ -193,6 +195,13 @@ def _print_shapes(report: FitReport, out: TextIO) -> None:
     ]
     headings = ("link", "mesh mm", "hulls cm^3", "hulls beyond mesh mm", "convex parts", "parts beyond mesh mm")
     print_table(out, headings, rows, title="what collides")
+
+
+def _print_pairs(report: FitReport, out: TextIO) -> None:
+    pairs = [pair for pair in report.pairs if pair.touching.any() or pair.spheres_touching.any()]
+    rows = [[*pair.links, f"{100 * pair.touching_share:.1f}", f"{100 * pair.false_share:.1f}"] for pair in pairs]
+    headings = ("link", "link", "touch %", "only their spheres do %")
+    print_table(out, headings, rows, title="links in configurations at random")
 
 
 def _list(out: TextIO) -> None:

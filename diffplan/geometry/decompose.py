@@ -162,21 +162,21 @@ def kept_parts(triangles: Float, limit: float) -> list[trimesh.Trimesh]:
 
 def _best_cut(triangles: Float) -> Plane | None:
     """Return the plane `axis . x = place` that leaves the least volume in hulls of both halves; None if none helps."""
-    whole = _volume(_thinned(triangles.reshape(-1, 3)))
-    best, found = whole * (1 - 1e-6), None
+    corners = _thinned(triangles.reshape(-1, 3))
+    best, found = _volume(corners) * (1 - 1e-6), None
     for axis in _axes(triangles):
-        along = triangles @ axis
+        along, ahead = triangles @ axis, corners @ axis
         low, high = along.min(), along.max()
         if high - low < 2 * _THINNEST:
             continue
         step = (high - low) / (_POSITIONS + 1)
         places = low + step * np.arange(1, _POSITIONS + 1)
-        volumes = {float(place): _halves_volume(triangles, along, float(place)) for place in places}
+        volumes = {float(place): _halves_volume(triangles, along, corners, ahead, float(place)) for place in places}
         for _ in range(_REFINEMENTS):
             step /= 2
             least = min(volumes, key=lambda place: volumes[place])
             for place in (least - step, least + step):
-                volumes[place] = _halves_volume(triangles, along, place)
+                volumes[place] = _halves_volume(triangles, along, corners, ahead, place)
         least = min(volumes, key=lambda place: volumes[place])
         if volumes[least] < best:
             best, found = volumes[least], (axis, least)
@@ -194,16 +194,22 @@ def _axes(triangles: Float) -> Iterator[Float]:
             yield axis * np.sign(axis[np.abs(axis).argmax()])
 
 
-def _halves_volume(triangles: Float, along: Float, place: float) -> float:
-    """Return the volume of the hulls of both sides of a cut, infinite if it cannot be made; `along` [t, 3]."""
+def _halves_volume(triangles: Float, along: Float, corners: Float, corners_along: Float, place: float) -> float:
+    """Return the volume of the hulls of both sides of a cut, infinite if it cannot be made.
+
+    `along` [t, 3] and `corners_along` [n] are where the triangles' corners and enough of them (`corners` [n, 3]) are.
+    """
     away = along - place
     if min(away.max(), -away.min()) < _THINNEST:
         return np.inf
+    cut = triangles[crossed := (away.min(axis=1) < 0) & (away.max(axis=1) > 0)]
+    away = away[crossed]
     ahead = np.roll(away, -1, axis=1)
     crossing = away * ahead < 0
     share = (away[crossing] / (away[crossing] - ahead[crossing]))[:, None]
-    on_plane = triangles[crossing] * (1 - share) + np.roll(triangles, -1, axis=1)[crossing] * share
-    return sum(_volume(_thinned(np.concatenate([triangles[side], on_plane]))) for side in (away <= 0, away >= 0))
+    on_plane = _thinned(cut[crossing] * (1 - share) + np.roll(cut, -1, axis=1)[crossing] * share)
+    sides = (corners_along <= place, corners_along >= place)
+    return sum(_volume(np.concatenate([corners[side], on_plane])) for side in sides)
 
 
 def _clipped(triangles: Float, plane: Plane) -> Float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.shapes import Shape
 from diffplan.learning import sphere_cover, spheres
 from diffplan.learning.link_cuts import LIMITS, cut_link
-from diffplan.learning.link_pairs import ignored_pairs
+from diffplan.learning.link_pairs import Contacts, PairContacts, ignored_pairs, sample_contacts
 from diffplan.learning.spheres import SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
@@ -38,6 +38,9 @@ _FORMAT = "format: diffplan/collision@1"
 TOOL = Tolerance(uncovered=0.0044, outside=0.0044)
 ARM = Tolerance(uncovered=0.006, outside=0.011)
 COARSE = Tolerance(uncovered=0.0083, outside=0.0133)
+_FALSE_SHARE, _FALSE_SPHERE = 0.01, 0.002
+_FINER, _LEAST_OUTSIDE = (0.5, 0.3, 0.2), 0.002
+_MOST_SPHERES = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +62,14 @@ class LinkReport:
 class FitReport:
     """What was fitted and written: the spheres of every link, and the ignored link pairs with their reasons.
 
-    `parts` are the files of links that collide as convex parts, `shapes` tells more of each link, for people.
+    `pairs` says how often links that are not adjacent touch, truly and in the sphere model only; `parts` are the files
+    of links that collide as convex parts, `shapes` tells more of each link, for people.
     """
 
     file: Path
     links: dict[str, SphereFit]
     ignored: dict[tuple[str, str], str]
+    pairs: Sequence[PairContacts] = ()
     parts: dict[str, list[PartsFile]] = field(default_factory=dict)
     shapes: dict[str, LinkReport] = field(default_factory=dict)
 
@@ -116,11 +121,13 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
         wanted = {link: (solid, tolerance(robot, link)) for link, solid in solids.items()}
         links = _side_by_side("fitting spheres to {}", lambda of: _fit_link(*of), wanted, task, len(robot.links))
         task.update("looking which links touch", 2 * len(robot.links), 2 * len(robot.links) + 1)
-        ignored = ignored_pairs(robot, samples)
+        contacts = sample_contacts(robot, links, samples)
+        links, contacts = _finer(links, contacts, wanted, task)
     report = FitReport(
         file=file,
         links=links,
-        ignored=ignored,
+        ignored=ignored_pairs(robot, contacts),
+        pairs=contacts.pairs,
         parts=files,
         shapes={link: _report(shapes[link], solid) for link, solid in solids.items()},
     )
@@ -192,9 +199,42 @@ def _naming(link: str) -> Iterator[None]:
         raise InputError(f"{link}: {error.problem}", value=error.value, allowed=error.allowed) from error
 
 
-def _fit_link(solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
+def _finer(
+    links: dict[str, SphereFit],
+    contacts: Contacts,
+    wanted: Mapping[str, tuple[ConvexUnion, Tolerance]],
+    task: ProgressTask,
+) -> tuple[dict[str, SphereFit], Contacts]:
+    """Fit smaller spheres where those of two links touch falsely, until they do in less than 1 % of configurations.
+
+    Spheres that touch falsely are taken away, and what only they covered is covered by spheres that stick out half as
+    far, then a quarter, unless all links had more than 250 spheres then.
+    """
+    for factor in _FINER:
+        bad = [pair.links for pair in contacts.pairs if pair.false_share > _FALSE_SHARE]
+        if not bad:
+            break
+        task.update("fitting finer where spheres touch falsely", task.done, task.total)
+        falsely, found = contacts.falsely(links, bad), dict(links)
+        for link in dict.fromkeys(link for pair in bad for link in pair):
+            guilty = falsely[link] > _FALSE_SPHERE
+            solid, bounds = wanted[link]
+            if not guilty.any():
+                continue
+            fit = links[link]
+            kept = replace(fit, centre=fit.centre[~guilty], radius=fit.radius[~guilty])
+            finer = Tolerance(uncovered=bounds.uncovered, outside=max(factor * bounds.outside, _LEAST_OUTSIDE))
+            with suppress(InputError):  # a corner that such spheres do not reach: the link stays as it is
+                found[link] = _fit_link(solid, finer, kept)
+        if sum(len(fit.radius) for fit in found.values()) > _MOST_SPHERES:
+            break
+        links, contacts = found, contacts.with_spheres(found)
+    return links, contacts
+
+
+def _fit_link(solid: ConvexUnion, bounds: Tolerance, kept: SphereFit | None = None) -> SphereFit:
     """Return the spheres of a link, from the user's cache folder if they were fitted before."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"" if kept is None else kept.centre.tobytes() + kept.radius.tobytes())
     for part in solid.parts:
         digest.update(np.ascontiguousarray(part.vertices).tobytes() + np.ascontiguousarray(part.faces).tobytes())
     key = (
@@ -203,16 +243,16 @@ def _fit_link(solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
         digest.hexdigest(),
         bounds,
     )
-    kept = field_files.load(key)
-    if kept is None:
-        fit = fit_spheres(solid, bounds)
+    cached = field_files.load(key)
+    if cached is None:
+        fit = fit_spheres(solid, bounds, kept)
         field_files.save(key, {name: np.asarray(value) for name, value in vars(fit).items()})
         return fit
     return SphereFit(
-        centre=kept["centre"],
-        radius=kept["radius"],
-        uncovered=float(kept["uncovered"]),
-        outside=float(kept["outside"]),
+        centre=cached["centre"],
+        radius=cached["radius"],
+        uncovered=float(cached["uncovered"]),
+        outside=float(cached["outside"]),
     )
 
 

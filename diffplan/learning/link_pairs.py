@@ -1,35 +1,139 @@
-"""Which pairs of links planning need not check, and why: found by sampling configurations with the real shapes."""
+"""Which pairs of links can touch, truly and in the sphere model: found by sampling configurations.
+
+PyBullet is asked only where spheres come close: links keep at least the gap of their spheres less what those leave
+uncovered.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from diffplan.certificate.pairs import sample_pairs
+from diffplan.certificate.pairs import SIGHT_M, pair_distances
+from diffplan.geometry.pose import Float
+from diffplan.learning.sphere_contacts import Balls
+from diffplan.learning.spheres import SphereFit
 from diffplan.robot.model import Robot
 
 ALWAYS_SHARE, NEVER_DISTANCE = 0.98, 0.002
+_FIRST, _KNOWN = 4000, (0.01, 0.96)
+_ROOM = 0.002
+"""What is added to the reach of PyBullet's questions [m]: its margin, and what lies between samples of surfaces."""
 
 
-def ignored_pairs(robot: Robot, samples: int, seed: int = 0) -> dict[tuple[str, str], str]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairContacts:
+    """Two links in the configurations that were looked at [n]: whether they touch, and whether their spheres do.
+
+    `least_distance` [m] is up to `SIGHT_M`.
+    """
+
+    links: tuple[str, str]
+    touching: np.ndarray
+    spheres_touching: np.ndarray
+    least_distance: float
+
+    @property
+    def touching_share(self) -> float:
+        """Share of the configurations in which they touch."""
+        return float(self.touching.mean())
+
+    @property
+    def false_share(self) -> float:
+        """Share of the configurations in which their spheres touch and they do not."""
+        return float((self.spheres_touching & ~self.touching).mean())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """Configurations q [n, dof] of an arm that holds its held joints somewhere, and what was found in them."""
+
+    robot: Robot
+    q: Float
+    distance: list[Float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contacts:
+    """Which pairs touch: of each pair the first configurations of every sample were looked at, as many as needed."""
+
+    samples: list[Sample]
+    pairs: list[PairContacts]
+
+    def with_spheres(self, spheres: Mapping[str, SphereFit]) -> Contacts:
+        """Return the same with other spheres of the links."""
+        names, balls = [pair.links for pair in self.pairs], _balls(spheres)
+        touching = [balls.gaps(sample.robot, sample.q, names, SIGHT_M) <= 0 for sample in self.samples]
+        found = []
+        for p, pair in enumerate(self.pairs):
+            own = [touch[: len(sample.distance[p]), p] for touch, sample in zip(touching, self.samples, strict=True)]
+            found.append(replace(pair, spheres_touching=np.concatenate(own)))
+        return replace(self, pairs=found)
+
+    def falsely(self, spheres: Mapping[str, SphereFit], pairs: Sequence[tuple[str, str]]) -> dict[str, Float]:
+        """Return for each sphere [s] of the links the share of configurations in which it touches falsely.
+
+        Only these pairs count.
+        """
+        balls, names = _balls(spheres), [pair.links for pair in self.pairs]
+        chosen, counts, looked = [names.index(pair) for pair in pairs], np.zeros(len(balls.radius)), 0
+        for sample in self.samples:
+            of = np.zeros((len(sample.q), len(chosen)), dtype=bool)
+            for k, p in enumerate(chosen):
+                of[: len(sample.distance[p]), k] = sample.distance[p] > 0
+            counts += balls.touching(sample.robot, sample.q, pairs, of)
+            looked += min(len(sample.distance[p]) for p in chosen)
+        return {link: counts[balls.first[i] : balls.first[i + 1]] / looked for i, link in enumerate(balls.links)}
+
+
+def sample_contacts(robot: Robot, spheres: Mapping[str, SphereFit], samples: int, seed: int = 0) -> Contacts:
+    """Look which links touch that a planning joint moves against each other and that are not adjacent.
+
+    Configurations are uniform within the joint limits, the held joints at either of their limits (at 0 and half a turn
+    where they have none), so many for each. Pairs that touch often are looked at in the first 4000 only.
+    """
+    pairs = [pair for pair in combinations(robot.links, 2) if not adjacent(robot, *pair)]
+    balls, rng = _balls(spheres), np.random.default_rng(seed)
+    reach = np.array([SIGHT_M + _ROOM + sum(spheres[link].uncovered for link in pair) for pair in pairs])
+    found = []
+    for values in _held(robot):
+        held, q = robot.with_held(values), rng.uniform(robot.lower, robot.upper, (samples, robot.dof))
+        near = balls.gaps(held, q, pairs, float(reach.max(initial=0.0))) < reach
+        first = pair_distances(held, q[:_FIRST], pairs, near[:_FIRST])
+        share = (first <= 0).mean(axis=0)
+        rare = (share < _KNOWN[0]) | (share > _KNOWN[1])
+        rest = pair_distances(held, q[_FIRST:], pairs, near[_FIRST:] & rare)
+        distance = [np.concatenate([first[:, p], rest[:, p]]) if rare[p] else first[:, p] for p in range(len(pairs))]
+        found.append(Sample(robot=held, q=q, distance=distance))
+    distances = [np.concatenate([sample.distance[p] for sample in found]) for p in range(len(pairs))]
+    contacts = [
+        PairContacts(
+            links=pair,
+            touching=distance <= 0,
+            spheres_touching=np.zeros(len(distance), dtype=bool),
+            least_distance=float(distance.min(initial=SIGHT_M)),
+        )
+        for pair, distance in zip(pairs, distances, strict=True)
+    ]
+    return Contacts(samples=found, pairs=contacts).with_spheres(spheres)
+
+
+def ignored_pairs(robot: Robot, contacts: Contacts) -> dict[tuple[str, str], str]:
     """Return the link pairs that planning need not check, with the reason: adjacent, always or never.
 
     *adjacent*: neighbours in the kinematic tree, or carried by the same body, so that no planning joint moves them
     against each other. *always*: touching in nearly all sampled configurations. *never*: farther than 2 mm apart in all
-    of them, the held joints at either of their limits (at 0 and half a turn where they have none). The certificate
-    still checks the pairs that never touch.
+    of them. The certificate still checks the pairs that never touch.
     """
-    joints = [joint for name in robot.held_joints if (joint := robot.model.joints[name]).mimic is None]
-    ends = {joint.name: (joint.lower, joint.upper) if joint.limited else (0.0, np.pi) for joint in joints}
-    held = [{name: values[i] for name, values in ends.items()} for i in (0, 1)] if joints else [{}]
     ignored = {pair: "adjacent" for pair in combinations(robot.links, 2) if adjacent(robot, *pair)}
-    sampled = sample_pairs(robot, held, samples=samples, rng=np.random.default_rng(seed))
-    for pair in sampled:
+    for pair in contacts.pairs:
         if pair.touching_share > ALWAYS_SHARE:
-            ignored.setdefault(pair.links, "always")
+            ignored[pair.links] = "always"
         elif pair.least_distance > NEVER_DISTANCE:
-            ignored.setdefault(pair.links, "never")
+            ignored[pair.links] = "never"
     return ignored
 
 
@@ -38,6 +142,16 @@ def adjacent(robot: Robot, one: str, other: str) -> bool:
     placement = robot.chain.placement
     same_body = placement[one][0] == placement[other][0]
     return same_body or _carrier(robot, one) == other or _carrier(robot, other) == one
+
+
+def _balls(spheres: Mapping[str, SphereFit]) -> Balls:
+    return Balls.of({link: (fit.centre, fit.radius) for link, fit in spheres.items()})
+
+
+def _held(robot: Robot) -> list[dict[str, float]]:
+    joints = [joint for name in robot.held_joints if (joint := robot.model.joints[name]).mimic is None]
+    ends = {joint.name: (joint.lower, joint.upper) if joint.limited else (0.0, np.pi) for joint in joints}
+    return [{name: values[i] for name, values in ends.items()} for i in (0, 1)] if joints else [{}]
 
 
 def _carrier(robot: Robot, link: str) -> str | None:

@@ -181,13 +181,13 @@ def _move(centres, s, own, samples, size, origin, spacing, values, margin):
 
 
 @njit(cache=True, nogil=True)
-def drop(centres, samples, origin, spacing, values, margin, goal, rounds):
+def drop(centres, samples, base, origin, spacing, values, margin, goal, rounds):
     """Drop spheres one by one as long as moving the spheres that overlap with one closes the gap that it leaves.
 
     The one that is needed least comes first; one that cannot be dropped is tried again once a neighbour has moved.
     Arguments and units as for `settle`; returns the centres [s, 3] that are left.
     """
-    centres = centres.copy()
+    centres, others = centres.copy(), base
     failed = np.zeros(len(centres), dtype=np.bool_)
     while len(centres) > 1:
         count = len(centres)
@@ -197,7 +197,7 @@ def drop(centres, samples, origin, spacing, values, margin, goal, rounds):
         best, second, owner = _two_nearest(samples, centres, radius)
         needed = np.zeros(count)
         for i in range(len(samples)):
-            needed[owner[i]] += max(second[i] - best[i], 0.0)
+            needed[owner[i]] += max(min(second[i], others[i]) - min(best[i], others[i]), 0.0)
         dropped = False
         for s in np.argsort(needed, kind="mergesort"):
             if failed[s]:
@@ -212,6 +212,7 @@ def drop(centres, samples, origin, spacing, values, margin, goal, rounds):
             still = still[still != s]
             some = samples[local]
             base, _ = nearest_gaps(some, centres[still], radius[still])
+            base = np.minimum(base, others[local])
             moved, gap = settle(centres[movable], some, base, origin, spacing, values, margin, goal, rounds)
             if gap > goal:
                 failed[s] = True

@@ -23,7 +23,7 @@ _DENSE, _MOST_DENSE = 0.001, 2_000_000
 _ROUNDING = 0.0002
 _REFITS, _DROPPING_REFITS, _ADDED = 20, 3, 200
 _ROUNDS = 40
-_SAMPLES, _CANDIDATES = 1200, 5000
+_SAMPLES, _FEW_SAMPLES, _CANDIDATES = 1200, 5000, 5000
 _CELL, _MOST_CELLS = 0.002, 300_000
 _MOST_AREA = 20.0
 
@@ -46,11 +46,16 @@ class SphereFit:
     outside: float
 
 
-def fit_spheres(solid: ConvexUnion, tolerance: Tolerance) -> SphereFit:
+def fit_spheres(solid: ConvexUnion, tolerance: Tolerance, kept: SphereFit | None = None) -> SphereFit:
     """Fit few spheres to a link, deterministically, rounded to 0.1 mm.
 
     Starts from few samples of the surface and adds those that the fit so far leaves uncovered, until dense samples
     (1 mm) find none.
+
+    Args:
+        solid: the link.
+        tolerance: bounds of the fit.
+        kept: spheres that stay as they are; they come first in the answer.
 
     Raises:
         InputError: if the link is too large, or part of the surface cannot be covered within the tolerance.
@@ -60,25 +65,30 @@ def fit_spheres(solid: ConvexUnion, tolerance: Tolerance) -> SphereFit:
     grid = _depth_grid(solid)
     field = grid.origin, grid.spacing, grid.values, margin
     dense = _dense(solid)
-    samples = solid.surface(float(np.sqrt(solid.area / _SAMPLES)))
+    samples = _thinned(solid.surface(spacing := float(np.sqrt(solid.area / _SAMPLES))), spacing / 2)
     candidates = _candidates(solid, grid)
+    still = (np.zeros((0, 3)), np.zeros(0)) if kept is None else (kept.centre, kept.radius)
     centres, radius = np.zeros((0, 3)), np.zeros(0)
     for refit in range(_REFITS):
-        missing = samples[nearest_gaps(samples, centres, grid.at(centres) + margin)[0] > uncovered_most]
+        others = nearest_gaps(samples, *still)[0]
+        gaps = np.minimum(others, nearest_gaps(samples, centres, grid.at(centres) + margin)[0])
+        missing = samples[gaps > uncovered_most]
         around = np.concatenate([candidates, missing])  # a sphere of radius `margin` about a sample sticks out no more
         around = around[grid.at(around) + margin > 0]
         added = around[greedy_cover(around, grid.at(around) + margin, missing, uncovered_most)]
-        centres, nothing = np.concatenate([centres, added]), np.full(len(samples), np.inf)
-        if len(centres) == 0:
+        centres = np.concatenate([centres, added])
+        if len(centres) == 0 and kept is None:
             break
-        centres, _ = settle(centres, samples, nothing, *field, uncovered_most, _ROUNDS)
-        if refit < _DROPPING_REFITS:
-            centres = drop(centres, samples, *field, uncovered_most, _ROUNDS)
-        centres = np.round(settle(centres, samples, nothing, *field, 0.0, _ROUNDS)[0], 4)
+        if len(centres):
+            centres, _ = settle(centres, samples, others, *field, uncovered_most, _ROUNDS)
+            if refit < _DROPPING_REFITS:
+                centres = drop(centres, samples, others, *field, uncovered_most, _ROUNDS)
+            centres = np.round(settle(centres, samples, others, *field, 0.0, _ROUNDS)[0], 4)
         radius = np.round(solid.depth(centres) + margin, 4)
-        gaps = nearest_gaps(dense, centres, radius)[0]
+        all_centres, all_radii = np.concatenate([still[0], centres]), np.concatenate([still[1], radius])
+        gaps = nearest_gaps(dense, all_centres, all_radii)[0]
         if gaps.max() <= tolerance.uncovered:
-            fit = SphereFit(centre=centres, radius=radius, uncovered=max(0.0, float(gaps.max())), outside=0.0)
+            fit = SphereFit(centre=all_centres, radius=all_radii, uncovered=max(0.0, float(gaps.max())), outside=0.0)
             return replace(fit, outside=outside(solid, fit))
         worst = dense[gaps > uncovered_most]
         samples = np.concatenate([samples, worst[:: 1 + len(worst) // _ADDED], dense[[gaps.argmax()]]])
@@ -111,6 +121,14 @@ def outside(solid: ConvexUnion, fit: SphereFit, points: int = 2000) -> float:
 
 def _dense(solid: ConvexUnion) -> Float:
     return solid.surface(max(_DENSE, float(np.sqrt(solid.area / _MOST_DENSE))))
+
+
+def _thinned(points: Float, size: float) -> Float:
+    """Return one of the points [n, 3] in each cube of a size [m], where there are many: of meshes of tiny triangles."""
+    if len(points) <= _FEW_SAMPLES:
+        return points
+    cells = np.floor((points - points.min(axis=0)) / size).astype(np.int64)
+    return points[np.unique(cells, axis=0, return_index=True)[1]]
 
 
 def _depth_grid(solid: ConvexUnion) -> DepthGrid:

@@ -21,7 +21,7 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Capsule
 from diffplan.learning.arm_layouts import LAYOUTS, Axis, Build
 from diffplan.learning.collision_model import FitReport, write_collision_file
-from diffplan.learning.link_pairs import ignored_pairs
+from diffplan.learning.link_pairs import ignored_pairs, sample_contacts
 from diffplan.learning.spheres import SphereFit
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
@@ -116,11 +116,9 @@ def _make(config: ArmsConfig, number: int, file: Path) -> None:
         write_text(draft, robot_text(name, arm, {}))
         robot = load_robot(draft, collision=False)
         links = dict(zip(robot.model.collisions, (spheres_of(c) for c in arm.capsules), strict=False))
-        report = FitReport(
-            file=folder / "collision.yaml",
-            links={link: fit for link, fit in links.items() if len(fit.radius)},
-            ignored=ignored_pairs(robot, _PAIR_SAMPLES),
-        )
+        links = {link: fit for link, fit in links.items() if len(fit.radius)}
+        contacts = sample_contacts(robot, links, _PAIR_SAMPLES)
+        report = FitReport(file=folder / "collision.yaml", links=links, ignored=ignored_pairs(robot, contacts))
         write_collision_file(report)
         home = _home(load_robot(draft), rng)
         draft.unlink()

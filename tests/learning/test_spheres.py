@@ -1,6 +1,7 @@
 """The shipped spheres against the meshes, measured in other ways than the fitting tool does; and the tool itself."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import trimesh
 from scipy.spatial import KDTree
 
-from diffplan.certificate.pairs import sample_pairs
+from diffplan.certificate.pairs import pair_distances
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry.convex import ConvexUnion, surface_grid
@@ -136,8 +137,10 @@ def test_the_right_finger_is_the_left_one_turned_by_its_collision_pose():
 
 def test_pairs_that_never_touch_do_not_with_fingers_wide_open_either():
     wide = dict.fromkeys(PANDA.held_joints, 0.065)
-    sampled = sample_pairs(PANDA, [wide], samples=300, rng=np.random.default_rng(7))
-    touched = {frozenset(pair.links) for pair in sampled if pair.touching_share > 0}
+    pairs = list(combinations(PANDA.links, 2))
+    q = np.random.default_rng(7).uniform(PANDA.lower, PANDA.upper, (300, PANDA.dof))
+    distance = pair_distances(PANDA.with_held(wide), q, pairs, np.ones((len(q), len(pairs)), dtype=bool))
+    touched = {frozenset(pair) for pair, least in zip(pairs, distance.min(axis=0), strict=True) if least <= 0}
     assert touched.isdisjoint(PANDA.never_touching)
     assert {frozenset(("panda_link5", "panda_hand")), frozenset(("panda_link0", "panda_link1"))} <= touched
 
@@ -236,7 +239,7 @@ def test_a_fit_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
     _chain(tmp_path, size=0.08)
     done: list[int] = []
 
-    def stop_at_third(solid: ConvexUnion, bounds: Tolerance) -> SphereFit:
+    def stop_at_third(solid: ConvexUnion, bounds: Tolerance, kept: SphereFit | None) -> SphereFit:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(1)

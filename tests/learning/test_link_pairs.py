@@ -1,0 +1,69 @@
+"""Which links touch, truly and in the sphere model: against PyBullet asked everywhere, and after a finer fit."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffplan.certificate.pairs import pair_distances
+from diffplan.formats.robot_file import load_robot
+from diffplan.learning.collision_model import FitReport, fit_robot
+from diffplan.learning.link_pairs import adjacent, sample_contacts
+from diffplan.learning.spheres import SphereFit
+from diffplan.robot.model import Robot
+
+URDF = """<robot name="near">
+<link name="base"><collision><geometry><box size="0.2 0.2 0.1"/></geometry></collision></link>
+<link name="arm"><collision><origin xyz="0.1 0 0"/><geometry><box size="0.1 0.05 0.05"/></geometry></collision></link>
+<link name="hand">
+<collision><origin xyz="0 0 -0.1"/><geometry><box size="0.04 0.04 0.08"/></geometry></collision></link>
+<joint name="turn" type="revolute"><parent link="base"/><child link="arm"/><origin xyz="0 0 0.2"/><axis xyz="0 0 1"/>
+<limit lower="-2" upper="2" effort="1" velocity="1"/></joint>
+<joint name="slide" type="prismatic"><parent link="arm"/><child link="hand"/><origin xyz="0.06 0 0"/><axis xyz="0 0 1"/>
+<limit lower="-0.012" upper="0.5" effort="1" velocity="1"/></joint></robot>"""
+ROBOT = """format: diffplan/robot@1
+name: near
+urdf: {file: near.urdf}
+base_link: base
+end_link: hand
+joints: {turn: {velocity: 1.0}, slide: {velocity: 1.0}}
+configurations: {}
+collision: collision.yaml
+"""
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Robot, FitReport]:
+    """An arm whose hand comes close to the base: it touches below -0.01 m, and for most of its way is near."""
+    folder: Path = tmp_path_factory.mktemp("near")
+    (folder / "near.urdf").write_text(URDF)
+    (folder / "robot.yaml").write_text(ROBOT)
+    return load_robot(folder, collision=False), fit_robot(str(folder), samples=1500)
+
+
+def test_links_whose_spheres_touch_falsely_are_fitted_finer(fitted):
+    robot, report = fitted
+    coarse = {
+        link: SphereFit(centre=fit.centre, radius=fit.radius + 0.01, uncovered=0.0, outside=0.02)
+        for link, fit in report.links.items()
+    }
+    (pair,) = report.pairs
+    assert pair.links == ("base", "hand")
+    assert pair.touching_share == pytest.approx(0.003 / 0.512, abs=0.005)
+    assert 0 < pair.false_share < 0.01  # as coarse as other links they would touch below 18 mm, in 3.4 %
+    assert sample_contacts(robot, coarse, 500).pairs[0].false_share > 0.03
+
+
+def test_pybullet_is_asked_wherever_links_are_near():
+    panda = load_robot("panda")
+    spheres = {
+        link: SphereFit(centre=panda.spheres.centre[own], radius=panda.spheres.radius[own], uncovered=0.01, outside=0.0)
+        for i, link in enumerate(panda.spheres.links)
+        for own in (panda.spheres.link == i,)
+    }
+    contacts = sample_contacts(panda, spheres, 200)
+    pairs = [pair for pair in combinations(panda.links, 2) if not adjacent(panda, *pair)]
+    for sample in contacts.samples:
+        everywhere = pair_distances(sample.robot, sample.q, pairs, np.ones((len(sample.q), len(pairs)), dtype=bool))
+        np.testing.assert_array_equal(np.array(sample.distance).T, everywhere)
