@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ from diffplan.prior.unet import chosen_products
 from diffplan.robot.model import Robot
 from diffplan.system.assets import named_robots, weights_folder
 from diffplan.system.executor import usable_cores
-from diffplan.system.files import alone_in, make_folder, write_bytes
+from diffplan.system.files import NotWritten, alone_in, make_folder, write_bytes
 
 DATA_SHARE = 0.4
 """Part of a run's time that goes into data."""
@@ -102,7 +102,14 @@ class OwnTraining:
         Raises:
             InputError: if one does.
         """
-        with alone_in(self.folder):
+        with ExitStack() as locked:
+            try:
+                locked.enter_context(alone_in(self.folder))
+            except NotWritten:
+                raise
+            except InputError as error:
+                problem = f"another command trains for {self.robot.name}; wait for its end, or stop it"
+                raise InputError(problem, file=self.folder) from error
             yield
 
     def run(
@@ -178,7 +185,7 @@ class OwnTraining:
     def _step_time(self, config: CommonConfig, threads: int) -> float:
         """Return how long a training step takes [s]."""
         with using(threads):
-            fit = CommonFit(replace(config, shards=1), load_arms([self.folder / "data"], replace(config, shards=1)))
+            fit = CommonFit(config, load_arms([self.folder / "data"], config))
             fit.step()
             began = time.monotonic()
             for _ in range(_PROBED):

@@ -141,7 +141,7 @@ def test_what_would_not_be_used_is_not_trained(home: Path, rail_file: Path, tmp_
     training = OwnTraining.of("xarm6")
     with alone_in(training.folder):
         assert main(["train", "prior", "--robot", "xarm6"]) == 2
-    assert "another command is writing into this folder" in capsys.readouterr().err
+    assert "another command trains for xarm6" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
