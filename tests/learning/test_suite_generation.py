@@ -26,6 +26,7 @@ from diffplan.learning.suite_generation import (
     SUITE_KINDS,
     SuiteConfig,
     SuiteMaker,
+    beyond_random_plans,
     beyond_random_seeds,
     how_made,
     make_suite,
@@ -167,6 +168,8 @@ def test_a_swing_past_a_post_is_not_beyond_random_seeds_but_one_through_walls_is
     world, closed = swing(model, *walls)
     assert beyond_random_seeds(model, world, closed, number=16, seed=0)
     assert beyond_random_seeds(model, world, easy, number=0, seed=0)
+    assert not beyond_random_plans(easy, number=16, seed=0)
+    assert beyond_random_plans(easy, number=0, seed=0)
 
 
 def test_hard_problems_pass_every_test_and_families_take_their_turns(
@@ -181,10 +184,14 @@ def test_hard_problems_pass_every_test_and_families_take_their_turns(
         "diffplan.learning.suite_generation.beyond_random_seeds", lambda *_, number, seed: not asked.append(number)
     )
     monkeypatch.setattr("diffplan.learning.suite_generation.solvable", lambda *_, seed: len(asked) >= 2)
+    monkeypatch.setattr(
+        "diffplan.learning.suite_generation.beyond_random_plans",
+        lambda *_, number, seed: number == 16 and len(asked) >= 3,
+    )
     maker = SuiteMaker(small(tmp_path, kind="hard"))
     found = [problem for problem in maker.attempts(1) if problem is not None]
     assert len(found) == 1
-    assert asked == [16, 16]
+    assert asked == [16, 16, 16]
     assert found[0]["id"] == "bin_in_shelf/1"
     assert pairs[-1] is not None
     assert KINDS[pairs[-1].kind] == "place-place"
