@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     import numpy as np
 
+    from diffplan.learning.collision_model import FitReport
     from diffplan.problem import Trajectory
     from diffplan.robot.model import Robot
 
@@ -133,13 +134,13 @@ def _rail_urdf() -> str:
     return text + "</robot>"
 
 
-def _fitted(folder: Path) -> Path:
+def _fitted(folder: Path) -> FitReport:
     """Fit spheres and sort link pairs in seconds: the first step of `diffplan robots fit`, coarser, on the hulls."""
     import numpy as np
     from scipy.spatial.distance import cdist
 
     from diffplan.formats.robot_file import load_robot
-    from diffplan.learning.collision_model import FitReport, write_collision_file
+    from diffplan.learning.collision_model import FitReport, link_report, write_collision_file
     from diffplan.learning.link_pairs import ignored_pairs, sample_contacts
     from diffplan.learning.spheres import SphereFit
     from diffplan.robot.link_solid import LinkSolid
@@ -160,9 +161,16 @@ def _fitted(folder: Path) -> Path:
             covers = covers[~covers[:, chosen[-1]]]
         links[link] = SphereFit(centre=grid[chosen], radius=radius[chosen], uncovered=uncovered, outside=outside)
     contacts = sample_contacts(robot, links, 200)
-    report = FitReport(file=folder / "collision.yaml", links=links, ignored=ignored_pairs(robot, contacts))
+    collisions = {link: robot.model.collisions[link] for link in robot.links}
+    report = FitReport(
+        file=folder / "collision.yaml",
+        links=links,
+        ignored=ignored_pairs(robot, contacts),
+        pairs=contacts.pairs,
+        shapes={link: link_report(shapes, LinkSolid.from_shapes(shapes).solid) for link, shapes in collisions.items()},
+    )
     write_collision_file(report)
-    return folder / "robot.yaml"
+    return report
 
 
 @pytest.fixture
@@ -183,7 +191,8 @@ def rail_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rail")
     (folder / "rail.urdf").write_text(_rail_urdf())
     (folder / "robot.yaml").write_text(_RAIL)
-    return _fitted(folder)
+    _fitted(folder)
+    return folder / "robot.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -191,7 +200,8 @@ def ur5_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The robot file of the UR5 of example-robot-data, found as a ROS package."""
     folder = tmp_path_factory.mktemp("ur5")
     (folder / "robot.yaml").write_text(_UR5)
-    return _fitted(folder)
+    _fitted(folder)
+    return folder / "robot.yaml"
 
 
 @pytest.fixture(scope="session", params=["panda", "ur5", "rail"])

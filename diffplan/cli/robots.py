@@ -133,6 +133,7 @@ def _add(args: argparse.Namespace, out: TextIO) -> None:
     added = add_robot(request, tell)
     _print_coverage(str(added.folder), out)
     named = added.robot.name if args.out is None else added.folder / "robot.yaml"
+    print(f"report, with a picture: {added.folder / 'report.md'}", file=sys.stderr)
     print(f"added {added.robot.name} in {added.folder}; use it as `--robot {named}`", file=sys.stderr)
 
 

@@ -14,8 +14,10 @@ from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.robot_writer import folder_word, robot_text, urdf_words
 from diffplan.geometry.pose import Float
-from diffplan.learning.collision_model import fit_robot
+from diffplan.learning.collision_model import FitReport, fit_robot
 from diffplan.learning.home import folded_home
+from diffplan.learning.robot_report import report_text
+from diffplan.pybullet.robot_picture import robot_picture
 from diffplan.robot.discovery import Anatomy, Choice, Wishes, anatomy
 from diffplan.robot.model import Robot
 from diffplan.robot.package_folders import PackageFolders, package_folders
@@ -24,7 +26,7 @@ from diffplan.robot.srdf import Srdf, find_srdf, load_srdf
 from diffplan.robot.urdf import UrdfModel, load_urdf
 from diffplan.scene import Scene
 from diffplan.system.assets import shipped_robots, user_robots
-from diffplan.system.files import folder_in_place, make_folder, write_text
+from diffplan.system.files import folder_in_place, make_folder, write_bytes, write_text
 from diffplan.system.progress import working
 
 _LONGEST, _SHORTEST = 5.0, 0.05  # m that an arm reaches
@@ -93,8 +95,9 @@ def add_robot(request: AddRequest, tell: Callable[[Choice], None]) -> Added:
         check_units(model, parts)
     make_folder(folder.parent)
     with folder_in_place(folder, replace=request.replace) as part:
-        robot = _filled(part, folder, name, request, packages, model, parts, srdf, decide)
-        write_text(part / "report.md", _report(name, request, choices, robot))
+        robot, fit = _filled(part, folder, name, request, packages, model, parts, srdf, decide)
+        write_bytes(part / "report.png", robot_picture(robot, robot.configuration("home")))
+        write_text(part / "report.md", report_text(robot, str(request.urdf), choices, fit))
     return Added(robot=load_robot(folder), folder=folder, choices=tuple(choices))
 
 
@@ -108,8 +111,8 @@ def _filled(
     parts: Anatomy,
     srdf: Srdf | None,
     decide: Callable[[Choice], None],
-) -> Robot:
-    """Write robot file and collision model into `part`, which will stand at `folder`, and return the robot."""
+) -> tuple[Robot, FitReport]:
+    """Write robot file and collision model into `part`, which will stand at `folder`; returns the robot and its fit."""
 
     def write(configurations: dict[str, Float], exempt: Sequence[tuple[str, str]] = ()) -> Robot:
         words = {key: folder_word(place, folder, out=request.out) for key, place in packages.folders.items()}
@@ -119,11 +122,11 @@ def _filled(
         return load_robot(part, collision=(part / "collision.yaml").exists())
 
     write({})
-    fit_robot(str(part), parts=request.parts)
+    fit = fit_robot(str(part), parts=request.parts)
     exempt = _exempt(write({}), request, srdf, decide)
     robot = write({}, exempt)
     configurations = _configurations(robot, srdf, decide)
-    return write(configurations, exempt)
+    return write(configurations, exempt), fit
 
 
 def _name(request: AddRequest, model: UrdfModel, decide: Callable[[Choice], None]) -> str:
@@ -281,23 +284,3 @@ def _configurations(robot: Robot, srdf: Srdf | None, decide: Callable[[Choice], 
         why = "states of the SRDF that touch nothing"
         decide(Choice(what="configurations", value=", ".join(others), why=why, flag="`configurations` in robot.yaml"))
     return found
-
-
-def _report(name: str, request: AddRequest, choices: Sequence[Choice], robot: Robot) -> str:
-    """Return the report (Markdown): what was found out and how to change it, and the limits."""
-    lines = [f"# {name}", "", f"Made by `diffplan robots add` of `{request.urdf}`.", "", "## Found out", ""]
-    lines += ["| what | is | because | change it with |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(map(_cell, (c.what, c.value, c.why, c.flag)))} |" for c in choices]
-    lines += ["", "## Limits", ""]
-    lines += ["| joint | lower | upper | velocity | acceleration | jerk |", "|---|---|---|---|---|---|"]
-    (low, high), rates = robot.limits, (robot.velocity, robot.acceleration, robot.jerk)
-    for i, joint in enumerate(robot.joint_names):
-        cells = [f"{low[i]:.4g}", f"{high[i]:.4g}"]
-        for rate, values in zip(("velocity", "acceleration", "jerk"), rates, strict=True):
-            cells.append(f"{values[i]:.4g}" + (" (default)" if joint in robot.assumed.get(rate, ()) else ""))
-        lines.append(f"| {joint} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -129,7 +129,7 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
         ignored=ignored_pairs(robot, contacts),
         pairs=contacts.pairs,
         parts=files,
-        shapes={link: _report(shapes[link], solid) for link, solid in solids.items()},
+        shapes={link: link_report(shapes[link], solid) for link, solid in solids.items()},
     )
     write_collision_file(report)
     _remove_others(file.parent / FOLDER, {parts.file for of in files.values() for parts in of})
@@ -146,7 +146,8 @@ def _choice(file: Path, parts: str | None, shipped: bool) -> str:
     return parts
 
 
-def _report(shapes: tuple[Shape, ...], solid: ConvexUnion) -> LinkReport:
+def link_report(shapes: tuple[Shape, ...], solid: ConvexUnion) -> LinkReport:
+    """Return the facts of a link with these shapes, as published, that collides as a solid."""
     published = LinkSolid.from_shapes(shapes)
     x, y, z = np.ptp(published.mesh.bounds, axis=0).tolist()
     return LinkReport(

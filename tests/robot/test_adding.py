@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from diffplan.certificate.certifier import Certifier
 from diffplan.cli import main
@@ -340,7 +341,12 @@ def test_an_added_robot_goes_by_its_name_and_by_its_path(added, home, tmp_path):
     scene = "format: diffplan/scene@1\nname: s\nrobot: my_arm\nobstacles: []\n"
     (tmp_path / "scene.yaml").write_text(scene + "queries: {default: {start: home, goal: home}}\n")
     assert Scene.load(tmp_path / "scene.yaml").robot == "my_arm"
-    assert {path.name for path in (home / "my_arm").iterdir()} == {"robot.yaml", "collision.yaml", "report.md"}
+    assert {path.name for path in (home / "my_arm").iterdir()} == {
+        "robot.yaml",
+        "collision.yaml",
+        "report.md",
+        "report.png",
+    }
     assert [path.name for path in home.iterdir()] == ["my_arm"]
 
 
@@ -370,6 +376,27 @@ def test_limits_that_nobody_tells_are_defaults_and_are_named_as_such(added):
     report = (added.file.parent / "report.md").read_text()  # pyright: ignore[reportOptionalMemberAccess]
     assert "8 (default)" in report
     assert "160 (default)" in report
+
+
+def test_the_report_has_links_pairs_and_a_picture_of_arm_hulls_and_spheres(added):
+    folder = added.file.parent  # pyright: ignore[reportOptionalMemberAccess]
+    text = (folder / "report.md").read_text()
+    links, pairs = (
+        [
+            [cell.strip() for cell in line.split("|")[1:-1]]
+            for line in text.split(heading)[1].splitlines()
+            if "|" in line
+        ]
+        for heading in ("## Mesh, hulls and spheres", "## Links that can touch")
+    )
+    counts = {cells[0]: int(cells[5]) for cells in links if len(cells) == 8 and cells[5].isdigit()}
+    assert counts == {link: int((added.spheres.link == n).sum()) for n, link in enumerate(added.spheres.links)}
+    shares = [cells for cells in pairs if cells[0] in counts]
+    assert shares
+    assert all(cells[1] in counts and cells[2].endswith("%") and cells[3].endswith("%") for cells in shares)
+    with Image.open(folder / "report.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert all((part != 255).any(axis=2).mean() > 0.02 for part in np.split(pixels, 3, axis=1))
 
 
 def test_plans_checks_and_benchmarks_say_which_limits_are_defaults(added, tmp_path, run):
