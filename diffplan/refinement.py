@@ -103,7 +103,7 @@ def covariant_step(cost: Float, slope: Float, longest: float, joints: Float) -> 
     return step * np.minimum(1.0, longest / (np.abs(step).max(axis=(1, 2), keepdims=True) + 1e-12)) / joints
 
 
-def _lengths(control: Float, joints: Float) -> Float:
+def lengths(control: Float, joints: Float) -> Float:
     """Return the lengths [batch] in rad of the curves of control points [batch, n, dof]."""
     n = control.shape[1]
     return np.linalg.norm(np.diff(spline.basis(n, 4 * n) @ control, axis=1) * joints, axis=2).sum(axis=1)
@@ -201,7 +201,7 @@ class Refiner:
                 step = covariant_step(cost, slope, c.max_step, robot.metric) * (slack < 0)[:, None, None]
                 trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
             *_, slack = self.evaluate(trial, gradient=False)
-            better = (slack >= 0) & (_lengths(trial, robot.metric) < _lengths(best, robot.metric))
+            better = (slack >= 0) & (lengths(trial, robot.metric) < lengths(best, robot.metric))
             best[better], least[better] = trial[better], slack[better]
             pull[~better] /= 2
         return self._result(best, least)
@@ -290,5 +290,5 @@ class Refiner:
         return spline.basis(n, self.config.points_per_control * (n - 1) + 1)
 
     def _result(self, control: Float, least: Float) -> Refined:
-        length = self._objective(control)[0] if self.costs else _lengths(control, self.model.robot.metric)
+        length = self._objective(control)[0] if self.costs else lengths(control, self.model.robot.metric)
         return Refined(control=control, clear=least >= 0, slack=least, length=length)

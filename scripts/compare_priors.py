@@ -98,7 +98,7 @@ class Kind:
     def config(self, batch: int) -> DiffusionConfig:
         """Return the options of one round of so many samples."""
         seeds = "random" if self.name == RANDOM else "prior"
-        config = DiffusionConfig(seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False)
+        config = DiffusionConfig(seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False, first_look=0)
         return configured(config, self.options, self.name)
 
     def weights(self, robot: Robot) -> Path | None:

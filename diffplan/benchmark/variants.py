@@ -23,7 +23,8 @@ class Variant:
     options: Options
 
 
-_BASE: Options = {"seeds": "random", "guidance_steps": 0, "value": False, "repair": False}
+_FIRST_LOOK = DiffusionConfig().first_look
+_BASE: Options = {"seeds": "random", "guidance_steps": 0, "value": False, "repair": False, "first_look": 0.0}
 _ADDED: tuple[tuple[str, str, Options], ...] = (
     ("random", "random smooth seeds", {}),
     ("unconditioned", "unconditioned prior", {"seeds": "unconditioned"}),
@@ -31,6 +32,11 @@ _ADDED: tuple[tuple[str, str, Options], ...] = (
     ("guidance", "+ guidance inside", {"guidance_steps": max(1, DiffusionConfig().guidance_steps)}),
     ("value", "+ learned value", {"value": True}),
     ("repair", "+ repair", {"repair": True}),
+    (
+        "shipped",
+        "as shipped, straight line first",
+        {"guidance_steps": 0, "value": False, "first_look": _FIRST_LOOK},
+    ),
 )
 _OWN = (*_BASE, "batch", "largest_batch", "rounds")
 

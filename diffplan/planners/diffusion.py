@@ -31,7 +31,7 @@ from diffplan.prior.unet import chosen_products
 from diffplan.prior.value import Value, kept_value, value_file
 from diffplan.prior.wrappers import Inpainted
 from diffplan.problem import Problem, Trajectory
-from diffplan.refinement import RefineConfig, Refined, Refiner
+from diffplan.refinement import RefineConfig, Refined, Refiner, lengths
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
@@ -47,6 +47,8 @@ class DiffusionConfig:
     `unconditioned` the same prior blind to the scene, `random` takes smooth random curves instead (the control without
     learning). `threads` are those of torch and the kernel: batches are small, and a second thread waits long beside any
     busy process. `guidance_steps` move the clean estimate inside every reverse step (user costs get one at least).
+    `first_look`: before the first round the straight line is pushed clear by a few steps and drawn tight; the path is
+    offered if it is at most so many times as long as the straight line to the nearest goal (0: no first look).
     `value` ranks a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance`
     is how strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round
     tried again before the next: the stretch that collides is bent by smooth noise, the rest kept.
@@ -66,6 +68,7 @@ class DiffusionConfig:
     value: bool = False
     value_guidance: float = 0.0
     repair: bool = True
+    first_look: float = 1.1
 
     def __post_init__(self) -> None:
         if self.seeds not in _SEEDS:
@@ -78,6 +81,8 @@ class DiffusionConfig:
                 raise InputError("too many", key=key, value=getattr(self, key), allowed=f"<= {most}")
         if self.value_guidance < 0:
             raise InputError("negative", key="value_guidance", value=self.value_guidance, allowed=">= 0")
+        if self.first_look < 0:
+            raise InputError("negative", key="first_look", value=self.first_look, allowed=">= 0")
         if self.horizon < spline.DEGREE + 1:
             raise InputError("too few control points", key="horizon", value=self.horizon, allowed=">= 4")
 
@@ -97,6 +102,8 @@ _BEND = 0.5
 _AS_SAMPLED = 4
 """So many samples of a batch stay as the prior made them, whatever its `variety`."""
 _ALTERNATIVES_SHARE = 0.75
+_LOOK_GOALS, _LOOK_STEPS = 4, 40
+"""To so many goals, the nearest, the first look goes, in so many steps: where more would help, samples help more."""
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
@@ -194,6 +201,7 @@ class DiffusionPlanner(Planner):
         generator = torch.Generator().manual_seed(task.seed)
         if task.previous is not None:
             yield from self._reused(task, task.previous, self._refiner(task, 0), generator)
+        yield from self._at_first_look(task)
         batch = c.batch
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
@@ -223,6 +231,28 @@ class DiffusionPlanner(Planner):
         if task.alternatives:
             config = replace(config, stop_share=_ALTERNATIVES_SHARE)
         return Refiner(task.model, task.world, config, costs=task.problem.costs, deadline=task.deadline)
+
+    def _at_first_look(self, task: Task) -> list[Candidate]:
+        """Return straight lines pushed clear and drawn tight, those that are about as short as a path can be.
+
+        Nothing where more is asked than a short path (other ways, the user's costs, the learned value), or where the
+        control without learning or without a scene is asked for.
+        """
+        c, problem = self.config, task.problem
+        if not c.first_look or c.seeds != "prior" or task.alternatives or problem.costs or c.value or c.value_guidance:
+            return []
+        if time.perf_counter() > task.deadline:
+            return []
+        away = problem.robot.distance(problem.start, problem.goals)
+        nearest = np.argsort(away, kind="stable")[:_LOOK_GOALS]
+        refiner = self._refiner(task, 0)
+        brief = replace(refiner.config, steps=_LOOK_STEPS)
+        brief = Refiner(task.model, task.world, brief, deadline=task.deadline)
+        with threads(c.threads):
+            pushed = brief.push(spline.straight(problem.start, problem.goals[nearest], c.horizon))
+            found = self._tight(task, refiner, pushed, nearest, "straight")
+        most = c.first_look * away.min()
+        return [some for some in found if lengths(some.control[None], problem.robot.metric)[0] <= most]
 
     def _reused(
         self, task: Task, previous: Trajectory, refiner: Refiner, generator: torch.Generator

@@ -128,6 +128,42 @@ def test_a_planner_uses_the_prior_and_the_value_that_it_was_given(problem: Probl
     assert one
 
 
+def test_the_first_look_offers_the_straight_line_where_it_is_clear_and_no_sample(problem: Problem) -> None:
+    free = replace(problem, scene=dp.Scene())
+    first = next(_planner(free, seeds="prior").candidates(Task.of(free)))
+    assert first.source == "straight"
+    assert first.goal_index == 1  # the nearer goal
+    away = problem.robot.distance(problem.start, problem.goals[1])
+    assert _length(first) == pytest.approx(away, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options", [{"first_look": 0.0}, {"seeds": "random"}, {"seeds": "unconditioned"}, {"value": True}]
+)
+def test_no_first_look_where_something_else_is_asked(problem: Problem, options: dict[str, str | float]) -> None:
+    free = replace(problem, scene=dp.Scene())
+    planner = _planner(free, rounds=1, **options)
+    assert "straight" not in {candidate.source for candidate in planner.candidates(Task.of(free))}
+
+
+def test_no_first_look_at_other_ways(problem: Problem) -> None:
+    free = replace(problem, scene=dp.Scene())
+    found = _planner(free, rounds=1).candidates(Task.of(free, alternatives=1))
+    assert "straight" not in {candidate.source for candidate in found}
+
+
+def test_the_first_look_offers_no_detour(problem: Problem) -> None:
+    """The wall's end: pushed over it, the line is clear, but longer than asked."""
+    low = dp.Box(name="wall", size=(0.6, 0.04, 0.45), pose=dp.Pose(xyz=(0.65, 0.0, 0.2)))
+    over = replace(problem, scene=dp.Scene(obstacles=(low,)))
+    offered = {
+        most: [c for c in _planner(over, rounds=1, first_look=most).candidates(Task.of(over)) if c.source == "straight"]
+        for most in (1.0, 5.0)
+    }
+    assert not offered[1.0]
+    assert offered[5.0]
+
+
 class Straight(DiffusionPlanner):
     """Samples nothing but the straight line to the nearer goal."""
 
@@ -153,7 +189,8 @@ def test_rounds_double_their_batch_up_to_the_largest(problem: Problem) -> None:
 
 
 def test_after_the_deadline_there_are_no_candidates(problem: Problem) -> None:
-    assert list(DiffusionPlanner().candidates(Task.of(problem, seed=0, deadline=0.0))) == []
+    for asked in (problem, replace(problem, scene=dp.Scene())):
+        assert list(DiffusionPlanner().candidates(Task.of(asked, seed=0, deadline=0.0))) == []
 
 
 def test_planning_gives_the_threads_back_as_they_were(problem: Problem) -> None:
