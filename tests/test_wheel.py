@@ -11,7 +11,8 @@ PLAN = """
 import diffplan as dp
 assert not dp.__file__.startswith({root!r}), dp.__file__
 scene = dp.Scene.load("bookshelf")
-plan = dp.plan(dp.Robot.load("panda"), scene, "home", "left", planner={planner!r}, seed=0, options={{"first_look": 0.0}})
+asked = {{"planner": {planner!r}, "options": {{"first_look": 0.0}}}}
+plan = dp.plan(dp.Robot.load("panda"), scene, "home", "left", seed=0, **asked)
 assert plan.solved, plan.message
 plan.save("plan.json")
 print(plan.solved_by)
