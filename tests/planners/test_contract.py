@@ -36,6 +36,9 @@ class Mute(DiffusionPlanner):
     def candidates(self, task: Task) -> Iterator[Candidate]:
         return iter(())
 
+    def remarks(self, task: Task) -> tuple[str, ...]:
+        return ()
+
 
 @pytest.mark.parametrize("planner", PLANNERS)
 def test_an_easy_problem_is_solved_with_a_valid_certificate(planner: str, arm) -> None:
