@@ -31,6 +31,8 @@ _SPACING, _MOST_POINTS = 0.003, 50_000
 _SAFE = 0.95
 """What a limit is multiplied with, for what lies between the samples."""
 _POSITIONS, _REFINEMENTS = 12, 3
+_LEAST_GAIN = 1e-6
+"""Share of the volume that a cut must save at least."""
 _THINNEST = 0.003
 """No cut makes a part thinner than this across the cut [m]."""
 _DIGITS = 9  # of corners in m: cuts leave some that differ by rounding alone, and slivers between them
@@ -161,9 +163,32 @@ def kept_parts(triangles: Float, limit: float) -> list[trimesh.Trimesh]:
 
 
 def _best_cut(triangles: Float) -> Plane | None:
-    """Return the plane `axis . x = place` that leaves the least volume in hulls of both halves; None if none helps."""
+    """Return the plane `axis . x = place` that leaves the least volume in hulls of both halves; None if none helps.
+
+    Half a ring fills its hull no better than the whole one, a quarter does: where no cut helps by itself,
+    one through the middle is taken after which another will.
+    """
+    whole = _volume(_thinned(triangles.reshape(-1, 3))) * (1 - _LEAST_GAIN)
+    volume, found = _least_cut(triangles)
+    if volume < whole:
+        return found
+    middle = None
+    for axis in _axes(triangles):
+        along = triangles @ axis
+        place = float(along.min() + along.max()) / 2
+        if along.max() - along.min() < 2 * _THINNEST:
+            continue
+        halves = (_clipped(triangles, side) for side in ((axis, place), (-axis, -place)))
+        volume = sum(min(_least_cut(half)[0], _volume(_thinned(half.reshape(-1, 3)))) for half in halves)
+        if volume < whole:
+            whole, middle = volume, (axis, place)
+    return middle
+
+
+def _least_cut(triangles: Float) -> tuple[float, Plane | None]:
+    """Return the least volume that hulls of both halves of a cut have, and its plane; infinite if none can be made."""
     corners = _thinned(triangles.reshape(-1, 3))
-    best, found = _volume(corners) * (1 - 1e-6), None
+    best, found = np.inf, None
     for axis in _axes(triangles):
         along, ahead = triangles @ axis, corners @ axis
         low, high = along.min(), along.max()
@@ -180,7 +205,7 @@ def _best_cut(triangles: Float) -> Plane | None:
         least = min(volumes, key=lambda place: volumes[place])
         if volumes[least] < best:
             best, found = volumes[least], (axis, least)
-    return found
+    return best, found
 
 
 def _axes(triangles: Float) -> Iterator[Float]:
