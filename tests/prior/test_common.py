@@ -26,6 +26,7 @@ from diffplan.prior.schedule import Schedule
 from diffplan.prior.tokens import SceneTokens
 from diffplan.problem import Problem
 from diffplan.robot.model import Robot
+from diffplan.system.assets import asset_folder
 
 SMALL = JointwiseConfig(channels=CHANNELS, dim=8, mults=(1, 2), mixing=(0, 1), tokens=1)
 
@@ -230,13 +231,13 @@ def test_the_value_guides_the_common_prior_along_its_own_slope() -> None:
     assert list(DiffusionPlanner(config, prior=make()).candidates(Task.of(problem(robot))))
 
 
-def test_a_robot_without_a_prior_gets_the_common_one_if_there_is_one(
+def test_a_robot_without_a_prior_gets_the_common_one_the_users_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIFFPLAN_HOME", str(tmp_path))
     panda = Robot.load("panda")
     other = replace(panda, name="other", file=tmp_path / "other" / "robot.yaml")
-    assert prior_file(other) == tmp_path / "other" / "prior.safetensors"
+    assert prior_file(other) == asset_folder("robots") / "common.safetensors"  # the shipped one
     save_common_prior(make(), tmp_path / "robots" / "common.safetensors")
     assert prior_file(other) == tmp_path / "robots" / "common.safetensors"
     assert prior_file(panda).parent.name == "panda"  # its own

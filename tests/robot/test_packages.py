@@ -10,7 +10,7 @@ from diffplan.formats.robot_file import load_robot
 from diffplan.prior.choice import prior_file
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import load_urdf
-from diffplan.system.assets import robot_asset, user_robots
+from diffplan.system.assets import asset_folder, robot_asset, user_robots
 
 URDF = (
     '<robot name="part"><link name="l"><collision><geometry><mesh filename="package://arm_description/m/part.obj"/>'
@@ -122,7 +122,7 @@ def test_weights_are_found_by_the_robot_file_beside_it_in_the_users_folder_and_s
     monkeypatch.setenv("DIFFPLAN_HOME", str(tmp_path))
     assert user_robots() == tmp_path / "robots"
     robot, beside = Robot.load(str(rail_file)), rail_file.parent / "prior.safetensors"
-    assert prior_file(robot) == beside  # where training would put it
+    assert prior_file(robot) == asset_folder("robots") / "common.safetensors"  # that of all arms
     users = user_robots() / "rail" / "prior.safetensors"
     users.parent.mkdir(parents=True)
     users.write_bytes(b"")
