@@ -338,8 +338,9 @@ def test_a_mesh_file_may_be_a_text() -> None:
     assert dp.Mesh(name="m", file="x.obj").file == Path("x.obj")  # pyright: ignore[reportArgumentType]
 
 
-def test_robot_and_scene_may_be_named_and_a_pose_is_a_goal_of_the_end_link() -> None:
-    frame = ROBOT.link_pose(ROBOT.configuration("left"), ROBOT.end_link)[0]
+def test_robot_and_scene_may_be_named_and_a_pose_is_a_goal_of_the_tool() -> None:
+    tool = ROBOT.tool_frame.link
+    frame = ROBOT.link_pose(ROBOT.configuration("left"), tool)[0]
     pose = dp.Pose.from_matrix(frame)
     empty = dp.Scene()
     named = dp.plan("panda", "bookshelf", "home", "home", planner="straight")
@@ -347,11 +348,11 @@ def test_robot_and_scene_may_be_named_and_a_pose_is_a_goal_of_the_end_link() -> 
     goals = {
         "pose": pose,
         "pose goal": dp.PoseGoal(pose=pose),
-        "of the end link": dp.PoseGoal(link=ROBOT.end_link, pose=pose),
+        "of the tool's link": dp.PoseGoal(link=tool, pose=pose),
         "list": [dp.PoseGoal(pose=dp.Pose(xyz=(9, 9, 9))), dp.PoseGoal(pose=pose)],
     }
     asked = {title: dp.plan("panda", empty, "home", goal, planner="straight") for title, goal in goals.items()}
-    reached = ROBOT.link_pose(asked["pose"].goals, ROBOT.end_link)
+    reached = ROBOT.link_pose(asked["pose"].goals, tool)
     assert np.abs(reached - frame).max() < 1e-3
     for plan in asked.values():
         np.testing.assert_array_equal(plan.goals, asked["pose"].goals)

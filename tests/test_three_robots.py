@@ -17,7 +17,7 @@ from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Sphere
 from diffplan.ik import inverse_kinematics
 from diffplan.robot.model import Robot
-from diffplan.scene import Scene
+from diffplan.scene import PoseGoal, Scene
 
 SCENE = Scene(
     name="ball",
@@ -110,7 +110,8 @@ def test_links_on_two_branches_come_no_nearer_to_each_other_than_the_bound_of_th
 
 def test_inverse_kinematics_brings_the_end_link_home(any_robot):
     home = any_robot.configuration("home")
-    goal = Pose.from_matrix(any_robot.link_pose(home, any_robot.end_link)[0])
+    end = any_robot.end_link
+    goal = PoseGoal(link=end, pose=Pose.from_matrix(any_robot.link_pose(home, end)[0]))
     found = inverse_kinematics(any_robot, goal, Pose(), rng=np.random.default_rng(0), near=home)
     np.testing.assert_allclose(found[0], home, atol=2e-3)
 

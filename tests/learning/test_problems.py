@@ -70,7 +70,7 @@ def test_endpoints_are_clear_and_reach_into_their_places(model: CollisionModel, 
     obstacle, own = model.clearance(world, endpoints.q)
     assert obstacle.min() >= CLEAR.obstacle
     assert own.min() >= CLEAR.self
-    hand = robot.link_pose(endpoints.q[inside], robot.end_link)
+    hand = robot.link_pose(endpoints.q[inside], robot.tool_frame.link)
     tool = hand[:, :3, 3] + tool_offset(robot) * hand[:, :3, 2]
     for point, index in zip(tool, endpoints.place[inside], strict=True):
         place = drawn.places[index]
@@ -83,8 +83,9 @@ def test_a_named_tool_reaches_into_places_the_way_it_points(model: CollisionMode
     pose = Pose.from_rpy((0.05, 0.0, 0.02), (0.0, np.pi / 2, 0.0))
     robot = replace(model.robot, tool=Tool(link="panda_hand", pose=pose))
     np.testing.assert_allclose(tool_in_end(robot), pose.matrix, atol=1e-12)
-    np.testing.assert_array_equal(tool_in_end(model.robot), np.eye(4))
-    assert tool_offset(robot) < tool_offset(model.robot)  # the fingers are along z
+    bare = replace(model.robot, tool=None)
+    np.testing.assert_array_equal(tool_in_end(bare), np.eye(4))
+    assert tool_offset(robot) < tool_offset(bare)  # the fingers are along z
     place = Place(name="place", frame=np.eye(4), size=(0.2, 0.2, 0.2), approach=FORWARD, tilt=0.2)
     place.frame[:3, 3] = (0.45, 0.0, 0.5)
     drawn, world = DrawnScene(family="none", obstacles=(), places=(place,)), Obstacles.pack([Scene()])
