@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from diffplan.certificate.certifier import Certifier as Certifier
+    from diffplan.constraints.line import Line as Line
     from diffplan.costs.cost import Cost as Cost
     from diffplan.costs.terms import avoid as avoid
     from diffplan.costs.terms import prefer as prefer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from diffplan.geometry.shapes import Plane as Plane
     from diffplan.geometry.shapes import Sphere as Sphere
     from diffplan.ik import inverse_kinematics as inverse_kinematics
+    from diffplan.line_planning import plan_line as plan_line
     from diffplan.planning import plan as plan
     from diffplan.planning import solve as solve
     from diffplan.problem import Alternative as Alternative
@@ -79,6 +81,8 @@ _HOME = {
     "avoid": "costs.terms",
     "prefer": "costs.terms",
     "upright": "costs.terms",
+    "Line": "constraints.line",
+    "plan_line": "line_planning",
     "plan": "planning",
     "solve": "planning",
     "inverse_kinematics": "ik",

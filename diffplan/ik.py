@@ -77,7 +77,7 @@ def inverse_kinematics(
     if near is not None:
         q[0] = np.clip(near, robot.lower, robot.upper)
     q = _descend(robot, link, T_base_goal, q, CONVERGED)
-    error, _ = _error_and_jacobian(robot, link, T_base_goal, q)
+    error, _ = error_and_jacobian(robot, link, T_base_goal, q)
     met = np.linalg.norm(error[:, :3], axis=1) <= POSITION_TOLERANCE
     met &= np.linalg.norm(error[:, 3:], axis=1) <= ROTATION_TOLERANCE
     solutions = robot.nearest_turn(q[met], (robot.lower + robot.upper) / 2 if near is None else near)
@@ -95,14 +95,14 @@ def solve_poses(
     at most `tolerance` after at most so many steps.
     """
     q = _descend(robot, robot.end_link, T_base_end, q.copy(), tolerance, steps)
-    error, _ = _error_and_jacobian(robot, robot.end_link, T_base_end, q)
+    error, _ = error_and_jacobian(robot, robot.end_link, T_base_end, q)
     return q, np.linalg.norm(error, axis=1) <= tolerance
 
 
 def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float, tolerance: float, steps: int = _STEPS) -> Float:
     """Run Levenberg-Marquardt on all rows of q [n, dof], kept inside the limits, to one pose or to one each."""
     damping = np.full(len(q), 1e-2)
-    error, jacobian = _error_and_jacobian(robot, link, T_base_goal, q)
+    error, jacobian = error_and_jacobian(robot, link, T_base_goal, q)
     cost = (error**2).sum(axis=1)
     scale = np.diag(robot.metric**2)
     for _ in range(steps):
@@ -119,7 +119,7 @@ def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float, tolerance: f
         step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(step * robot.metric).max(axis=1), 1e-12))[:, None]
         moved = np.clip(q[active] + step, robot.lower, robot.upper)
         goals = T_base_goal if T_base_goal.ndim == 2 else T_base_goal[active]
-        new_error, new_jacobian = _error_and_jacobian(robot, link, goals, moved)
+        new_error, new_jacobian = error_and_jacobian(robot, link, goals, moved)
         new_cost = (new_error**2).sum(axis=1)
         better = new_cost < cost[active]
         rows = active[better]
@@ -129,7 +129,7 @@ def _descend(robot: Robot, link: str, T_base_goal: Float, q: Float, tolerance: f
     return q
 
 
-def _error_and_jacobian(robot: Robot, link: str, T_base_goal: Float, q: Float) -> tuple[Float, Float]:
+def error_and_jacobian(robot: Robot, link: str, T_base_goal: Float, q: Float) -> tuple[Float, Float]:
     """Return the pose error [n, 6] (position [m], rotation vector [rad], base frame) and the Jacobian [n, 6, dof].
 
     `T_base_goal` is one pose [4, 4], or one for each row [n, 4, 4].

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffplan import arguments
+from diffplan.constraints.line import OnLine as Constraint
 from diffplan.curves import hermite
 from diffplan.errors import InputError
 from diffplan.robot.model import Robot
@@ -154,6 +155,25 @@ class Exempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A constraint that was asked for, its `limit`, and a proven bound on the `worst` along the motion, in `unit`s.
+
+    It is kept where worst <= limit; a negative worst is the room that is left.
+    """
+
+    name: str
+    limit: float
+    worst: float
+    unit: str
+
+    @property
+    def words(self) -> str:
+        """Worst and limit for people, in degrees and mm."""
+        factor, unit = {"rad": (180 / np.pi, "deg"), "m": (1000.0, "mm")}.get(self.unit, (1.0, self.unit))
+        return f"{self.name} (at most {factor * self.worst:.3g} {unit}, allowed {factor * self.limit:.3g} {unit})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The verdict of the independent PyBullet check on the samples and their linear and cubic interpolation.
 
@@ -169,6 +189,9 @@ class Certificate:
     `start_outside` are the joints that begin outside their limits by at most `start_tolerance` (rad or m), as was
     allowed: such a joint goes no farther out and then stays inside. Empty unless that was asked for. `exempt` are the
     pairs that touch at the start, at most `start_contact_m` deep, likewise; clearances are theirs once they are apart.
+
+    `constraints` are those that were asked for, each with a bound on the worst between the samples, of both
+    interpolations.
     """
 
     valid: bool
@@ -196,6 +219,7 @@ class Certificate:
     start_outside: tuple[Outside, ...] = ()
     start_contact_m: float = 0.0
     exempt: tuple[Exempt, ...] = ()
+    constraints: tuple[Kept, ...] = ()
 
     @property
     def start_words(self) -> str:
@@ -385,8 +409,9 @@ class Plan:
     `costs` gives the user's costs along the trajectory, unweighted, by name, `costs_weighed` whether the planner that
     found it weighs them (None without costs, and in plans that are read from files). `remarks` are what the planner
     says about the problem, such as that its prior was trained on other arms. `contact` is what touches where
-    the status says that the start or the goal is in collision. `fingerprint` tells what the files of robot and scene
-    held when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is not for
+    the status says that the start or the goal is in collision. `constraints` are what the motion has to keep beside
+    limits and clearance; the certificate tells how it does. `fingerprint` tells what the files of robot and scene held
+    when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is not for
     a success is the mistake that must not happen.
     """
 
@@ -410,6 +435,7 @@ class Plan:
     remarks: tuple[str, ...] = ()
     contact: Contact | None = None
     fingerprint: Fingerprint | None = None
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         if self.solved and not (self.trajectory and self.certificate and self.certificate.valid):

@@ -63,6 +63,7 @@ def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
                 goals=plan.goals,
                 start_tolerance=recorded.start_tolerance if recorded else 0.0,
                 start_contact_m=recorded.start_contact_m if recorded else 0.0,
+                constraints=plan.constraints,
             )
             motions.append(RecheckedMotion(name=name, recorded=recorded, now=now))
     return Recheck(plan=plan, motions=tuple(motions), changed=stored.changed, intact=stored.intact)

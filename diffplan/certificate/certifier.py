@@ -6,7 +6,7 @@ samples themselves. Nothing here knows the planner's sphere model.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -16,6 +16,7 @@ from diffplan import arguments
 from diffplan.certificate import limits
 from diffplan.certificate.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
 from diffplan.certificate.bullet import bullet
+from diffplan.certificate.constraint_bounds import broken, kept_bounds
 from diffplan.certificate.frames import link_frame
 from diffplan.certificate.interpolation import swerve
 from diffplan.certificate.least import refine
@@ -25,6 +26,7 @@ from diffplan.certificate.pair_table import Pairs
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
 from diffplan.certificate.world import Stage, in_base_frame, load_hull, load_scene_bodies
+from diffplan.constraints.line import OnLine
 from diffplan.curves import hermite
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
@@ -193,6 +195,7 @@ class Certifier:
         goals: Float,
         start_tolerance: float = 0.0,
         start_contact_m: float = 0.0,
+        constraints: Sequence[OnLine] = (),
     ) -> Certificate:
         """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
 
@@ -204,6 +207,7 @@ class Certifier:
                 inside without going farther out.
             start_contact_m: how deep bodies may touch at the start (m): they must come apart without going deeper, and
                 the clearances told are theirs from there on.
+            constraints: what the motion must keep beside; what it keeps is told of a motion within the limits.
 
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
@@ -239,6 +243,8 @@ class Certifier:
             time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
             clearance = sweep.touch.clearance_m + room[sweep.touch.pair]
             reason = f"{_contact(*self._pairs.names[sweep.touch.pair], float(clearance))} at {time:.3f} s"
+        kept = kept_bounds(self.robot, self.scene.robot_base, trajectory, constraints)
+        reason = reason or broken(kept)
         sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
         certificate = self._certificate(form, reason, trajectory, sweep, bounds)
         return replace(
@@ -247,6 +253,7 @@ class Certifier:
             start_outside=allowed,
             start_contact_m=depth if out else 0.0,
             exempt=self._exempt(out, trajectory, depth) if out else (),
+            constraints=kept,
         )
 
     def _expect_open(self) -> None:

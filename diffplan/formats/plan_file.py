@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import InputError
+from diffplan.formats.constraints import constraint_document
 from diffplan.formats.fingerprint import fingerprint, json_sum, scene_files
 from diffplan.formats.scene_writer import path_word, scene_keys
 from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, Status, Trajectory
@@ -88,6 +89,7 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
         "assumed_limits": {rate: list(joints) for rate, joints in plan.robot.assumed.items()},
         "start": plan.start.tolist(),
         "goals": plan.goals.tolist(),
+        "constraints": constraint_document(plan.constraints),
         **_motion(plan.trajectory, plan.certificate, plan.metrics),
         "costs": dict(plan.costs),
         "judged": asdict(plan.judged),
@@ -103,7 +105,10 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
 
 def content_sum(document: dict[str, Json]) -> str:
     """Return the sum of those keys of a plan file that its verdict hangs on."""
-    return json_sum({key: document.get(key) for key in _SUMMED})
+    summed = {key: document.get(key) for key in _SUMMED}
+    if document.get("constraints"):  # which earlier versions do not have
+        summed["constraints"] = document["constraints"]
+    return json_sum(summed)
 
 
 def _world(plan: Plan, folder: Path | None) -> dict[str, Json]:

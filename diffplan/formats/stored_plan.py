@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from diffplan.errors import InputError
+from diffplan.formats.constraints import read_constraints
 from diffplan.formats.fingerprint import file_sum, robot_sums
 from diffplan.formats.plan_file import PlanFile, load_plan
 from diffplan.formats.robot_file import load_robot
@@ -93,6 +94,7 @@ def _plan(file: PlanFile, path: Path, robot: Robot, scene: Scene, then: Fingerpr
         remarks=tuple(entry.text() for entry in entries["remarks"].sequence()) if "remarks" in entries else (),
         contact=_contact(entries.get("contact")),
         fingerprint=then,
+        constraints=read_constraints(entries["constraints"]) if "constraints" in entries else (),
     )
 
 

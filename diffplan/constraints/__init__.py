@@ -1,0 +1,1 @@
+"""Constraints: what a motion must keep, beside limits and clearance; the certificate proves that it does."""
