@@ -15,7 +15,7 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Query, Scene
 
-_IK_SEEDS = 96
+_IK_SEEDS, _FEWEST_SEEDS, _IK_ROWS = 96, 8, 768  # starts for each pose; all of them together
 
 OneGoal: TypeAlias = "str | PoseGoal | Pose | Sequence[float] | Float"
 GoalLike: TypeAlias = "OneGoal | Sequence[OneGoal]"
@@ -45,17 +45,41 @@ def goal_configurations(robot: Robot, scene: Scene, goal: object, start: Float, 
     Raises:
         InputError: if the goal makes no sense.
     """
-    goals = _goals(robot, goal)
-    found: list[Float] = []
-    for i, one in enumerate(goals):
-        if isinstance(one, PoseGoal):
-            from diffplan.ik import inverse_kinematics
+    return numbered_goals(robot, scene, goal, start, seed)[0]
 
-            rng = np.random.default_rng(seed)
-            found.append(inverse_kinematics(robot, one, scene.robot_base, seeds=_IK_SEEDS, rng=rng, near=start))
-        else:
-            found.append(configuration(robot, one, "goal" if len(goals) == 1 else f"goal[{i}]")[None])
-    return np.concatenate(found)
+
+def numbered_goals(
+    robot: Robot, scene: Scene, goal: object, start: Float, seed: int, deadline: float = np.inf
+) -> tuple[Float, tuple[int, ...]]:
+    """Return the joint positions [k, dof] that a goal stands for, and which goal of the list each is of [k].
+
+    Those of one pose stand together, the nearest to the start first. Inverse kinematics goes over all poses, and ends
+    at the deadline (`perf_counter`) with what it has.
+
+    Raises:
+        InputError: if the goal makes no sense.
+    """
+    goals = _goals(robot, goal)
+    poses = {i: one for i, one in enumerate(goals) if isinstance(one, PoseGoal)}
+    found: dict[int, Float] = {}
+    for i, one in enumerate(goals):
+        if i not in poses:
+            found[i] = configuration(robot, one, "goal" if len(goals) == 1 else f"goal[{i}]")[None]
+    if poses:
+        from diffplan.ik import solve_goals
+
+        q, of = solve_goals(
+            robot,
+            list(poses.values()),
+            scene.robot_base,
+            seeds=min(_IK_SEEDS, max(_FEWEST_SEEDS, _IK_ROWS // len(poses))),
+            rng=np.random.default_rng(seed),
+            near=start,
+            deadline=deadline,
+        )
+        found.update({i: q[of == k] for k, i in enumerate(poses)})
+    numbers = np.repeat(np.arange(len(goals)), [len(found[i]) for i in range(len(goals))])
+    return np.concatenate([found[i] for i in range(len(goals))]), tuple(numbers.tolist())
 
 
 def unreached(robot: Robot, goal: object) -> str:
@@ -64,7 +88,9 @@ def unreached(robot: Robot, goal: object) -> str:
     if len(poses) > 1:
         return f"no joint values within the limits bring the robot to any of the {len(poses)} poses"
     link, (x, y, z) = poses[0].link or robot.tool_frame.link, poses[0].pose.xyz
-    return f"no joint values within the limits bring {link} to ({x:.3f}, {y:.3f}, {z:.3f}) m in that orientation"
+    place = "the box around " if poses[0].box else ""
+    turned = f"in that orientation{f', turned about its {poses[0].free} as may be' if poses[0].free else ''}"
+    return f"no joint values within the limits bring {link} to {place}({x:.3f}, {y:.3f}, {z:.3f}) m {turned}"
 
 
 def _goals(robot: Robot, goal: object) -> list[object]:
@@ -96,9 +122,10 @@ def misfit(robot: Robot, scene: Scene, query: Query, *, start: bool = True, goal
         InputError: if the robot that the scene names cannot be loaded.
     """
     for key, value in [("start", query.start)] * start + [("goal", query.goal)] * goal:
-        if isinstance(value, PoseGoal):
-            if value.link is not None and value.link not in robot.chain.placement:
-                return f"{robot.name} has no link {value.link}"
+        if isinstance(value, PoseGoal) or (value and isinstance(value[0], PoseGoal)):
+            for one in [value] if isinstance(value, PoseGoal) else value:
+                if isinstance(one, PoseGoal) and one.link is not None and one.link not in robot.chain.placement:
+                    return f"{robot.name} has no link {one.link}"
         elif isinstance(value, str):
             if value not in robot.configurations:
                 return f"{robot.name} has no configuration {value}"

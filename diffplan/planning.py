@@ -5,7 +5,7 @@ arguments -> problem -> preflight -> a planner's candidates -> timing -> PyBulle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
@@ -18,7 +18,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.certificate.certifier import Certifier
-from diffplan.ends import GoalLike, configuration, goal_configurations, unreached
+from diffplan.ends import GoalLike, configuration, numbered_goals, unreached
 from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry.pose import Float
 from diffplan.planners import DEFAULT, make_planner
@@ -26,7 +26,7 @@ from diffplan.planners.base import Options, Planner
 from diffplan.planners.task import Task
 from diffplan.preflight import Hopeless, preflight
 from diffplan.problem import Plan, Problem, Status, robot_in
-from diffplan.request import EarlierPlan, Request, read_costs, read_robot, read_scene
+from diffplan.request import EarlierPlan, Request, held_in, read_costs, read_robot, read_scene
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.search import Retime, Search
@@ -35,6 +35,7 @@ from diffplan.system.progress import working
 from diffplan.way_in import WayIn, into_limits, out_of_contact
 
 _HELPER_SHARE = 0.5  # of the time limit is left to the helper
+_REACH_SHARE = 0.5  # of the time limit may go into inverse kinematics
 
 if TYPE_CHECKING:
     from diffplan.costs.cost import Cost
@@ -58,6 +59,7 @@ def plan(
     alternatives: int = 0,
     start_tolerance: float = 0.0,
     start_contact_m: float = 0.0,
+    hold: Mapping[str, float] | None = None,
 ) -> Plan:
     """Plan a motion and certify it.
 
@@ -67,7 +69,7 @@ def plan(
             fingers stand (`scene.hold`), the plan's robot has them so.
         start: joint positions [dof] (rad or m) or the name of a configuration.
         goal: the same, or a `PoseGoal`, or a `Pose` for the robot's tool; or a list of such goals, of which any
-            will do, as any row of joint positions [k, dof].
+            will do, as any row of joint positions [k, dof]. Inverse kinematics may take half of the time limit.
         planner: a name in `PLANNERS`, or a planner.
         helper: the same: who joins for the rest of the time when the planner has not solved within half of it. None
             stands for the planner's own (`diffusion` has RRT-Connect, the others none).
@@ -86,6 +88,7 @@ def plan(
             say so.
         start_contact_m: how deep bodies may touch at the start, within the limits (m, up to 0.005); 0 refuses such a
             start. The motion first leaves the contact, going no deeper; message and certificate say so.
+        hold: where held joints (fingers) stand, by name (rad or m), whatever robot and scene say of them.
 
     Returns:
         A plan, never None; `plan.status` and `plan.message` say why there is no trajectory, if there is none.
@@ -107,18 +110,30 @@ def plan(
         start_tolerance=start_tolerance,
         start_contact_m=start_contact_m,
     )
-    scene = read_scene(scene)
-    robot = robot_in(read_robot(robot), scene)
+    robot, scene = read_robot(robot), read_scene(scene)
+    if hold is not None:
+        scene = held_in(scene, robot_in(robot, scene), hold)
+    robot = robot_in(robot, scene)
     q_start = configuration(robot, start, "start")
     reaching = perf_counter()
-    goals = goal_configurations(robot, scene, goal, q_start, request.seed)
+    latest = reaching + _REACH_SHARE * request.timeout
+    goals, numbers = numbered_goals(robot, scene, goal, q_start, request.seed, latest)
     reaching = perf_counter() - reaching
     if len(goals) == 0:
         why = Hopeless(status=Status.GOAL_UNREACHABLE, cause=unreached(robot, goal))
         answer = _unsolved(why, robot, scene, q_start, goals, request.chosen(), request.seed)
         return replace(answer, timing_s={**answer.timing_s, "total": perf_counter() - begin})
-    problem = Problem(robot=robot, scene=scene, start=q_start, goals=goals, name=scene.name, costs=read_costs(costs))
-    answer = _solve(problem, request)
+    problem = Problem(
+        robot=robot,
+        scene=scene,
+        start=q_start,
+        goals=goals,
+        goal_numbers=numbers,
+        name=scene.name,
+        costs=read_costs(costs),
+    )
+    left = max(request.timeout - reaching, (1 - _REACH_SHARE) * request.timeout)
+    answer = _solve(problem, replace(request, timeout=left))
     times = {**answer.timing_s, "plan": answer.timing_s["plan"] + reaching, "total": perf_counter() - begin}
     return replace(answer, timing_s=times)
 
@@ -186,7 +201,7 @@ def _solve(problem: Problem, request: Request) -> Plan:
             search = Search(
                 asked=problem,
                 planner=planner,
-                task=replace(task, problem=replace(begins, goals=problem.goals[goals])),
+                task=replace(task, problem=replace(begins, goals=problem.goals[goals], goal_numbers=())),
                 open_goals=goals,
                 certifier=certifier,
                 retime=_retimer(),

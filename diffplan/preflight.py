@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan import arguments
-from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.certifier import Certifier, ConfigurationCheck
 from diffplan.ends import outside_limits
 from diffplan.geometry.pose import Float
 from diffplan.problem import Contact, Problem, Status
 from diffplan.pybullet.failure import contact_of
 
-_MOST_GOALS = 16  # of the free goals, nearest first, that a planner is given
+_MOST_GOALS = 16  # of the free joint positions that a planner is given
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,16 +49,35 @@ def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np
     causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
         return Hopeless(status=Status.GOAL_OUTSIDE_LIMITS, cause=causes[0])
-    checks = [None if cause else certifier.check(goal) for cause, goal in zip(causes, problem.goals, strict=True)]
-    free = np.array([check is not None and check.free for check in checks])
-    near = np.argsort(problem.robot.distance(problem.start, problem.goals), kind="stable")
-    free[near[np.cumsum(free[near]) > _MOST_GOALS]] = False
-    if free.any():
-        return np.flatnonzero(free)
-    first = next(i for i, check in enumerate(checks) if check is not None)
-    touching = checks[first]
-    assert touching is not None
-    more = f" (and {len(checks) - 1} more goals)" if len(checks) > 1 else ""
-    contact = contact_of(touching, problem.goals[first], "goal")
-    cause = f"at the goal, {touching.contact}{more}"
+    free: list[int] = []
+    touching: dict[int, ConfigurationCheck] = {}
+    for i in _in_turns(problem):
+        if not causes[i]:
+            check = certifier.check(problem.goals[i])
+            if check.free:
+                free.append(i)
+            else:
+                touching[i] = check
+        if len(free) == _MOST_GOALS:
+            break
+    if free:
+        return np.sort(free)
+    first = min(touching)
+    more = f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""
+    contact = contact_of(touching[first], problem.goals[first], "goal")
+    cause = f"at the goal, {touching[first].contact}{more}"
     return Hopeless(status=Status.GOAL_IN_COLLISION, cause=cause, contact=contact)
+
+
+def _in_turns(problem: Problem) -> np.ndarray:
+    """Return the numbers [k] of the goals: the nearest joint positions of each goal asked for, then the next.
+
+    Where what is near touches, or lies where no way leads, the other poses of a set are there all the same.
+    """
+    distance = problem.robot.distance(problem.start, problem.goals)
+    numbers = np.array(problem.goal_numbers or range(len(distance)))
+    rank = np.empty(len(distance), int)
+    for number in np.unique(numbers):
+        own = np.flatnonzero(numbers == number)
+        rank[own[np.argsort(distance[own], kind="stable")]] = np.arange(len(own))
+    return np.lexsort((distance, rank))

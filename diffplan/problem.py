@@ -65,6 +65,7 @@ _ADVICE = {
 class Problem:
     """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m).
 
+    `goal_numbers` tell which of the goals that were asked for each row is of, since a pose has many (empty: its own).
     `costs` are the user's wishes; planners that optimise weigh them against the path length.
     Continuous joints go the short way: goals are taken at the turn nearest to the start, and the robot turned to it.
     """
@@ -73,6 +74,7 @@ class Problem:
     scene: Scene
     start: Float
     goals: Float
+    goal_numbers: tuple[int, ...] = ()
     name: str = "problem"
     costs: tuple[Cost, ...] = ()
 
@@ -84,6 +86,9 @@ class Problem:
         if start.ndim != 1 or goals.ndim != 2 or len(goals) == 0:
             shape, allowed = f"{start.shape}, {goals.shape}", f"start [{robot.dof}], goals [k, {robot.dof}], k >= 1"
             raise InputError("wrong shape", key="start, goals", value=shape, allowed=allowed)
+        if len(self.goal_numbers) not in (0, len(goals)):
+            allowed = f"none, or {len(goals)} numbers"
+            raise InputError("wrong length", key="goal_numbers", value=len(self.goal_numbers), allowed=allowed)
         object.__setattr__(self, "robot", robot.turned(start))
         object.__setattr__(self, "start", start)
         object.__setattr__(self, "goals", robot.nearest_turn(goals, start))
@@ -406,13 +411,14 @@ class Alternative:
 class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
-    `costs` gives the user's costs along the trajectory, unweighted, by name, `costs_weighed` whether the planner that
-    found it weighs them (None without costs, and in plans that are read from files). `remarks` are what the planner
-    says about the problem, such as that its prior was trained on other arms. `contact` is what touches where
-    the status says that the start or the goal is in collision. `constraints` are what the motion has to keep beside
-    limits and clearance; the certificate tells how it does. `fingerprint` tells what the files of robot and scene held
-    when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is not for
-    a success is the mistake that must not happen.
+    `goals` [k, dof] are joint positions; `goal_numbers` tell which of the goals that were asked for each row is of
+    (empty: its own). `costs` gives the user's costs along the trajectory, unweighted, by name, `costs_weighed` whether
+    the planner that found it weighs them (None without costs, and in plans that are read from files). `remarks` are
+    what the planner says about the problem, such as that its prior was trained on other arms. `contact` is what touches
+    where the status says that the start or the goal is in collision. `constraints` are what the motion has to keep
+    beside limits and clearance; the certificate tells how it does. `fingerprint` tells what the files of robot and
+    scene held when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is
+    not for a success is the mistake that must not happen.
     """
 
     status: Status
@@ -436,6 +442,7 @@ class Plan:
     contact: Contact | None = None
     fingerprint: Fingerprint | None = None
     constraints: tuple[Constraint, ...] = ()
+    goal_numbers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.solved and not (self.trajectory and self.certificate and self.certificate.valid):
@@ -445,6 +452,14 @@ class Plan:
     def solved(self) -> bool:
         """Whether the trajectory passed the certificate."""
         return self.status is Status.SOLVED
+
+    @property
+    def goal_number(self) -> int | None:
+        """Which of the goals that were asked for the motion ends in, counted from 0; None without a motion."""
+        if self.certificate is None:
+            return None
+        row = self.certificate.goal_index
+        return self.goal_numbers[row] if self.goal_numbers else row
 
     def __bool__(self) -> bool:
         return self.solved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -133,6 +133,17 @@ def read_scene(value: object) -> Scene:
     if isinstance(value, Scene):
         return value
     return Scene.load(arguments.path(value, "scene", allowed="a Scene, or the name or path of one"))
+
+
+def held_in(scene: Scene, robot: Robot, hold: object) -> Scene:
+    """Return the scene in which held joints stand at these values (rad or m by name), and those that follow them.
+
+    Raises:
+        InputError: if the robot holds no such joint, or not there.
+    """
+    values = arguments.mapping(hold, "hold", allowed="joint values by joint name")
+    held = robot.with_held({joint: arguments.real(value, f"hold.{joint}") for joint, value in values.items()})
+    return replace(scene, hold={joint: held.held_joints[joint] for joint in {**scene.hold, **values}})
 
 
 def read_costs(value: object) -> tuple[Cost, ...]:

@@ -101,34 +101,63 @@ def bodies(obstacle: Obstacle) -> tuple[Body, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PoseGoal:
-    """Bring `link` (None: the robot's tool) to `pose` (world frame)."""
+    """Bring `link` (None: the robot's tool) to `pose` (world frame).
+
+    `free` is an axis of the pose's frame (`x`, `y`, `z`): any turn about it will do. `box` are the full edge lengths
+    [m] of a box around the pose, in its frame: the position may lie anywhere in it.
+    """
 
     link: str | None = None
     pose: Pose
+    free: str | None = None
+    box: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.link is not None:
             object.__setattr__(self, "link", arguments.text(self.link, "goal.link", allowed="the name of a link"))
+        if self.free is not None:
+            object.__setattr__(self, "free", arguments.one_of(self.free, "goal.free", AXES, "axis"))
+        if self.box is not None:
+            box = arguments.vector(self.box, 3, "goal.box", unit="m")
+            if min(box) < 0 or max(box) == 0:
+                raise InputError("no box", key="goal.box", value=list(box), allowed="edge lengths >= 0 [m], one > 0")
+            object.__setattr__(self, "box", box)
         object.__setattr__(self, "pose", Pose.of(self.pose, "goal.pose"))
 
+    @property
+    def loose(self) -> bool:
+        """Whether it leaves something of the pose free."""
+        return self.free is not None or self.box is not None
 
-Goal: TypeAlias = tuple[float, ...] | str | PoseGoal
+
+AXES = ("x", "y", "z")
+Goal: TypeAlias = tuple[float, ...] | str | PoseGoal | tuple[PoseGoal, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A named start and goal: joint values, the name of a robot configuration, or (goal only) a tool pose.
+    """A named start and goal: joint values, the name of a robot configuration, or (goal only) tool poses.
 
-    A `Pose` as the goal stands for the `PoseGoal` of the robot's tool.
+    Of several `PoseGoal`s any one will do. A `Pose` as the goal stands for the `PoseGoal` of the robot's tool.
     """
 
     start: tuple[float, ...] | str
     goal: Goal
 
     def __post_init__(self) -> None:
-        goal = PoseGoal(pose=self.goal) if isinstance(self.goal, Pose) else self.goal
         object.__setattr__(self, "start", _joints(self.start, "start"))
-        object.__setattr__(self, "goal", goal if isinstance(goal, PoseGoal) else _joints(goal, "goal"))
+        object.__setattr__(self, "goal", _goal(self.goal))
+
+
+def _goal(value: object) -> Goal:
+    """Return a goal: poses as `PoseGoal`s, one alone without a list."""
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    poses = [PoseGoal(pose=one) if isinstance(one, Pose) else one for one in several]
+    if not any(isinstance(one, PoseGoal) for one in poses):
+        return _joints(value, "goal")
+    allowed = "PoseGoals and Poses only"
+    goals = [arguments.instance(one, PoseGoal, f"goal[{i}]", allowed=allowed) for i, one in enumerate(poses)]
+    return goals[0] if len(goals) == 1 else tuple(goals)
 
 
 _ROBOT = "None, or the name of a shipped robot or the path of a robot file"

@@ -133,6 +133,7 @@ class Search:
             seed=self.task.seed,
             start=problem.start,
             goals=problem.goals,
+            goal_numbers=problem.goal_numbers,
             trajectory=shown.trajectory if shown else None,
             certificate=certificate,
             metrics=trajectory_metrics(shown.trajectory, problem.robot.metric) if shown else None,

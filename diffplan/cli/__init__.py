@@ -37,7 +37,7 @@ _COMMANDS = {
 _ERROR, _FAULT = 2, 70
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Joint values may begin with a minus, which argparse would take for an option.
-_JOINT_OPTIONS = ("--start", "--goal", "--tool-offset")
+_JOINT_OPTIONS = ("--start", "--goal", "--goal-pose", "--tool-offset")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -49,6 +49,36 @@ def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--options", type=Path, metavar="FILE", help=about)
 
 
+def add_hold_argument(parser: argparse.ArgumentParser, about: str) -> None:
+    """Declare `--hold`, which `held_joints` reads."""
+    parser.add_argument("--hold", type=_held, action="append", default=[], metavar="JOINT=VALUE", help=about)
+
+
+def held_joints(pairs: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Return the values [rad or m] of `--hold` by joint.
+
+    Raises:
+        InputError: if a joint is named twice.
+    """
+    from diffplan.errors import InputError
+
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise InputError("a joint is held twice", key="--hold", value=" ".join(f"{name}={v:g}" for name, v in pairs))
+    return values
+
+
+def _held(text: str) -> tuple[str, float]:
+    joint, _, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not joint or number - number != 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JOINT=VALUE")
+    return joint, number
+
+
 _EXECUTOR_HELP = "processes of this machine (default), or the Ray cluster at RAY_ADDRESS (docs/clusters.md)"
 
 

@@ -10,18 +10,32 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
-from diffplan.cli.common import add_planner_arguments, check_planner, read_options, tell_assumed, tell_parts, tell_units
+from diffplan.cli.common import (
+    add_hold_argument,
+    add_planner_arguments,
+    check_planner,
+    held_joints,
+    read_options,
+    tell_assumed,
+    tell_parts,
+    tell_units,
+)
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
-from diffplan.errors import InputError
+from diffplan.errors import InputError, did_you_mean
 from diffplan.system.files import check_writable, make_folder
+from diffplan.words import some
 
 if TYPE_CHECKING:
     from diffplan.costs.cost import Cost
+    from diffplan.geometry.pose import Float
     from diffplan.problem import Plan
     from diffplan.robot.model import Robot
-    from diffplan.scene import Goal, Query, Scene
+    from diffplan.scene import Goal, PoseGoal, Query, Scene
+
+    _Start: TypeAlias = Float | tuple[float, ...] | str
+    _Goal: TypeAlias = Float | Goal | list[PoseGoal]
 
 _UNDER = 0.02  # m above the base: what begins higher does not hold the robot
 _PICTURES = (".png", ".gif", ".mp4")
@@ -29,11 +43,21 @@ _PICTURES = (".png", ".gif", ".mp4")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("scene", metavar="SCENE", help="scene file, or the name of a shipped scene")
+    about = "scene file, or the name of a shipped scene; or a problem suite, with --only"
+    parser.add_argument("scene", metavar="SCENE", help=about)
+    parser.add_argument("--only", metavar="ID", help="which problem of a suite (bookshelf_small/1, say)")
     parser.add_argument("--query", metavar="NAME", help="query of the scene (default: `default`, or the only one)")
     parser.add_argument("--robot", metavar="NAME", help="robot, if the scene names none or another is meant")
     parser.add_argument("--start", metavar="J,J,...|NAME", help="start: joint values or a configuration's name")
     parser.add_argument("--goal", metavar="J,J,...|NAME", help="goal: joint values or a configuration's name")
+    parser.add_argument(
+        "--goal-pose",
+        action="append",
+        default=[],
+        metavar="X,Y,Z,R,P,Y_DEG",
+        help="goal: pose of the tool in the world, in m and degrees; repeatable, any of them will do",
+    )
+    add_hold_argument(parser, "where a held joint (finger) stands, whatever the scene says (rad or m); repeatable")
     parser.add_argument(
         "--cost",
         action="append",
@@ -100,13 +124,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
 
     from diffplan.planning import plan
-    from diffplan.robot.model import Robot
-    from diffplan.scene import Scene
 
-    scene = Scene.load(args.scene)
-    tell_units(scene)
-    robot = Robot.load(args.robot or scene.robot or "panda")
-    start, goal = _ends(args, scene, robot)
+    robot, scene, start, goal = _asked(args)
     costs = _costs(args, robot, scene)
     for file in files:
         make_folder(file.parent)
@@ -127,6 +146,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         alternatives=args.alternatives,
         start_tolerance=args.start_tolerance,
         start_contact_m=args.start_contact,
+        hold=held_joints(args.hold),
     )
     load += result.timing_s.get("load", 0.0)
     result = replace(result, timing_s={**result.timing_s, "load": load, "total": perf_counter() - begin})
@@ -139,12 +159,59 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     return 0 if result.solved else 1
 
 
-def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[tuple[float, ...] | str, Goal]:
+def _asked(args: argparse.Namespace) -> tuple[Robot, Scene, _Start, _Goal]:
+    """Return robot, scene, start and goal: those of a scene's query, or of the problem that `--only` names."""
+    if args.only is None and not args.scene.endswith((".json", ".json.gz")):
+        from diffplan.robot.model import Robot
+        from diffplan.scene import Scene
+
+        scene = Scene.load(args.scene)
+        tell_units(scene)
+        robot = Robot.load(args.robot or scene.robot or "panda")
+        return robot, scene, *_ends(args, scene, robot)
+    from diffplan.benchmark.suites import load_cases
+
+    cases = {case.id: case for case in load_cases(args.scene, args.robot)}
+    if args.query is not None:
+        raise InputError("--only names the problem already", key="--query", value=args.query)
+    if args.only not in cases:
+        hint = did_you_mean(args.only or "", cases)
+        raise InputError(f"which problem?{hint}", key="--only", value=args.only, allowed=some(cases))
+    case = cases[args.only]
+    start, goal = _given(args, case.robot)
+    return case.robot, case.scene, case.start if start is None else start, case.goal if goal is None else goal
+
+
+def _given(args: argparse.Namespace, robot: Robot) -> tuple[_Start | None, _Goal | None]:
+    """Return the start and the goal of the command line; None where there is none."""
+    start = _joints(args.start, "--start", robot) if args.start is not None else None
+    if args.goal is not None and args.goal_pose:
+        raise InputError("two kinds of goals", key="--goal-pose", value=args.goal_pose[0], allowed="it, or --goal")
+    if args.goal_pose:
+        return start, [_pose_goal(text) for text in args.goal_pose]
+    return start, _joints(args.goal, "--goal", robot) if args.goal is not None else None
+
+
+def _pose_goal(text: str) -> PoseGoal:
+    from math import radians
+
+    from diffplan.geometry.pose import Pose
+    from diffplan.scene import PoseGoal
+
+    try:
+        x, y, z, *turns = (float(value) for value in text.split(","))
+        roll, pitch, yaw = map(radians, turns)
+        return PoseGoal(pose=Pose.turned((x, y, z), (roll, pitch, yaw)))
+    except (ValueError, InputError):
+        allowed = "x, y, z [m], roll, pitch, yaw [degrees], with commas between"
+        raise InputError("not a pose", key="--goal-pose", value=text, allowed=allowed) from None
+
+
+def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[_Start, _Goal]:
     """Return start and goal: those given, else the query's."""
     from diffplan.ends import misfit
 
-    start = _joints(args.start, "--start", robot) if args.start is not None else None
-    goal = _joints(args.goal, "--goal", robot) if args.goal is not None else None
+    start, goal = _given(args, robot)
     if start is not None and goal is not None:
         if args.query:
             raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
@@ -218,6 +285,8 @@ def _report(plan: Plan, alternatives: int) -> None:
         )
         if plan.certificate.start_words:
             print(plan.certificate.start_words, file=sys.stderr)
+        if len(set(plan.goal_numbers)) > 1:
+            print(f"the motion ends in goal {plan.goal_number} of those asked for", file=sys.stderr)
         for number, way in enumerate(plan.alternatives, start=1):
             size = f"path {way.metrics.path_length_rad:.2f} rad, motion {way.metrics.duration_s:.2f} s"
             print(f"alternative {number}: {size}, to goal {way.certificate.goal_index}", file=sys.stderr)

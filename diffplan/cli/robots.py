@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import print_table
+from diffplan.cli.common import add_hold_argument, held_joints, print_table
 from diffplan.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def _declare_add(add: argparse.ArgumentParser) -> None:
     add.add_argument("--tool", metavar="LINK", help="frame that poses without a link mean")
     add.add_argument("--tool-offset", type=_point, metavar="X,Y,Z", help="where the tool is in the tip's frame, in m")
     add.add_argument("--joints", type=_names, metavar="A,B,...", help="joints to plan for; others are held")
-    about = "hold a joint there (rad or m); repeatable"
-    add.add_argument("--hold", type=_held, action="append", default=[], metavar="JOINT=VALUE", help=about)
+    add_hold_argument(add, "hold a joint there (rad or m); repeatable")
     about = "folder of a ROS package that the URDF names, or a folder of some; repeatable"
     add.add_argument("--package-path", type=Path, action="append", default=[], metavar="DIR", help=about)
     about = "take named states and exempt pairs from this SRDF; `none`: take no SRDF"
@@ -71,17 +70,6 @@ def _point(text: str) -> tuple[float, float, float]:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _held(text: str) -> tuple[str, float]:
-    joint, _, value = text.rpartition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if not joint or number - number != 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JOINT=VALUE")
-    return joint, number
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
@@ -117,7 +105,7 @@ def _add(args: argparse.Namespace, out: TextIO) -> None:
         tool=args.tool,
         tool_offset=args.tool_offset,
         joints=args.joints,
-        hold=dict(args.hold),
+        hold=held_joints(args.hold),
     )
     request = AddRequest(
         urdf=args.urdf,

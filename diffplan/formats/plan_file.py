@@ -89,6 +89,8 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
         "assumed_limits": {rate: list(joints) for rate, joints in plan.robot.assumed.items()},
         "start": plan.start.tolist(),
         "goals": plan.goals.tolist(),
+        "goal_numbers": list(plan.goal_numbers),
+        "goal_number": plan.goal_number,
         "constraints": constraint_document(plan.constraints),
         **_motion(plan.trajectory, plan.certificate, plan.metrics),
         "costs": dict(plan.costs),

@@ -12,7 +12,7 @@ from diffplan.formats.robot_file import load_robot, robot_word
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import FARTHEST
 from diffplan.robot.model import Robot
-from diffplan.scene import Goal, PoseGoal, Query, Scene
+from diffplan.scene import AXES, Goal, PoseGoal, Query, Scene
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import asset_folder, named_robots, shipped_scenes
@@ -110,14 +110,42 @@ def _query(entry: Entry, robot: Robot | None) -> Query:
 
 
 def _goal(entry: Entry, robot: Robot | None) -> Goal:
-    if not entry.is_mapping:
-        return _configuration(entry, robot)
-    fields = entry.fields(("pose",), ("link",))
-    if "link" not in fields:
-        link = None
+    """Return joint values, a configuration's name, or pose goals: a mapping, or a list of mappings."""
+    if entry.is_mapping:
+        goals = _pose_goals(entry, robot)
+    elif entry.is_list and any(item.is_mapping for item in entry.sequence()):
+        goals = [goal for item in entry.sequence() for goal in _pose_goals(item, robot)]
     else:
-        link = fields["link"].choice(robot.chain.placement, "link") if robot else fields["link"].text()
-    return PoseGoal(link=link, pose=read_pose(fields["pose"]))
+        return _configuration(entry, robot)
+    return goals[0] if len(goals) == 1 else tuple(goals)
+
+
+def _pose_goals(entry: Entry, robot: Robot | None) -> list[PoseGoal]:
+    """Return the goals of one mapping: a pose, or several poses that share link, free axis and box."""
+    with Faults() as faults:
+        several = "poses" in entry.mapping()
+        fields = entry.fields(("poses" if several else "pose",), ("link", "tool", "free", "box"), faults)
+        if "tool" in fields and ("link" in fields or not faults.of(lambda: fields["tool"].boolean())):
+            faults.add(fields["tool"].error("the tool or a link", allowed="true alone, or the key link instead"))
+        link = faults.of(lambda: _link(fields["link"], robot)) if "link" in fields else None
+        free = faults.of(lambda: fields["free"].choice(AXES, "axis")) if "free" in fields else None
+        box = faults.of(lambda: _box(fields["box"])) if "box" in fields else None
+        items = faults.of(lambda: fields["poses"].sequence() if several else [fields["pose"]])
+        if several and items == []:
+            faults.add(fields["poses"].error("no pose", allowed="at least one"))
+        poses = [faults.of(partial(read_pose, item)) for item in items or ()]
+    return [PoseGoal(link=link, pose=pose, free=free, box=box) for pose in poses]
+
+
+def _link(entry: Entry, robot: Robot | None) -> str:
+    return entry.choice(robot.chain.placement, "link") if robot else entry.text()
+
+
+def _box(entry: Entry) -> tuple[float, float, float]:
+    x, y, z = entry.numbers(3)
+    if min(x, y, z) < 0 or max(x, y, z) == 0:
+        raise entry.error("no box", allowed="its edge lengths >= 0 [m], one > 0")
+    return x, y, z
 
 
 def _configuration(entry: Entry, robot: Robot | None) -> tuple[float, ...] | str:

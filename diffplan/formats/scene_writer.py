@@ -98,5 +98,17 @@ def _query(query: Query) -> dict[str, Json]:
 
 def _goal(goal: Goal) -> Json:
     if isinstance(goal, PoseGoal):
-        return {**({"link": goal.link} if goal.link else {}), "pose": _pose(goal.pose)}
-    return goal if isinstance(goal, str) else list(goal)
+        return _pose_goal(goal)
+    if isinstance(goal, str):
+        return goal
+    return [_pose_goal(one) if isinstance(one, PoseGoal) else one for one in goal]
+
+
+def _pose_goal(goal: PoseGoal) -> dict[str, Json]:
+    keys: dict[str, Json] = {"link": goal.link} if goal.link else {}
+    keys["pose"] = _pose(goal.pose)
+    if goal.free:
+        keys["free"] = goal.free
+    if goal.box:
+        keys["box"] = list(goal.box)
+    return keys

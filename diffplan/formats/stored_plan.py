@@ -84,6 +84,7 @@ def _plan(file: PlanFile, path: Path, robot: Robot, scene: Scene, then: Fingerpr
         seed=file.seed,
         start=np.array(entries["start"].numbers(robot.dof)),
         goals=_goals(entries["goals"], robot.dof),
+        goal_numbers=_goal_numbers(entries),
         trajectory=file.trajectory,
         certificate=file.certificate,
         metrics=file.metrics,
@@ -104,6 +105,12 @@ def _contact(entry: Entry | None) -> Contact | None:
 
 def _goals(entry: Entry, dof: int) -> Float:
     return np.array([goal.numbers(dof) for goal in entry.sequence()], dtype=np.float64).reshape(-1, dof)
+
+
+def _goal_numbers(entries: dict[str, Entry]) -> tuple[int, ...]:
+    """Return which goal each row is of; of rows that were changed since, they say nothing."""
+    numbers = [number.whole() for number in entries["goal_numbers"].sequence()] if "goal_numbers" in entries else []
+    return tuple(numbers) if len(numbers) == len(entries["goals"].sequence()) else ()
 
 
 def _numbers(entry: Entry | None) -> dict[str, float]:

@@ -256,3 +256,56 @@ def test_a_plan_file_is_a_warm_start_and_alternatives_are_counted(scene, tmp_pat
     assert err.count("alternative ") == len(printed["alternatives"])
     assert "No such file" in _refused(capfd, *query, "--warm-start", str(tmp_path / "none.json"))
     assert "alternatives" in _refused(capfd, *query, "--alternatives", "-1")
+
+
+def test_a_goal_may_be_a_pose_or_several_on_the_command_line_and_fingers_are_held(tmp_path):
+    out = tmp_path / "plan.json"
+    poses = ["--goal-pose", "-0.3,0.4,0.5,180,0,30", "--goal-pose", "9,0,0.5,0,0,0"]
+    hold = ["--hold", "panda_finger_joint1=0.02", "--hold", "panda_finger_joint2=0.02"]
+    words = ["plan", "bookshelf", "--start", "home", *poses, *hold, "--planner", "rrtconnect", "--out", str(out)]
+    code = main(words)
+    plan = Plan.load(out)
+    assert code == 0
+    assert plan.goal_number == 0
+    assert plan.robot.held_joints == {"panda_finger_joint1": 0.02, "panda_finger_joint2": 0.02}
+    assert plan.trajectory
+    tool = plan.robot.link_pose(plan.trajectory.position[-1], "panda_hand")[0]
+    assert tool[:3, 3] == pytest.approx([-0.3, 0.4, 0.5], abs=1e-4)
+    assert tool[:3, 2] == pytest.approx([0, 0, -1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--goal-pose", "0.3,0.4,0.5"], "--goal-pose: not a pose (found '0.3,0.4,0.5')"),
+        (["--goal-pose", "0.3,0.4,0.5,0,0,0", "--goal", "left"], "--goal-pose: two kinds of goals"),
+        (["--hold", "panda_finger_joint1=0.02", "--hold", "panda_finger_joint1=0.03"], "--hold: a joint is held twice"),
+        (["--hold", "panda_finger=0.02"], "not a held joint of panda (did you mean 'panda_finger_joint2'?)"),
+        (["--only", "bookshelf/hrad"], "--only: which problem? (did you mean 'bookshelf/hard'?)"),
+        (["--only", "bookshelf/hard", "--query", "hard"], "--query: --only names the problem already"),
+    ],
+)
+def test_a_goal_pose_or_a_held_joint_that_makes_no_sense_is_told(words, message, capsys):
+    assert main(["plan", "bookshelf", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_one_problem_of_a_suite_is_planned(tmp_path, capsys):
+    q = diffplan.Robot.load("panda").configuration("home")
+    problems = [
+        {"id": f"a/{i}", "start": q.tolist(), "goals": [(q + 0.1 * i).tolist()], "obstacles": []} for i in (1, 2)
+    ]
+    names = list(diffplan.Robot.load("panda").joint_names)
+    head = {"format": "diffplan/problems@1", "name": "s", "robot": "panda", "joint_names": names}
+    suite = tmp_path / "suite.json"
+    suite.write_text(json.dumps({**head, "fixed_joints": {"panda_finger_joint1": 0.065}, "problems": problems}))
+    out = tmp_path / "plan.json"
+    words = ["plan", str(suite), "--planner", "rrtconnect", "--out", str(out)]
+    assert main([*words, "--only", "a/2"]) == 0
+    plan = Plan.load(out)
+    assert plan.trajectory
+    assert plan.trajectory.position[-1] == pytest.approx(q + 0.2)
+    assert plan.robot.held_joints["panda_finger_joint1"] == 0.065
+    assert main(words) == 2
+    assert main([*words, "--only", "a/3"]) == 2
+    assert "--only: which problem?" in capsys.readouterr().err

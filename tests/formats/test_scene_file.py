@@ -190,3 +190,49 @@ def test_a_base_beyond_a_thousand_kilometres_is_refused_with_its_line(tmp_path: 
     (tmp_path / "a.yaml").write_text("format: diffplan/scene@1\nname: a\nrobot_base: {xyz: [0, 0, 3.0e+6]}\n")
     with pytest.raises(InputError, match=r":3: robot_base: too far away for distances to hold"):
         Scene.load(tmp_path / "a.yaml")
+
+
+GOALS = """format: diffplan/scene@1
+name: a
+robot: panda
+queries:
+  set: {start: home, goal: {tool: true, poses: [{xyz: [0.4, 0, 0.5], rpy_deg: [180, 0, 0]}, {xyz: [0, 0.4, 0.5]}],
+                           free: z}}
+  box: {start: home, goal: {link: panda_hand, pose: {xyz: [0.4, 0, 0.5]}, box: [0.1, 0, 0.2]}}
+  mixed: {start: home, goal: [{pose: {xyz: [0.4, 0, 0.5]}}, {poses: [{xyz: [0.3, 0, 0.5]}], free: x}]}
+"""
+
+
+def test_a_goal_may_be_several_poses_with_a_free_axis_or_a_box(tmp_path: Path) -> None:
+    file = tmp_path / "scene.yaml"
+    file.write_text(GOALS)
+    queries = Scene.load(file).queries
+    down, aside = Pose.from_rpy((0.4, 0, 0.5), (math.pi, 0, 0)), Pose(xyz=(0, 0.4, 0.5))
+    assert queries["set"].goal == (PoseGoal(pose=down, free="z"), PoseGoal(pose=aside, free="z"))
+    here = Pose(xyz=(0.4, 0, 0.5))
+    assert queries["box"].goal == PoseGoal(link="panda_hand", pose=here, box=(0.1, 0, 0.2))
+    assert queries["mixed"].goal == (PoseGoal(pose=here), PoseGoal(pose=Pose(xyz=(0.3, 0, 0.5)), free="x"))
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        ("{tool: true, link: panda_hand, pose: {xyz: [0, 0, 0]}}", r"goal.tool: the tool or a link \(found true\)"),
+        ("{tool: false, pose: {xyz: [0, 0, 0]}}", r"goal.tool: the tool or a link \(found false\)"),
+        ("{pose: {xyz: [0, 0, 0]}, free: w}", r"goal.free: unknown axis \(found w\); allowed: x, y, z"),
+        ("{pose: {xyz: [0, 0, 0]}, box: [0, 0, 0]}", r"goal.box: no box .*; allowed: its edge lengths >= 0"),
+        ("{pose: {xyz: [0, 0, 0]}, box: [0.1, 0.1]}", r"goal.box: wrong length"),
+        ("{poses: []}", r"goal.poses: no pose"),
+        ("{poses: [{xyz: [0, 0]}]}", r"goal.poses\[0\].xyz: wrong length"),
+        ("{pose: {xyz: [0, 0, 0]}, poses: [{xyz: [0, 0, 0]}]}", r"goal.pose: unknown key"),
+        ("{free: z}", r"key 'pose' is missing"),
+        ("[{pose: {xyz: [0, 0, 0]}}, 0.5]", r"goal\[1\]: not a mapping"),
+    ],
+)
+def test_what_is_wrong_with_a_goal_is_told_with_its_line(tmp_path: Path, goal: str, message: str) -> None:
+    file = tmp_path / "scene.yaml"
+    file.write_text(f"{GOALS}  bad: {{start: home, goal: {goal}}}\n")
+    with pytest.raises(
+        InputError, match=f"scene.yaml:9: queries.bad.{message}" if "missing" not in message else message
+    ):
+        Scene.load(file)

@@ -77,11 +77,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _pose_goals() -> st.SearchStrategy[PoseGoal | tuple[PoseGoal, ...]]:
+    edge = st.floats(0, 1)
+    one = st.builds(
+        PoseGoal,
+        link=st.none() | name,
+        pose=poses(),
+        free=st.none() | st.sampled_from("xyz"),
+        box=st.none() | st.tuples(edge, edge, st.floats(1e-3, 1)),
+    )
+    return one | st.tuples(one, one)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_saved_scene_comes_back_equal(folder: Path, data: st.DataObject) -> None:
     found = data.draw(st.lists(obstacles(folder), max_size=6, unique_by=lambda obstacle: obstacle.name))
-    goal = st.tuples(*[st.floats(-2, 2)] * 7) | st.sampled_from(TRAPS) | st.builds(PoseGoal, link=name, pose=poses())
+    goal = st.tuples(*[st.floats(-2, 2)] * 7) | st.sampled_from(TRAPS) | _pose_goals()
     queries = data.draw(st.dictionaries(name, st.builds(Query, start=st.sampled_from(TRAPS), goal=goal), max_size=3))
     scene = Scene(
         name=data.draw(name),
