@@ -14,7 +14,7 @@ from diffplan.preflight import _in_turns
 from diffplan.problem import Problem
 from diffplan.robot.model import Tool
 
-PANDA = dp.Robot.load("panda")
+PANDA = replace(dp.Robot.load("panda"), tool=Tool(link="panda_hand"))
 HOME = PANDA.configuration("home")
 BASE = dp.Pose.from_rpy((0.2, -0.1, 0.4), (0.0, 0.1, 1.2))
 IN_HAND = dp.Pose.from_rpy((0.02, 0.0, 0.1), (0.0, 0.3, 0.0))

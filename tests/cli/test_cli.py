@@ -269,7 +269,7 @@ def test_a_goal_may_be_a_pose_or_several_on_the_command_line_and_fingers_are_hel
     assert plan.goal_number == 0
     assert plan.robot.held_joints == {"panda_finger_joint1": 0.02, "panda_finger_joint2": 0.02}
     assert plan.trajectory
-    tool = plan.robot.link_pose(plan.trajectory.position[-1], "panda_hand")[0]
+    tool = plan.robot.link_pose(plan.trajectory.position[-1], plan.robot.tool_frame.link)[0]
     assert tool[:3, 3] == pytest.approx([-0.3, 0.4, 0.5], abs=1e-4)
     assert tool[:3, 2] == pytest.approx([0, 0, -1], abs=1e-4)
 
