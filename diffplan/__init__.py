@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from diffplan.problem import Plan as Plan
     from diffplan.problem import Problem as Problem
     from diffplan.problem import Status as Status
+    from diffplan.problem import ToolPath as ToolPath
     from diffplan.problem import Trajectory as Trajectory
     from diffplan.pybullet.execution import execute as execute
     from diffplan.pybullet.live import robot_as_held as robot_as_held
@@ -72,6 +73,7 @@ _HOME = {
     "Query": "scene",
     "Problem": "problem",
     "Plan": "problem",
+    "ToolPath": "problem",
     "Trajectory": "problem",
     "Certificate": "problem",
     "Metrics": "problem",

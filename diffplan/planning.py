@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +60,8 @@ def plan(
     alternatives: int = 0,
     start_tolerance: float = 0.0,
     start_contact_m: float = 0.0,
+    speed: float = 1.0,
+    jerk: str | None = None,
     hold: Mapping[str, float] | None = None,
 ) -> Plan:
     """Plan a motion and certify it.
@@ -88,6 +91,10 @@ def plan(
             say so.
         start_contact_m: how deep bodies may touch at the start, within the limits (m, up to 0.005); 0 refuses such a
             start. The motion first leaves the contact, going no deeper; message and certificate say so.
+        speed: share of the robot's velocity, acceleration and jerk limits that the motion may use, up to 1; the
+            certificate judges by the full limits.
+        jerk: `limited` keeps the robot's jerk limits too, proven by the certificate (`jerk_share`); `off` and None do
+            not.
         hold: where held joints (fingers) stand, by name (rad or m), whatever robot and scene say of them.
 
     Returns:
@@ -95,7 +102,7 @@ def plan(
 
     Raises:
         InputError: for a start, goal, planner, helper, option, seed, time limit, number of alternatives, plan to start
-            from, tolerance or depth that makes no sense.
+            from, tolerance, depth, speed or kind of jerk that makes no sense.
     """
     begin = perf_counter()
     request = Request(
@@ -109,6 +116,8 @@ def plan(
         alternatives=alternatives,
         start_tolerance=start_tolerance,
         start_contact_m=start_contact_m,
+        speed=speed,
+        jerk=jerk,
     )
     robot, scene = read_robot(robot), read_scene(scene)
     if hold is not None:
@@ -152,6 +161,8 @@ def solve(
     alternatives: int = 0,
     start_tolerance: float = 0.0,
     start_contact_m: float = 0.0,
+    speed: float = 1.0,
+    jerk: str | None = None,
 ) -> Plan:
     """Solve a problem: the planner's candidates are timed and certified, best first, until enough ways pass.
 
@@ -172,6 +183,8 @@ def solve(
         alternatives=alternatives,
         start_tolerance=start_tolerance,
         start_contact_m=start_contact_m,
+        speed=speed,
+        jerk=jerk,
     )
     allowed = "a Problem; `plan` takes robot, scene, start, goal"
     return _solve(arguments.instance(problem, Problem, "problem", allowed=allowed), request)
@@ -204,8 +217,10 @@ def _solve(problem: Problem, request: Request) -> Plan:
                 task=replace(task, problem=replace(begins, goals=problem.goals[goals], goal_numbers=())),
                 open_goals=goals,
                 certifier=certifier,
-                retime=_retimer(),
+                retime=_retimer(request),
                 way_in=way_in,
+                speed=request.speed,
+                jerk=request.jerk_limited,
             )
             _run(search, request, times)
             answer = replace(search.answer(), remarks=planner.remarks(task))
@@ -217,7 +232,8 @@ def _run(search: Search, request: Request, times: _Times) -> None:
     begin, helper = perf_counter(), request.help_for(search.planner)
     first = request.timeout if helper is None else request.timeout * (1 - _HELPER_SHARE)
     with working("looking for a path"):
-        search.reuse()
+        if request.speed == 1.0 and not request.jerk_limited:  # else it was timed under other limits
+            search.reuse()
         if search.run(search.planner, begin + first) or helper is None:
             return
         left = begin + request.timeout - perf_counter()
@@ -231,8 +247,8 @@ def _run(search: Search, request: Request, times: _Times) -> None:
 def _way_in(problem: Problem, request: Request, certifier: Certifier) -> WayIn | None:
     """Return the short motion that comes first where the start is outside of limits or in contact, as allowed."""
     if request.start_contact_m and not problem.robot.joints_outside(problem.start):
-        return out_of_contact(certifier, problem.start, request.start_contact_m, _retimer())
-    return into_limits(problem.robot, problem.start, request.start_tolerance, _retimer())
+        return out_of_contact(certifier, problem.start, request.start_contact_m, _retimer(request))
+    return into_limits(problem.robot, problem.start, request.start_tolerance, _retimer(request))
 
 
 def _prepare(planner: Planner, task: Task, times: _Times) -> None:
@@ -243,7 +259,7 @@ def _prepare(planner: Planner, task: Task, times: _Times) -> None:
         from diffplan.costs.cost import compile_costs
 
         compile_costs(problem.costs, np.stack([problem.start, problem.goals[0]]))
-    _retimer()
+    _timing()
     times.lap("warmup")
 
 
@@ -269,11 +285,16 @@ class _Times:
         return replace(plan, timing_s={**plan.timing_s, **self.spent, "total": perf_counter() - self.begin})
 
 
+def _retimer(request: Request) -> Retime:
+    """Return the retimer for this share of the limits, with or without those of jerk."""
+    return partial(_timing().retime, speed=request.speed, jerk=request.jerk_limited)
+
+
 @cache
-def _retimer() -> Retime:
-    """Return the retimer with toppra loaded, which takes half a second."""
+def _timing() -> ModuleType:
+    """Return the module of the retimer with toppra loaded, which takes half a second."""
     import_module("toppra")
-    return import_module("diffplan.timing").retime
+    return import_module("diffplan.timing")
 
 
 def _unsolved(

@@ -189,7 +189,8 @@ class Certificate:
 
     Of the cubic `interpolation` (`Trajectory.at`) it says how far it is at most from the linear one
     (`interpolation_rad`, of a joint), and which share of its limit a velocity and an acceleration reach at most,
-    between the samples too; None where the samples themselves are not within the limits.
+    between the samples too; None where the samples themselves are not within the limits. `jerk_share` is that of the
+    change of acceleration from sample to sample; None where jerk was not to be limited.
 
     `start_outside` are the joints that begin outside their limits by at most `start_tolerance` (rad or m), as was
     allowed: such a joint goes no farther out and then stays inside. Empty unless that was asked for. `exempt` are the
@@ -220,6 +221,7 @@ class Certificate:
     interpolation_rad: float | None = None
     velocity_share: float | None = None
     acceleration_share: float | None = None
+    jerk_share: float | None = None
     start_tolerance: float = 0.0
     start_outside: tuple[Outside, ...] = ()
     start_contact_m: float = 0.0
@@ -336,6 +338,31 @@ class Trajectory:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ToolPath:
+    """Poses of the tool in the world frame: `time` [n] in s, `xyz` [n, 3] in m, `quat_xyzw` [n, 4].
+
+    Of the two quaternions of a rotation it is the one nearer to that of the row before.
+    """
+
+    time: Float
+    xyz: Float
+    quat_xyzw: Float
+
+    @staticmethod
+    def of(time: Float, poses: Float) -> ToolPath:
+        """Return the path of homogeneous matrices [n, 4, 4]."""
+        from scipy.spatial.transform import Rotation
+
+        quats = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
+        flips = np.where((quats[1:] * quats[:-1]).sum(axis=1) < 0, -1.0, 1.0)
+        quats[1:] *= np.cumprod(flips)[:, None]
+        return ToolPath(time=time, xyz=poses[:, :3, 3].copy(), quat_xyzw=quats)
+
+    def __repr__(self) -> str:
+        return f"ToolPath({count(len(self.time), 'pose')}, {self.time[-1] - self.time[0]:.3f} s)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """Properties of a trajectory: lengths in rad (Euclidean norm over the joints), jerk in rad/s^3.
@@ -412,13 +439,14 @@ class Plan:
     """What a planner returns, solved or not; `trajectory` is None unless a candidate was found.
 
     `goals` [k, dof] are joint positions; `goal_numbers` tell which of the goals that were asked for each row is of
-    (empty: its own). `costs` gives the user's costs along the trajectory, unweighted, by name, `costs_weighed` whether
-    the planner that found it weighs them (None without costs, and in plans that are read from files). `remarks` are
-    what the planner says about the problem, such as that its prior was trained on other arms. `contact` is what touches
-    where the status says that the start or the goal is in collision. `constraints` are what the motion has to keep
-    beside limits and clearance; the certificate tells how it does. `fingerprint` tells what the files of robot and
-    scene held when the plan was certified. A plan is true, as in `if plan:`, only if it is solved: taking one that is
-    not for a success is the mistake that must not happen.
+    (empty: its own). `speed` is the share of the limits that the motion was timed for. `costs` gives the user's costs
+    along the trajectory, unweighted, by name, `costs_weighed` whether the planner that found it weighs them (None
+    without costs, and in plans that are read from files). `remarks` are what the planner says about the problem, such
+    as that its prior was trained on other arms. `contact` is what touches where the status says that the start or the
+    goal is in collision. `constraints` are what the motion has to keep beside limits and clearance; the certificate
+    tells how it does. `fingerprint` tells what the files of robot and scene held when the plan was certified. A plan is
+    true, as in `if plan:`, only if it is solved: taking one that is not for a success is the mistake that must not
+    happen.
     """
 
     status: Status
@@ -443,6 +471,7 @@ class Plan:
     fingerprint: Fingerprint | None = None
     constraints: tuple[Constraint, ...] = ()
     goal_numbers: tuple[int, ...] = ()
+    speed: float = 1.0
 
     def __post_init__(self) -> None:
         if self.solved and not (self.trajectory and self.certificate and self.certificate.valid):
@@ -508,6 +537,53 @@ class Plan:
         if robot is not None:
             arguments.instance(robot, Robot, "robot", allowed="a Robot, or None")
         return higher("formats.stored_plan:read_plan")(arguments.path(path, "path"), robot=robot)
+
+    def at(self, t: float | Sequence[float] | Float) -> Moment:
+        """Return where the motion is at a time [s], or at several (see `Trajectory.at`).
+
+        Raises:
+            InputError: if there is no motion, or for a time outside of it.
+        """
+        return self._moving().at(t)
+
+    def sampled(self, hz: float) -> Trajectory:
+        """Return the motion at a rate [1/s] (see `Trajectory.sampled`).
+
+        Raises:
+            InputError: if there is no motion, or for a rate that makes no sense.
+        """
+        return self._moving().sampled(hz)
+
+    def tool_path(self, hz: float | None = None) -> ToolPath:
+        """Return where the robot's tool is in the world along the motion, at its samples or at a rate [1/s].
+
+        Raises:
+            InputError: if there is no motion, for a rate that makes no sense, or if the scene is not known.
+        """
+        motion, tool = self._moving() if hz is None else self.sampled(hz), self.robot.tool_frame
+        poses = self.scene.robot_base.matrix @ self.robot.link_pose(motion.position, tool.link) @ tool.pose.matrix
+        return ToolPath.of(motion.time, poses)
+
+    def to_csv(self, path: str | Path, *, hz: float | None = None) -> None:
+        """Write the certified motion as a table (docs/motions.md), at its samples or at a rate [1/s].
+
+        Raises:
+            InputError: if the plan is not solved, for a rate that makes no sense, or if the file cannot be written.
+        """
+        higher("formats.motion_files:write_csv")(self, arguments.path(path, "path"), hz)
+
+    def to_ros(self, path: str | Path, *, hz: float | None = None) -> None:
+        """Write the certified motion as a ROS `trajectory_msgs/JointTrajectory` in YAML; else as `to_csv`.
+
+        Raises:
+            InputError: if the plan is not solved, for a rate that makes no sense, or if the file cannot be written.
+        """
+        higher("formats.motion_files:write_ros")(self, arguments.path(path, "path"), hz)
+
+    def _moving(self) -> Trajectory:
+        if self.trajectory is None:
+            raise InputError("this plan has no motion", value=self.status.value, allowed="plans with a trajectory")
+        return self.trajectory
 
     def play(self, client: int, body: int) -> None:
         """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there.

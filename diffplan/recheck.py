@@ -39,7 +39,7 @@ class Recheck:
 def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
     """Certify the motions of a plan file again, from its start to its goals in its scene.
 
-    What the file's certificate says was allowed of the start is allowed again.
+    What the file's certificate says was allowed of the start is allowed again, and jerk limited where it was.
 
     Args:
         path: the plan file.
@@ -64,6 +64,7 @@ def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
                 start_tolerance=recorded.start_tolerance if recorded else 0.0,
                 start_contact_m=recorded.start_contact_m if recorded else 0.0,
                 constraints=plan.constraints,
+                jerk_limited=recorded is not None and recorded.jerk_share is not None,
             )
             motions.append(RecheckedMotion(name=name, recorded=recorded, now=now))
     return Recheck(plan=plan, motions=tuple(motions), changed=stored.changed, intact=stored.intact)

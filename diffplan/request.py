@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LONGEST_TIMEOUT = 1e9  # [s]
 _MOST_ALTERNATIVES = 1000
 
+JERK = ("limited", "off")
+"""Whether the robot's jerk limits are kept."""
 EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
 
 
@@ -42,6 +44,8 @@ class Request:
     alternatives: int
     start_tolerance: float
     start_contact_m: float
+    speed: float
+    jerk: str | None
 
     def __post_init__(self) -> None:
         most = _LONGEST_TIMEOUT
@@ -55,6 +59,8 @@ class Request:
             "alternatives": arguments.whole(self.alternatives, "alternatives", 0, _MOST_ALTERNATIVES),
             "start_tolerance": arguments.start_tolerance(self.start_tolerance),
             "start_contact_m": arguments.start_contact(self.start_contact_m),
+            "speed": arguments.positive(self.speed, "speed", what="share", highest=1.0, allowed="0 < share <= 1"),
+            "jerk": None if self.jerk is None else arguments.one_of(self.jerk, "jerk", JERK, "choice"),
             "fallback": arguments.flag(self.fallback, "fallback"),
         }
         for key, value in read.items():
@@ -63,6 +69,11 @@ class Request:
             check_name(self.helper, "helper")
         if self.helper is not None and not self.fallback:
             raise InputError("a helper, but no planner may help", key="fallback", value=False, allowed="True")
+
+    @property
+    def jerk_limited(self) -> bool:
+        """Whether the jerk limits are kept; they are not unless that is asked for."""
+        return self.jerk == "limited"
 
     def chosen(self) -> Planner:
         """Return the planner, made now if it was given by name.

@@ -46,7 +46,8 @@ class Search:
 
     `asked` is the problem as it was asked, of whose goals the task has those with the numbers `open_goals`; `planner`
     is the planner that was asked. `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why
-    others could not be timed. The motion of `way_in` comes before every candidate's.
+    others could not be timed. The motion of `way_in` comes before every candidate's. `retime` uses the share `speed` of
+    the limits, and keeps those of jerk where `jerk` says so.
     """
 
     asked: Problem
@@ -56,6 +57,8 @@ class Search:
     certifier: Certifier
     retime: Retime
     way_in: WayIn | None = None
+    speed: float = 1.0
+    jerk: bool = False
     plan_time: float = 0.0
     certify_time: float = 0.0
     first_path: float | None = None
@@ -131,6 +134,7 @@ class Search:
             robot=problem.robot,
             scene=problem.scene,
             seed=self.task.seed,
+            speed=self.speed,
             start=problem.start,
             goals=problem.goals,
             goal_numbers=problem.goal_numbers,
@@ -174,7 +178,12 @@ class Search:
             tolerance, depth = self.way_in.start_tolerance, self.way_in.start_contact_m
         with working("certifying a path"):
             verdict = self.certifier.certify(
-                trajectory, start=start, goals=goals, start_tolerance=tolerance, start_contact_m=depth
+                trajectory,
+                start=start,
+                goals=goals,
+                start_tolerance=tolerance,
+                start_contact_m=depth,
+                jerk_limited=self.jerk,
             )
         self.certify_time += perf_counter() - begin
         self.verdicts.append(verdict.valid)

@@ -1,16 +1,19 @@
-"""Time-optimal timing of a path under velocity and acceleration limits, with the limits checked afterwards.
+"""Time-optimal timing of a path under velocity, acceleration and jerk limits, with the limits checked afterwards.
 
 A path q(s), s in [0, 1], is a clamped cubic B-spline; TOPP-RA (Pham and Pham, "A New Approach to Time-Optimal Path
 Parameterization Based on Reachability Analysis", IEEE T-RO 2018) finds the path speed on a grid, constant in path
 acceleration u between grid points. Position, velocity q' r' and acceleration q'' r'^2 + q' u then follow exactly. Its
 solver compares with fixed numbers such as 1e-8, so it is given a path parameter r that grows with the way, joints in
 units of what their acceleration does in the unit of time, and time in units of about the motion's duration.
+
+Jerk is limited by smoothing that timing: the path acceleration is averaged over a window as long as its largest jump
+needs (`SmoothLaw`), and the motion slowed by what is still missing. On the same path, a window of w makes it w longer.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +21,7 @@ from scipy.interpolate import BSpline
 
 from diffplan.curves import hermite
 from diffplan.curves.spline import DEGREE, basis, greville, knots
+from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.geometry.pose import Float
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot
@@ -34,10 +38,14 @@ _JUMP, _SWITCH_APART_S = 0.05, 0.001  # shares of the acceleration limit; sample
 _PLACES, _DETAIL = 16, 2  # places where the way is measured, and control points of r, for each of the curve's pieces
 _SLOW = 0.1
 _STAND = 0.03  # share of r for the parts of s in which the path does not move
+_JERK_SHARE = 0.95  # of the limit: whoever samples the cubic at another rate finds a little more than was planned
+_NARROWEST_S, _INSTANT = 0.0005, 1e-9  # window of smoothing; how near to a kink its two sides are looked at
+_LEAST_CAP = 0.02  # of the path speed, lest it stands
+_WINDOWS, _SMOOTH_ENOUGH = ((1.0, 1.6), (1.0,), (1.0,), (1.0,)), 1.01  # shares of the window, in turns; until how near
 _FASTEST, _HARDEST = 50.0, 1e4  # of r by the unit of time, where no joint bounds it
 
 
-def retime(control: Float, robot: Robot) -> Trajectory | None:
+def retime(control: Float, robot: Robot, *, speed: float = 1.0, jerk: bool = False) -> Trajectory | None:
     """Return the fastest trajectory along a path, from rest to rest, within the robot's limits.
 
     The samples are at most 10 ms apart, with one wherever an acceleration switches, so that the cubic through their
@@ -47,6 +55,8 @@ def retime(control: Float, robot: Robot) -> Trajectory | None:
     Args:
         control: control points [n, dof] of a clamped uniform cubic B-spline, n >= 4.
         robot: whose position, velocity and acceleration limits hold; checked on a 1 ms grid.
+        speed: share of the velocity, acceleration and jerk limits that may be used, in (0, 1].
+        jerk: whether the jerk limits hold too; the motion then begins and ends with zero acceleration.
 
     Returns:
         The trajectory, or None where the path leaves the position limits or has no timing within the others
@@ -56,17 +66,29 @@ def retime(control: Float, robot: Robot) -> Trajectory | None:
         return None
     if np.abs(control - control[0]).max() < _POINT:
         return _within_position_limits(_resting(control[0], control[-1]), robot)
+    if speed != 1.0:
+        robot = slower(robot, speed)
     path = _Path.of(control)
     timing = _safe_timing(path, robot)
+    if timing is not None and jerk:
+        robot = replace(robot, jerk=_JERK_SHARE * robot.jerk)
+        timing = _smoothed(path, timing, robot)
     for _ in range(5):
         if timing is None:
             return None
         trajectory = _sampled(path, timing, control, robot)
-        factor = _sampled_slowdown(trajectory, robot)
+        factor = _sampled_slowdown(trajectory, robot, jerk)
         if factor <= 1.0:
             return _within_position_limits(trajectory, robot)
         timing = timing.slowed(1.0001 * factor)
     return None
+
+
+def slower(robot: Robot, share: float) -> Robot:
+    """Return a robot with this share of the velocity, acceleration and jerk limits."""
+    return replace(
+        robot, velocity=share * robot.velocity, acceleration=share * robot.acceleration, jerk=share * robot.jerk
+    )
 
 
 def why_untimed(control: Float, robot: Robot) -> str:
@@ -96,6 +118,19 @@ class _Path:
     inner: tuple[BSpline, BSpline, BSpline]
     way: Float
     intervals: int
+
+    @property
+    def knots(self) -> Float:
+        """The parameters r in (0, 1) at which the third derivative jumps [k]."""
+        r = np.linspace(0.0, 1.0, _PLACES * _DETAIL * self.intervals + 1)
+        curve = np.interp(np.unique(self.curve[0].t), np.asarray(self.inner[0](r)), r)
+        return np.union1d(np.unique(self.inner[0].t), curve)[1:-1]
+
+    def third(self, r: Float) -> Float:
+        """Return the curve's third derivative by r [m, dof] at parameters r [m]; it jumps between pieces."""
+        s, rate, bend = (np.asarray(part(r))[:, None] for part in self.inner)
+        s, jerk = np.clip(s[:, 0], 0.0, 1.0), np.asarray(self.inner[2](r, nu=1))[:, None]
+        return self.curve[2](s, nu=1) * rate**3 + 3 * self.curve[2](s) * rate * bend + self.curve[1](s) * jerk
 
     @staticmethod
     def of(control: Float) -> _Path:
@@ -129,38 +164,7 @@ class _Path:
         return position, first * rate[:, None], second * (rate**2)[:, None] + first * bend[:, None]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Timing:
-    """Path speed at grid points, reached at `time` [n]; the path acceleration between two of them is constant."""
-
-    grid: Float
-    time: Float
-    speed: Float
-    slowdown: float = 1.0
-
-    def slowed(self, factor: float) -> _Timing:
-        return _Timing(
-            grid=self.grid, time=self.time * factor, speed=self.speed / factor, slowdown=self.slowdown * factor
-        )
-
-    @property
-    def rates(self) -> Float:
-        """The path acceleration in each segment [n - 1]."""
-        return np.diff(self.speed) / np.diff(self.time)
-
-    def segment(self, times: Float) -> np.ndarray:
-        """Return the grid segments [m] in which times [m] lie."""
-        return np.clip(np.searchsorted(self.time, times, side="right") - 1, 0, len(self.grid) - 2)
-
-    def at(self, times: Float) -> tuple[Float, Float, Float]:
-        """Return path parameter, speed and acceleration at times [m]."""
-        segment = self.segment(times)
-        dt, u, v = times - self.time[segment], self.rates[segment], self.speed[segment]
-        r = self.grid[segment] + dt * (v + dt * u / 2)
-        return np.clip(r, 0.0, 1.0), np.maximum(v + dt * u, 0.0), u
-
-
-def _safe_timing(path: _Path, robot: Robot) -> _Timing | None:
+def _safe_timing(path: _Path, robot: Robot) -> TimeLaw | None:
     """Return a timing whose limits hold between the grid points too: on a grid refined where they did not, or slowed.
 
     A segment of the grid in which they are exceeded is split; a shorter motion wins.
@@ -184,7 +188,7 @@ def _safe_timing(path: _Path, robot: Robot) -> _Timing | None:
     return best
 
 
-def _slowed_to_limits(path: _Path, timing: _Timing, robot: Robot, factor: float) -> _Timing | None:
+def _slowed_to_limits(path: _Path, timing: TimeLaw, robot: Robot, factor: float) -> TimeLaw | None:
     for _ in range(5):
         if factor <= 1.0:
             return timing
@@ -193,15 +197,16 @@ def _slowed_to_limits(path: _Path, timing: _Timing, robot: Robot, factor: float)
     return None
 
 
-def _optimal_timing(path: _Path, robot: Robot, grid: Float) -> _Timing | None:
-    """Return TOPP-RA's timing on a grid [n] of r, or None where it finds none."""
+def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | None = None) -> TimeLaw | None:
+    """Return TOPP-RA's timing on a grid [n] of r with a path speed of at most `caps` [n]; None where it finds none."""
     import toppra  # here, because it imports matplotlib
     from toppra.algorithm import TOPPRA
     from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
 
     unit = float(max(np.sqrt(path.way / robot.acceleration).max(), (path.way / robot.velocity).max()))
     size = robot.acceleration * unit**2
-    own = grid, np.ones_like(grid), np.zeros_like(grid)
+    rate = np.ones_like(grid) if caps is None else np.maximum(1.0, _FASTEST / (unit * caps))
+    own = grid, rate, np.zeros_like(grid)
     scaled = [np.column_stack([values / size, column]) for values, column in zip(path.at(grid), own, strict=True)]
 
     class GeometricPath(toppra.interpolator.AbstractGeometricPath):
@@ -224,7 +229,7 @@ def _optimal_timing(path: _Path, robot: Robot, grid: Float) -> _Timing | None:
         constraint(_LIMIT_SHARE * np.stack([-values, values], axis=1))
         for constraint, values in (
             (JointVelocityConstraint, np.append(robot.velocity * unit / size, _FASTEST)),
-            (JointAccelerationConstraint, np.append(np.ones(robot.dof), _HARDEST)),
+            (JointAccelerationConstraint, np.append(np.ones(robot.dof), _HARDEST * rate.max())),
         )
     ]
     solver = TOPPRA(limits, GeometricPath(), gridpoints=grid, solver_wrapper="seidel")
@@ -236,11 +241,89 @@ def _optimal_timing(path: _Path, robot: Robot, grid: Float) -> _Timing | None:
     if mean_speed.min() <= 0:
         return None
     time = unit * np.concatenate([[0.0], np.cumsum(np.diff(grid) / mean_speed)])
-    timing = _Timing(grid=grid, time=time, speed=speed / unit)
+    timing = TimeLaw(grid=grid, time=time, speed=speed / unit)
     return timing.slowed(max(1.0, MAX_STEP_S / time[-1]))
 
 
-def _motion(path: _Path, timing: _Timing, times: Float) -> tuple[Float, Float, Float]:
+def _smoothed(path: _Path, timing: TimeLaw, robot: Robot) -> SmoothLaw:
+    """Return the shortest of some smoothed timings that keep the velocity, acceleration and jerk limits.
+
+    A window that turns the largest jump of acceleration into a ramp of the greatest jerk is tried first. Other terms
+    (curvature, jumps within one window) may need more: then wider windows, and a path speed that is lower where limits
+    are exceeded. What is still missing, the whole motion is slowed by.
+    """
+    tried: list[_Smoothing] = []
+    for shares in _WINDOWS:
+        law, width = _window(path, timing, robot)
+        for share in shares:
+            tried.append(_Smoothing.of(path, SmoothLaw.of(law, share * width), robot))
+            if tried[-1].factor < _SMOOTH_ENOUGH:
+                break
+        capped = _optimal_timing(path, robot, law.grid, tried[-1].caps()) if tried[-1].factor > _SMOOTH_ENOUGH else None
+        if capped is None:
+            break
+        timing = capped
+    return min((smoothing.slowed for smoothing in tried), key=lambda law: law.duration)
+
+
+def _window(path: _Path, timing: TimeLaw, robot: Robot) -> tuple[TimeLaw, float]:
+    """Return a window [s] in which every jump of the acceleration keeps the jerk limits, and the timing for it.
+
+    A short motion is slowed before: that takes g times as long, and the window 1 / g^2 of its length.
+    """
+    _, r, jump = timing.jumps
+    change = np.abs(np.concatenate([jump, timing.rates[[0, -1]]]))
+    reach = np.abs(path.at(np.concatenate([r, [0.0, 1.0]]))[1])
+    width = max(float((reach * change[:, None] / robot.jerk).max()), _NARROWEST_S)
+    slower = max(1.0, float(np.cbrt(2 * width / timing.duration)))
+    return timing.slowed(slower), width / slower**2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Smoothing:
+    """A smoothed timing, and by which factor [m] it is too fast at `times` [m]: every 2 ms, and where ramps end."""
+
+    law: SmoothLaw
+    times: Float
+    speed: Float
+    excess: Float
+
+    @staticmethod
+    def of(path: _Path, law: SmoothLaw, robot: Robot) -> _Smoothing:
+        kinks = law.jumps[0]
+        times = np.concatenate([np.arange(0.0, law.duration, 0.002), kinks - _INSTANT, kinks + _INSTANT])
+        times = np.sort(times[(times >= 0) & (times <= law.duration)])
+        r, speed, acceleration, jerk = (values[:, None] for values in law.with_jerk(times))
+        _, first, second = path.at(r[:, 0])
+        third = path.third(r[:, 0])
+        fastest = np.abs(first * speed) / robot.velocity
+        strongest = np.abs(second * speed**2 + first * acceleration) / robot.acceleration
+        hardest = np.abs(third * speed**3 + 3 * second * speed * acceleration + first * jerk) / robot.jerk
+        excess = np.maximum(np.maximum(fastest, np.sqrt(strongest)), np.cbrt(hardest)).max(axis=1)
+        return _Smoothing(law=law, times=times, speed=speed[:, 0], excess=excess)
+
+    @property
+    def factor(self) -> float:
+        return float(self.excess.max())
+
+    @property
+    def slowed(self) -> SmoothLaw:
+        """The timing slowed so that all limits hold."""
+        return self.law.slowed(1.0001 * self.factor) if self.factor > 1.0 else self.law
+
+    def caps(self) -> Float:
+        """Return the path speed [grid] that the unsmoothed timing shall keep: lower in windows that are too fast."""
+        law = self.law.law
+        caps = np.full(len(law.grid), np.inf)
+        late = np.flatnonzero(self.excess > 1.0)
+        first, last = law.segment(self.times[late] - self.law.width), law.segment(self.times[late]) + 1
+        for i, begin, end in zip(late, first, last, strict=True):
+            window = caps[begin : end + 1]
+            np.minimum(window, self.speed[i] / self.excess[i], out=window)
+        return np.where(law.speed > 0, np.maximum(caps, _LEAST_CAP * law.speed), np.inf)
+
+
+def _motion(path: _Path, timing: TimeLaw | SmoothLaw, times: Float) -> tuple[Float, Float, Float]:
     """Return position, velocity and acceleration [m, dof] at times [m], by the chain rule."""
     r, speed, acceleration = timing.at(times)
     position, first, second = path.at(r)
@@ -248,7 +331,7 @@ def _motion(path: _Path, timing: _Timing, times: Float) -> tuple[Float, Float, F
     return position, velocity, second * (speed**2)[:, None] + first * acceleration[:, None]
 
 
-def _excess(path: _Path, timing: _Timing, robot: Robot) -> Float:
+def _excess(path: _Path, timing: TimeLaw, robot: Robot) -> Float:
     """Return by which factor time must be stretched to meet the limits [segments]; at most 1 where they hold.
 
     Looks every millisecond, and at eight places of every grid segment, at both of whose ends the path acceleration
@@ -265,43 +348,58 @@ def _excess(path: _Path, timing: _Timing, robot: Robot) -> Float:
     return result
 
 
-def _sampled_slowdown(trajectory: Trajectory, robot: Robot) -> float:
+def _sampled_slowdown(trajectory: Trajectory, robot: Robot, jerk: bool) -> float:
     """Return by which factor time must be stretched for the samples and the cubics between them to meet the limits."""
     motion = trajectory.time, trajectory.position, trajectory.velocity
     fastest = (hermite.fastest(*motion) / robot.velocity).max()
     strongest = (np.abs(hermite.accelerations(*motion)) / robot.acceleration).max()
     strongest = max(strongest, (np.abs(trajectory.acceleration) / robot.acceleration).max())
-    return float(max(fastest, np.sqrt(strongest)))
+    hardest = np.abs(np.diff(trajectory.acceleration, axis=0)) / np.diff(trajectory.time)[:, None] / robot.jerk
+    return float(max(fastest, np.sqrt(strongest), np.cbrt(hardest.max()) if jerk else 0.0))
 
 
-def _sampled(path: _Path, timing: _Timing, control: Float, robot: Robot) -> Trajectory:
+def _sampled(path: _Path, timing: TimeLaw | SmoothLaw, control: Float, robot: Robot) -> Trajectory:
     switches = _switches(path, timing, robot)
-    longest = min(MAX_STEP_S, timing.time[-1] / _LEAST_STEPS)
+    longest = min(MAX_STEP_S, timing.duration / _LEAST_STEPS)
     parts = [
         np.linspace(begin, end, int(np.ceil((end - begin) / longest - 1e-9)) + 1)[1:]
-        for begin, end in pairwise([0.0, *switches, float(timing.time[-1])])
+        for begin, end in pairwise([0.0, *switches, timing.duration])
     ]
     time = np.concatenate([[0.0], *parts])
     position, velocity, acceleration = _motion(path, timing, time)
     position[0], position[-1] = control[0], control[-1]
     velocity[0], velocity[-1] = 0.0, 0.0
+    if isinstance(timing, SmoothLaw):
+        acceleration[0], acceleration[-1] = 0.0, 0.0
     return Trajectory(time=time, position=position, velocity=velocity, acceleration=acceleration)
 
 
-def _switches(path: _Path, timing: _Timing, robot: Robot) -> list[float]:
+def _switches(path: _Path, timing: TimeLaw | SmoothLaw, robot: Robot) -> list[float]:
     """Return the times [s], rising, at which an acceleration jumps by a good part of its limit; none close to another.
 
-    A cubic across such a jump would leave the limit by up to two thirds of it.
+    A cubic across such a jump would leave the limit by up to two thirds of it. A ramp instead of the jump counts at
+    both of its ends.
     """
-    inside = timing.time[1:-1]
-    jump = np.abs(np.diff(timing.rates))[:, None] * np.abs(path.at(timing.grid[1:-1])[1]) / robot.acceleration
-    size = jump.max(axis=1)
-    apart = min(_SWITCH_APART_S, timing.time[-1] / (4 * _LEAST_STEPS))
-    taken = np.array([0.0, timing.time[-1]])
+    inside, r, change = timing.jumps
+    size = (np.abs(change)[:, None] * np.abs(path.at(r)[1]) / robot.acceleration).max(axis=1)
+    if isinstance(timing, SmoothLaw):
+        times, jump = _knots_passed(path, timing, robot)
+        inside, size = np.append(inside, times), np.append(size, jump)
+    apart = min(_SWITCH_APART_S, timing.duration / (4 * _LEAST_STEPS))
+    taken = np.array([0.0, timing.duration])
     for i in np.argsort(-size, kind="stable")[: np.count_nonzero(size > _JUMP)]:
         if np.abs(taken - inside[i]).min() > apart:
             taken = np.append(taken, inside[i])
     return sorted(taken[2:].tolist())
+
+
+def _knots_passed(path: _Path, timing: SmoothLaw, robot: Robot) -> tuple[Float, Float]:
+    """Return when the curve passes from one piece to the next [m], and by which share of its limit jerk jumps there."""
+    times = np.linspace(0.0, timing.duration, _PLACES * path.intervals)
+    r = timing.at(times)[0]
+    passed = np.interp(path.knots, r, times)
+    jump = np.abs(path.third(path.knots + _ROUNDING) - path.third(path.knots - _ROUNDING))
+    return passed, (jump * timing.at(passed)[1][:, None] ** 3 / robot.jerk).max(axis=1)
 
 
 def _resting(start: Float, goal: Float) -> Trajectory:

@@ -1,18 +1,23 @@
 """Timing: limits hold between the samples too, ends are exact and at rest, the fields agree with each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffplan.curves.spline import fit, straight
+from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.formats.robot_file import load_robot
 from diffplan.planners.waypoints import quintic
 from diffplan.problem import Trajectory, trajectory_metrics
 from diffplan.robot.model import Robot
-from diffplan.timing import retime, why_untimed
+from diffplan.timing import _Path, retime, why_untimed
 
 PANDA = load_robot("panda", collision=False)
+GENTLE = replace(PANDA, acceleration=4 * PANDA.velocity, jerk=80 * PANDA.velocity)
+"""With the default limits of an arm whose file tells none: jerk counts there."""
 
 
 def _path(seed: int, n: int, amplitude: float, *, repeated: bool = False) -> np.ndarray:
@@ -145,8 +150,6 @@ def test_a_path_that_turns_on_the_spot_is_timed():
 
 def test_half_the_limits_take_longer():
     control = _path(3, 16, 0.1)
-    from dataclasses import replace
-
     slow: Robot = replace(PANDA, velocity=PANDA.velocity / 2, acceleration=PANDA.acceleration / 4)
     fast, slower = retime(control, PANDA), retime(control, slow)
     assert fast is not None
@@ -193,3 +196,96 @@ def test_jerk_is_told_over_ten_milliseconds_however_a_motion_is_sampled():
         metrics = trajectory_metrics(trajectory)
         assert metrics.max_jerk == pytest.approx(400.0)
         assert metrics.mean_jerk == pytest.approx(4.0)
+
+
+def _jerk_share(trajectory: Trajectory, robot: Robot) -> float:
+    change = np.abs(np.diff(trajectory.acceleration, axis=0)) / np.diff(trajectory.time)[:, None]
+    return float((change / robot.jerk).max())
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(4, 28),
+    amplitude=st.sampled_from([0.0, 0.01, 0.1, 0.4]),
+    repeated=st.booleans(),
+    gentle=st.booleans(),
+)
+def test_with_jerk_limited_any_path_keeps_all_limits_and_begins_and_ends_without_acceleration(
+    seed, n, amplitude, repeated, gentle
+):
+    control, robot = _path(seed, n, amplitude, repeated=repeated), GENTLE if gentle else PANDA
+    smooth = retime(control, robot, jerk=True)
+    assert smooth is not None
+    assert np.diff(smooth.time).max() <= 0.01 + 1e-12
+    np.testing.assert_array_equal(smooth.position[[0, -1]], control[[0, -1]])
+    np.testing.assert_array_equal(smooth.velocity[[0, -1]], 0)
+    np.testing.assert_array_equal(smooth.acceleration[[0, -1]], 0)
+    assert np.all(np.abs(smooth.velocity) <= robot.velocity * (1 + 1e-9))
+    assert np.all(np.abs(smooth.acceleration) <= robot.acceleration * (1 + 1e-9))
+    assert _jerk_share(smooth, robot) <= 0.95 + 1e-9
+    if not repeated:  # at a cusp the cubic of steps of 10 ms cannot follow
+        for hz in (100, 250, 1000):
+            assert _jerk_share(smooth.sampled(hz), robot) <= 1.0
+
+
+def test_jerk_limits_of_the_panda_cost_hardly_any_time():
+    ratios = []
+    for seed in range(10):
+        control = _path(seed, 16, 0.05)
+        fast, smooth = retime(control, PANDA), retime(control, PANDA, jerk=True)
+        assert fast is not None
+        assert smooth is not None
+        ratios.append(smooth.duration / fast.duration)
+    assert max(ratios) < 1.02
+
+
+@pytest.mark.parametrize("size", [1e-15, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 0.03, 0.3, 1.0])
+def test_with_jerk_limited_a_goal_of_any_nearness_is_reached_nearly_as_fast_as_can_be(size):
+    start = GENTLE.configuration("home")
+    goal = start + size * np.eye(7)[3]
+    smooth = retime(straight(start, goal, 16), GENTLE, jerk=True)
+    assert smooth is not None
+    np.testing.assert_array_equal(smooth.position[[0, -1]], [start, goal])
+    speed, acceleration, jerk = GENTLE.velocity[3], GENTLE.acceleration[3], 0.95 * GENTLE.jerk[3]
+    jerk_alone, with_acceleration = np.cbrt(32 * size / jerk), 2 * np.sqrt(size / acceleration) + acceleration / jerk
+    coasting = size / speed + speed / acceleration + acceleration / jerk
+    assert smooth.duration <= 1.25 * max(0.015, jerk_alone, min(with_acceleration, coasting))
+    assert _jerk_share(smooth, GENTLE) <= 1.0
+
+
+def test_a_share_of_the_limits_is_a_share_of_velocity_acceleration_and_jerk():
+    control = _path(3, 16, 0.1)
+    full, slow = retime(control, GENTLE, jerk=True), retime(control, GENTLE, speed=0.3, jerk=True)
+    assert full is not None
+    assert slow is not None
+    assert np.all(np.abs(slow.velocity) <= 0.3 * GENTLE.velocity * (1 + 1e-9))
+    assert np.all(np.abs(slow.acceleration) <= 0.3 * GENTLE.acceleration * (1 + 1e-9))
+    assert _jerk_share(slow, GENTLE) <= 0.3
+    assert 0.3**-0.5 < slow.duration / full.duration < 1 / 0.3
+
+
+def test_the_smoothed_law_is_the_mean_over_its_window_and_its_fields_are_derivatives():
+    law = TimeLaw(grid=np.array([0, 0.2, 0.7, 1.0]), time=np.array([0, 0.4, 0.9, 1.5]), speed=np.array([0, 1, 1, 0.0]))
+    smooth = SmoothLaw.of(law, 0.25)
+    times = np.linspace(0.0, smooth.duration, 3001)
+    r, speed, acceleration, jerk = smooth.with_jerk(times)
+    window = np.linspace(0.0, 0.25, 2001)[1::2]
+    seen = times[:, None] - window
+    inside = np.where(seen < 0, 0.0, law.at(np.clip(seen, 0, 1.5).ravel())[0].reshape(seen.shape))
+    np.testing.assert_allclose(r, inside.mean(axis=1), atol=1e-6)
+    for value, rate in ((r, speed), (speed, acceleration), (acceleration, jerk)):
+        mean = np.diff(value) / np.diff(times)
+        between = (np.minimum(rate[:-1], rate[1:]) - 0.01, np.maximum(rate[:-1], rate[1:]) + 0.01)
+        assert np.all((between[0] <= mean) & (mean <= between[1]))
+    assert r[0] == speed[0] == acceleration[0] == 0
+    assert (r[-1], speed[-1], acceleration[-1]) == pytest.approx((1, 0, 0), abs=1e-9)
+    np.testing.assert_allclose(smooth.slowed(2.0).at(2 * times)[0], r, atol=1e-12)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_the_third_derivative_of_a_path_is_that_of_its_second(repeated):
+    path, r = _Path.of(_path(2, 12, 0.1, repeated=repeated)), np.random.default_rng(0).uniform(0.01, 0.99, 200)
+    r = r[np.abs(r[:, None] - path.knots).min(axis=1) > 1e-4]
+    numeric = (path.at(r + 1e-6)[2] - path.at(r - 1e-6)[2]) / 2e-6
+    np.testing.assert_allclose(path.third(r), numeric, rtol=1e-4, atol=1e-4 * np.abs(numeric).max())

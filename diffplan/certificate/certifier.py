@@ -196,6 +196,7 @@ class Certifier:
         start_tolerance: float = 0.0,
         start_contact_m: float = 0.0,
         constraints: Sequence[OnLine] = (),
+        jerk_limited: bool = False,
     ) -> Certificate:
         """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
 
@@ -208,6 +209,7 @@ class Certifier:
             start_contact_m: how deep bodies may touch at the start (m): they must come apart without going deeper, and
                 the clearances told are theirs from there on.
             constraints: what the motion must keep beside; what it keeps is told of a motion within the limits.
+            jerk_limited: whether the samples must be those of a motion within the robot's jerk limits.
 
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
@@ -224,7 +226,14 @@ class Certifier:
         start = self._finite("start", start)
         goals = self._finite("goals", goals, rows=True)
         tolerance, depth = arguments.start_tolerance(start_tolerance), arguments.start_contact(start_contact_m)
-        form = limits.check_limits(self.robot, trajectory, start=start, goals=goals, start_tolerance=tolerance)
+        form = limits.check_limits(
+            self.robot,
+            trajectory,
+            start=start,
+            goals=goals,
+            start_tolerance=tolerance,
+            jerk_limited=arguments.flag(jerk_limited, "jerk_limited"),
+        )
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
         allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
@@ -470,6 +479,7 @@ class Certifier:
             interpolation_rad=form.interpolation_rad,
             velocity_share=form.velocity_share,
             acceleration_share=form.acceleration_share,
+            jerk_share=form.jerk_share,
             configurations_checked=len(sweep.places) if sweep else 0,
         )
 

@@ -18,6 +18,7 @@ GOAL_TOLERANCE = 1e-3
 _POSITION_TOLERANCE = 1e-6
 _RELATIVE_TOLERANCE = 1e-3
 _REST = 1e-3
+_ROUNDED_S = 2e-9  # [s] by which a step may be longer: files round times to a nanosecond
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +36,17 @@ class LimitCheck:
     interpolation_rad: float | None = None
     velocity_share: float | None = None
     acceleration_share: float | None = None
+    jerk_share: float | None = None
 
 
 def check_limits(
-    robot: Robot, trajectory: Trajectory, *, start: Float, goals: Float, start_tolerance: float = 0.0
+    robot: Robot,
+    trajectory: Trajectory,
+    *,
+    start: Float,
+    goals: Float,
+    start_tolerance: float = 0.0,
+    jerk_limited: bool = False,
 ) -> LimitCheck:
     """Check form, ends, and position, velocity and acceleration limits of the samples.
 
@@ -57,6 +65,9 @@ def check_limits(
         goals: in one of which it must end, within 1e-3 rad, continuous joints at any whole turn from it [k, dof].
         start_tolerance: by how much a joint may begin outside its position limits (rad or m). Until it is inside it
             may go no farther out than it was before, afterwards its limits hold.
+        jerk_limited: whether the samples must be those of a motion within the jerk limits (by 0.1 %), which begins and
+            ends with zero acceleration. Then the acceleration changes from sample to sample by no more than jerk times
+            time, and that of the cubic is off from it by at most `hermite.OFF_ACCELERATION` times as much.
     """
     form = _form_error(robot, trajectory)
     if form:
@@ -92,9 +103,10 @@ def check_limits(
     if cubic:
         position, velocity = cubic.position_error(robot, low[1:], high[1:]), cubic.velocity_error(robot)
         acceleration = cubic.acceleration_error(robot)
+    jerk = cubic.jerk_error(robot, trajectory) if cubic and jerk_limited else ""
     return LimitCheck(
         well_formed=True,
-        reason=ends or position or velocity or acceleration,
+        reason=ends or position or velocity or acceleration or jerk,
         joint_limits_ok=not position,
         velocity_limits_ok=not velocity,
         acceleration_limits_ok=not acceleration,
@@ -104,30 +116,42 @@ def check_limits(
         interpolation_rad=float(cubic.off.max()) if cubic else None,
         velocity_share=float((cubic.speed / robot.velocity).max()) if cubic else None,
         acceleration_share=float((cubic.acceleration / robot.acceleration).max()) if cubic else None,
+        jerk_share=float((_jerk(trajectory) / robot.jerk).max()) if jerk_limited else None,
     )
+
+
+def _jerk(trajectory: Trajectory) -> Float:
+    """Return by how much the acceleration changes in each step, over its length [n - 1, dof]."""
+    return np.abs(np.diff(trajectory.acceleration, axis=0)) / np.diff(trajectory.time)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Cubic:
-    """What the cubics between the samples do in each step [n - 1, dof] of length `step` [n - 1, 1]."""
+    """What the cubics between the samples do in each step [n - 1, dof] of length `step` [n - 1, 1].
+
+    `at_ends` [n - 1, 2, dof] are their accelerations at both ends of each step.
+    """
 
     step: Float
     low: Float
     high: Float
     speed: Float
     acceleration: Float
+    at_ends: Float
     off: Float
 
     @staticmethod
     def of(trajectory: Trajectory) -> _Cubic:
         motion = trajectory.time, trajectory.position, trajectory.velocity
         low, high = hermite.extremes(*motion)
+        at_ends = hermite.accelerations(*motion)
         return _Cubic(
             step=np.diff(trajectory.time)[:, None],
             low=low,
             high=high,
             speed=hermite.fastest(*motion),
-            acceleration=np.abs(hermite.accelerations(*motion)).max(axis=1),
+            acceleration=np.abs(at_ends).max(axis=1),
+            at_ends=at_ends,
             off=hermite.deviations(*motion),
         )
 
@@ -154,6 +178,21 @@ class _Cubic:
         joint, row = _worst(robot, excess)
         return f"no motion within the acceleration limit of {joint} has these samples, after sample {row}"
 
+    def jerk_error(self, robot: Robot, trajectory: Trajectory) -> str:
+        excess = _jerk(trajectory) / robot.jerk - 1
+        if excess.max() > _RELATIVE_TOLERANCE:
+            joint, row = _worst(robot, excess)
+            return f"{joint} exceeds its jerk limit by {100 * excess.max():.2g} %, after sample {row}"
+        told = trajectory.acceleration
+        if np.any(np.abs(told[[0, -1]]) > _RELATIVE_TOLERANCE * robot.acceleration):
+            return "does not begin and end with zero acceleration"
+        off = np.abs(self.at_ends - np.stack([told[:-1], told[1:]], axis=1)).max(axis=1)
+        excess = off - hermite.OFF_ACCELERATION * robot.jerk * self.step - _RELATIVE_TOLERANCE * robot.acceleration
+        if excess.max() <= 0:
+            return ""
+        joint, row = _worst(robot, excess)
+        return f"no motion within the jerk limit of {joint} has these samples, after sample {row}"
+
 
 def _form_error(robot: Robot, trajectory: Trajectory) -> str:
     """Return what makes the arrays no trajectory, or an empty string."""
@@ -172,7 +211,7 @@ def _form_error(robot: Robot, trajectory: Trajectory) -> str:
             return f"{name} has values that are not finite"
     if not np.isfinite(time).all() or np.diff(time).min() <= 0:
         return "time does not increase strictly"
-    if np.diff(time).max() > MAX_STEP_S + 1e-9:
+    if np.diff(time).max() > MAX_STEP_S + _ROUNDED_S:
         return f"has a step of {np.diff(time).max():.4f} s, longer than {MAX_STEP_S} s"
     return ""
 

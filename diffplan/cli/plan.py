@@ -17,6 +17,7 @@ from diffplan.cli.common import (
     add_planner_arguments,
     check_planner,
     held_joints,
+    positive_number,
     read_options,
     tell_assumed,
     tell_parts,
@@ -89,6 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="take a start in contact at most so deep (m); the motion first leaves it",
     )
+    about = "share of the robot's velocity, acceleration and jerk limits to use (0 to 1, default 1)"
+    parser.add_argument("--speed", type=float, default=1.0, metavar="SHARE", help=about)
+    about = "keep the robot's jerk limits too: limited|off (default off)"
+    parser.add_argument("--jerk", choices=("limited", "off"), metavar="limited|off", help=about)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
     parser.add_argument(
@@ -100,6 +105,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw to .png, .gif or .mp4; repeatable",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw joint curves with their limits")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the certified motion as a table")
+    about = "write the certified motion as a ROS JointTrajectory message (YAML)"
+    parser.add_argument("--ros", type=Path, metavar="FILE", help=about)
+    about = "rows a second in --csv and --ros (default: the samples of the plan)"
+    parser.add_argument("--rate", type=positive_number, metavar="HZ", help=about)
     parser.add_argument("--execute", action="store_true", help="follow the plan in PyBullet's dynamics and report")
     parser.add_argument("--json", action="store_true", help="print the plan document on stdout")
 
@@ -116,7 +126,9 @@ def _costs_help() -> str:
 def run(args: argparse.Namespace, out: TextIO) -> int:
     """Plan and report; 0 if the plan is certified, 1 if not."""
     begin = perf_counter()
-    files: list[Path] = [*args.render, *([args.out] if args.out else []), *([args.plot] if args.plot else [])]
+    files: list[Path] = [*args.render, *(file for file in (args.out, args.plot, args.csv, args.ros) if file)]
+    if args.rate is not None and not (args.csv or args.ros):
+        raise InputError("a rate of what?", key="--rate", value=args.rate, allowed="with --csv or --ros")
     for picture in args.render:
         if picture.suffix.lower() not in _PICTURES:
             raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
@@ -146,6 +158,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         alternatives=args.alternatives,
         start_tolerance=args.start_tolerance,
         start_contact_m=args.start_contact,
+        speed=args.speed,
+        jerk=args.jerk,
         hold=held_joints(args.hold),
     )
     load += result.timing_s.get("load", 0.0)
@@ -285,6 +299,10 @@ def _report(plan: Plan, alternatives: int) -> None:
         )
         if plan.certificate.start_words:
             print(plan.certificate.start_words, file=sys.stderr)
+        if plan.speed < 1.0:
+            print(f"timed for {100 * plan.speed:g} % of the robot's limits", file=sys.stderr)
+        if plan.certificate.jerk_share is not None:
+            print(f"jerk at most {100 * plan.certificate.jerk_share:.0f} % of the robot's limits", file=sys.stderr)
         if len(set(plan.goal_numbers)) > 1:
             print(f"the motion ends in goal {plan.goal_number} of those asked for", file=sys.stderr)
         for number, way in enumerate(plan.alternatives, start=1):
@@ -343,6 +361,12 @@ def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
 
         json.dump(plan_document(plan, args.out.parent if args.out else None), out)
         out.write("\n")
+    for file, write in ((args.csv, plan.to_csv), (args.ros, plan.to_ros)):
+        if file and plan.solved:
+            write(file, hz=args.rate)
+            print(f"wrote {file}", file=sys.stderr)
+        elif file:
+            print(f"{file} is not written: only certified motions are for controllers", file=sys.stderr)
     moves = plan.trajectory is not None
     if not moves and (args.plot or args.execute):
         print("no curves to plot and no motion to follow: no candidate was found", file=sys.stderr)

@@ -84,6 +84,7 @@ def plan_document(plan: Plan, folder: Path | None = None) -> dict[str, Json]:
         "robot": plan.robot.name,
         "scene": plan.scene.name,
         "seed": plan.seed,
+        "speed": plan.speed,
         "joint_names": list(plan.robot.joint_names),
         "held_joints": dict(plan.robot.held_joints),
         "assumed_limits": {rate: list(joints) for rate, joints in plan.robot.assumed.items()},

@@ -85,6 +85,7 @@ def _plan(file: PlanFile, path: Path, robot: Robot, scene: Scene, then: Fingerpr
         start=np.array(entries["start"].numbers(robot.dof)),
         goals=_goals(entries["goals"], robot.dof),
         goal_numbers=_goal_numbers(entries),
+        speed=entries["speed"].number() if "speed" in entries else 1.0,
         trajectory=file.trajectory,
         certificate=file.certificate,
         metrics=file.metrics,

@@ -309,3 +309,24 @@ def test_one_problem_of_a_suite_is_planned(tmp_path, capsys):
     assert main(words) == 2
     assert main([*words, "--only", "a/3"]) == 2
     assert "--only: which problem?" in capsys.readouterr().err
+
+
+def test_motions_are_written_for_controllers_at_a_rate_and_only_certified_ones(scene, tmp_path, capsys):
+    csv, ros = tmp_path / "motion.csv", tmp_path / "motion.yaml"
+    out = tmp_path / "plan.json"
+    words = ["plan", scene(), "--query", "free", "--planner", "straight", "--csv", str(csv), "--ros", str(ros)]
+    assert main([*words, "--rate", "50", "--out", str(out)]) == 0
+    plan = Plan.load(out)
+    assert plan.trajectory
+    rows = len(plan.sampled(50).time)
+    assert len(csv.read_text().splitlines()) == rows + 1
+    assert ros.read_text().count("time_from_start") == rows
+    for file in (csv, ros):
+        file.unlink()
+    words[1] = scene(IN_THE_HAND)
+    assert main(words) == 1
+    assert not csv.exists()
+    assert not ros.exists()
+    assert "only certified motions are for controllers" in capsys.readouterr().err
+    assert main(["plan", scene(), "--query", "free", "--rate", "50"]) == 2
+    assert "--rate" in capsys.readouterr().err
