@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from diffplan.pybullet.live import robot_configuration as robot_configuration
     from diffplan.pybullet.render import render as render
     from diffplan.robot.model import Robot as Robot
+    from diffplan.scene import AllowedContact as AllowedContact
+    from diffplan.scene import Attached as Attached
     from diffplan.scene import PoseGoal as PoseGoal
     from diffplan.scene import Query as Query
     from diffplan.scene import Scene as Scene
@@ -71,6 +73,8 @@ _HOME = {
     "Plane": "geometry.shapes",
     "PoseGoal": "scene",
     "Query": "scene",
+    "Attached": "scene",
+    "AllowedContact": "scene",
     "Problem": "problem",
     "Plan": "problem",
     "ToolPath": "problem",

@@ -13,6 +13,7 @@ from diffplan.geometry.pose import Float
 from diffplan.problem import Contact, Problem, Status
 from diffplan.pybullet.failure import contact_of
 
+_LIGHT_M = 0.01  # contacts up to here may be meant
 _MOST_GOALS = 16  # of the free joint positions that a planner is given
 
 
@@ -45,7 +46,8 @@ def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np
         check = certifier.check(q)
         if check.contact:
             contact = contact_of(check, q, "start")
-            return Hopeless(status=Status.START_IN_COLLISION, cause=f"at the start, {check.contact}", contact=contact)
+            cause = f"at the start, {check.contact}{_allowing(contact)}"
+            return Hopeless(status=Status.START_IN_COLLISION, cause=cause, contact=contact)
     causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
         return Hopeless(status=Status.GOAL_OUTSIDE_LIMITS, cause=causes[0])
@@ -65,7 +67,7 @@ def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np
     first = min(touching)
     more = f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""
     contact = contact_of(touching[first], problem.goals[first], "goal")
-    cause = f"at the goal, {touching[first].contact}{more}"
+    cause = f"at the goal, {touching[first].contact}{_allowing(contact)}{more}"
     return Hopeless(status=Status.GOAL_IN_COLLISION, cause=cause, contact=contact)
 
 
@@ -81,3 +83,13 @@ def _in_turns(problem: Problem) -> np.ndarray:
         own = np.flatnonzero(numbers == number)
         rank[own[np.argsort(distance[own], kind="stable")]] = np.arange(len(own))
     return np.lexsort((distance, rank))
+
+
+def _allowing(contact: Contact | None) -> str:
+    """Return how a light contact, which may be meant, is allowed, in words; empty for others."""
+    if contact is None or contact.clearance_m is None or contact.clearance_m < -_LIGHT_M:
+        return ""
+    one, other = contact.link, contact.obstacle or contact.other_link
+    depth = np.ceil(1000 * max(0.0, -contact.clearance_m) + 0.5)  # mm, with room for what is measured a little deeper
+    call = f'scene.allow("{one}", "{other}", depth_m={depth / 1000:g})'
+    return f" (if this is meant: {call}, or allowed_contacts in the scene file)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from diffplan import arguments
 from diffplan.constraints.line import OnLine as Constraint
 from diffplan.curves import hermite
-from diffplan.errors import InputError
+from diffplan.errors import InputError, did_you_mean
+from diffplan.geometry.pose import Pose
+from diffplan.robot.held import HeldBody
 from diffplan.robot.model import Robot
-from diffplan.scene import Scene
+from diffplan.scene import Attached, Scene, Urdf, bodies
 from diffplan.system.higher import higher
 from diffplan.words import count, html, one_line
 
@@ -89,6 +91,7 @@ class Problem:
         if len(self.goal_numbers) not in (0, len(goals)):
             allowed = f"none, or {len(goals)} numbers"
             raise InputError("wrong length", key="goal_numbers", value=len(self.goal_numbers), allowed=allowed)
+        robot = holding(robot, scene)
         object.__setattr__(self, "robot", robot.turned(start))
         object.__setattr__(self, "start", start)
         object.__setattr__(self, "goals", robot.nearest_turn(goals, start))
@@ -113,10 +116,11 @@ class Problem:
 
 
 def robot_in(robot: Robot, scene: Scene) -> Robot:
-    """Return the robot with its held joints (fingers) where the scene says that they stand (`scene.hold`).
+    """Return the robot as it stands in a scene: its held joints (fingers) as `scene.hold` says, holding `attached`.
 
     Raises:
-        InputError: if the scene says so of a joint that the robot does not hold: it is a scene of another robot.
+        InputError: if the scene speaks of a joint that the robot does not hold, or of a link that it has not (it is a
+            scene of another robot), if names clash, or if a file of a held object cannot be read.
     """
     for joint in scene.hold:
         if joint not in robot.still_joints:
@@ -126,7 +130,53 @@ def robot_in(robot: Robot, scene: Scene) -> Robot:
                 allowed=list(robot.held_joints),
             )
     stands = robot.standing(scene.hold)
-    return robot if stands.still_joints == robot.still_joints else stands
+    return holding(robot if stands.still_joints == robot.still_joints else stands, scene)
+
+
+def holding(robot: Robot, scene: Scene) -> Robot:
+    """Return the robot with the objects in its hands that a scene says (`scene.attached`), and no others.
+
+    Raises:
+        InputError: if a link is not there, names clash, or a file of a held object cannot be read.
+    """
+    if not scene.attached and not scene.allowed_contacts:
+        return robot.empty_handed
+    held = [_held_body(robot, attached) for attached in scene.attached]
+    own = {*robot.empty_handed.links, *(body.name for body in held)}
+    obstacles = {obstacle.name for obstacle in scene.obstacles}
+    allowed = []
+    for contact in scene.allowed_contacts:
+        for name in contact.pair:
+            key, known = f"{scene.name}.allowed_contacts", [*obstacles, *own]
+            if name not in known:
+                raise InputError(f"nothing is named {name!r}{did_you_mean(name, known)}", key=key, allowed=known)
+            if name in own and name in obstacles:
+                both = f"an obstacle, and a link of {robot.name}, are named so"
+                raise InputError(both, key=key, value=name, allowed="another name for the obstacle")
+        if own >= set(contact.pair):
+            allowed.append(frozenset(contact.pair))
+    return robot.holding(held, allowed)
+
+
+def _held_body(robot: Robot, attached: Attached) -> HeldBody:
+    may_touch = attached.may_touch
+    if may_touch is None:
+        may_touch = (attached.link, *(robot.gripper.may_touch if robot.gripper else _behind(robot, attached.link)))
+    obstacle = replace(attached.obstacle, pose=Pose())
+    shapes = [
+        replace(shape, pose=body.pose @ shape.pose) if isinstance(obstacle, Urdf) else shape
+        for body in bodies(obstacle)
+        for shape in body.shapes
+    ]
+    return HeldBody.of(attached.name, attached.link, attached.obstacle.pose, tuple(shapes), tuple(may_touch))
+
+
+def _behind(robot: Robot, link: str) -> tuple[str, ...]:
+    """Return the links that hang on a link."""
+    found = [link]
+    for above in found:
+        found += [joint.child for joint in robot.model.joints.values() if joint.parent == above]
+    return tuple(found[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,15 +198,17 @@ class Outside:
 
 @dataclass(frozen=True, kw_only=True)
 class Exempt:
-    """A pair of bodies that touches at the start, as was allowed, until it has come apart after `until_s`.
+    """A pair of bodies that touches and may, nowhere deeper than `allowed_depth_mm` (None: however deep).
 
-    It is nowhere deeper than `deepest_mm`: that is proven.
+    Either the scene allows the pair to touch: then `deepest_mm` is the deepest that was measured along the motion, and
+    `until_s` is None. Or the pair touches at the start, as was allowed, until it has come apart after `until_s`: then
+    it is nowhere deeper than `deepest_mm`, which is proven.
     """
 
     pair: tuple[str, ...]
-    allowed_depth_mm: float
+    allowed_depth_mm: float | None
     deepest_mm: float
-    until_s: float
+    until_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +246,9 @@ class Certificate:
 
     `start_outside` are the joints that begin outside their limits by at most `start_tolerance` (rad or m), as was
     allowed: such a joint goes no farther out and then stays inside. Empty unless that was asked for. `exempt` are the
-    pairs that touch at the start, at most `start_contact_m` deep, likewise; clearances are theirs once they are apart.
+    pairs that touch and may: those that touch at the start, at most `start_contact_m` deep, whose clearances count once
+    they are apart; and those that the scene allows (`Scene.allowed_contacts`), whose clearances never count.
+    `attached` names the objects that the robot held.
 
     `constraints` are those that were asked for, each with a bound on the worst between the samples, of both
     interpolations.
@@ -227,6 +281,14 @@ class Certificate:
     start_contact_m: float = 0.0
     exempt: tuple[Exempt, ...] = ()
     constraints: tuple[Kept, ...] = ()
+    attached: tuple[str, ...] = ()
+
+    @property
+    def contact_words(self) -> str:
+        """The contacts that the scene allows and the motion makes, in words; empty if it makes none."""
+        meant = [one for one in self.exempt if one.until_s is None]
+        pairs = ", ".join(f"{' and '.join(one.pair)}, at most {one.deepest_mm:.1f} mm" for one in meant)
+        return f"contact allowed: {pairs}" if meant else ""
 
     @property
     def start_words(self) -> str:
@@ -238,11 +300,12 @@ class Certificate:
                 f"the start is outside the joint limits ({joints}), as start_tolerance {self.start_tolerance:g} "
                 "allows: the motion first comes back inside"
             )
-        if self.exempt:
-            pairs = ", ".join(f"{' and '.join(one.pair)}, at most {one.deepest_mm:.1f} mm" for one in self.exempt)
+        until = {one: one.until_s for one in self.exempt if one.until_s is not None}
+        if until:
+            pairs = ", ".join(f"{' and '.join(one.pair)}, at most {one.deepest_mm:.1f} mm" for one in until)
             said.append(
                 f"the start is in contact ({pairs}), as start_contact_m {self.start_contact_m:g} allows: "
-                f"the motion first leaves it, in {max(one.until_s for one in self.exempt):.2f} s"
+                f"the motion first leaves it, in {max(until.values()):.2f} s"
             )
         return "; ".join(said)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean
-from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Shape, check_place
+from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Plane, Shape, check_place
 from diffplan.robot.urdf import UrdfModel, load_urdf
 from diffplan.system.higher import higher
 from diffplan.words import count, html, one_line, some
@@ -65,6 +65,7 @@ class Urdf:
 
 
 Obstacle: TypeAlias = Shape | Urdf
+_T = TypeVar("_T")
 _HERE = Pose()
 
 
@@ -97,6 +98,62 @@ def bodies(obstacle: Obstacle) -> tuple[Body, ...]:
         for link, shapes in model.collisions.items()
         if shapes
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """An object that a link holds: the obstacle's pose is T_link_obstacle, its name the obstacle's.
+
+    `may_touch` are the links whose contact with it does not count. None stands for those that the robot file's gripper
+    names and `link` itself; of a robot without a gripper, for `link` and the links behind it.
+    """
+
+    obstacle: Obstacle
+    link: str
+    may_touch: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        obstacle = self.obstacle
+        if not isinstance(obstacle, Obstacle):
+            raise InputError("not an obstacle", key="attached", value=arguments.plain(obstacle), allowed=_HOLDABLE)
+        if isinstance(obstacle, Plane):
+            raise InputError("what has no end cannot be held", key=obstacle.name, value="Plane", allowed=_HOLDABLE)
+        object.__setattr__(self, "link", arguments.text(self.link, f"{self.name}.link", allowed="the name of a link"))
+        if self.may_touch is not None:
+            links = arguments.items(self.may_touch, f"{self.name}.may_touch", allowed="names of links, or None")
+            names = (arguments.text(link, f"{self.name}.may_touch[{i}]") for i, link in enumerate(links))
+            object.__setattr__(self, "may_touch", tuple(names))
+
+    @property
+    def name(self) -> str:
+        """The obstacle's name."""
+        return self.obstacle.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllowedContact:
+    """A pair of bodies (obstacles, held objects, links) that may touch, up to a depth in m; None: however deep."""
+
+    pair: tuple[str, str]
+    depth_m: float | None = None
+
+    def __post_init__(self) -> None:
+        pair = arguments.items(self.pair, "allowed_contacts.pair", allowed=_PAIR)
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise InputError("not a pair", key="allowed_contacts.pair", value=pair, allowed=_PAIR)
+        first, second = (arguments.text(name, "allowed_contacts.pair") for name in pair)
+        object.__setattr__(self, "pair", (first, second))
+        if self.depth_m is not None:
+            key = f"allowed_contacts.{first},{second}.depth_m"
+            allowed = f"0 < m <= {MOST_DEPTH_M:g}, or None for any depth"
+            depth = arguments.positive(self.depth_m, key, what="depth", highest=MOST_DEPTH_M, allowed=allowed)
+            object.__setattr__(self, "depth_m", depth)
+
+
+MOST_DEPTH_M = 0.05
+"""How deep a contact that is allowed up to a depth may be at most [m]."""
+_PAIR = "two different names of obstacles, held objects or links"
+_HOLDABLE = "Box, Sphere, Cylinder, Capsule, Mesh, Urdf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +232,12 @@ def _obstacles(value: object) -> tuple[Obstacle, ...]:
     return tuple(found)  # pyright: ignore[reportReturnType]
 
 
+def _instances(value: object, kind: type[_T], key: str, allowed: str) -> tuple[_T, ...]:
+    """Return items of one class as a tuple."""
+    found = arguments.items(value, key, allowed=allowed)
+    return tuple(arguments.instance(item, kind, f"{key}[{i}]", allowed=allowed) for i, item in enumerate(found))
+
+
 def _joints(value: object, key: str) -> tuple[float, ...] | str:
     """Return joint values, or the name of a configuration."""
     allowed = "joint values, or the name of a configuration"
@@ -188,10 +251,11 @@ def _joints(value: object, key: str) -> tuple[float, ...] | str:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Obstacles around a robot; immutable, `add`, `remove` and `move` return a changed copy.
+    """Obstacles around a robot; immutable, `add`, `remove`, `move`, `attach`, `detach`, `allow` return a changed copy.
 
     `hold` says where the robot's fingers (held joints, rad or m) stand in this scene, if it says so: a scene that was
-    read from a running world does.
+    read from a running world does. `attached` are the objects that the robot holds: they move with it. Only the pairs
+    of `allowed_contacts` may touch.
     """
 
     name: str = "scene"
@@ -200,6 +264,8 @@ class Scene:
     obstacles: tuple[Obstacle, ...] = ()
     queries: dict[str, Query] = field(default_factory=dict)
     hold: dict[str, float] = field(default_factory=dict)
+    attached: tuple[Attached, ...] = ()
+    allowed_contacts: tuple[AllowedContact, ...] = ()
 
     def __post_init__(self) -> None:
         robot = self.robot if self.robot is None else str(arguments.path(self.robot, "robot", allowed=_ROBOT))
@@ -208,10 +274,15 @@ class Scene:
         for name, query in queries.items():
             arguments.instance(query, Query, f"queries.{arguments.text(name, 'queries')}", allowed="a Query")
         obstacles = _obstacles(self.obstacles)
-        counts = Counter(obstacle.name for obstacle in obstacles)
-        if len(counts) < len(obstacles):
+        attached = _instances(self.attached, Attached, "attached", "a tuple of Attached")
+        contacts = _instances(self.allowed_contacts, AllowedContact, "allowed_contacts", "a tuple of AllowedContact")
+        counts = Counter(body.name for body in (*obstacles, *attached))
+        if len(counts) < len(obstacles) + len(attached):
             doubled = min(name for name, number in counts.items() if number > 1)
-            raise InputError("obstacle names must be unique", key="obstacles", value=doubled)
+            raise InputError("obstacle and held object names must be unique", key="obstacles", value=doubled)
+        pairs = Counter(frozenset(contact.pair) for contact in contacts)
+        for pair in (pair for pair, number in pairs.items() if number > 1):
+            raise InputError("a pair is allowed twice", key="allowed_contacts", value=sorted(pair))
         object.__setattr__(self, "name", arguments.text(self.name, "name"))
         object.__setattr__(self, "robot", robot)
         object.__setattr__(self, "robot_base", Pose.of(self.robot_base, "robot_base"))
@@ -219,6 +290,8 @@ class Scene:
         object.__setattr__(self, "queries", queries)
         held = {arguments.text(joint, "hold"): arguments.real(value, f"hold.{joint}") for joint, value in hold.items()}
         object.__setattr__(self, "hold", held)
+        object.__setattr__(self, "attached", attached)
+        object.__setattr__(self, "allowed_contacts", contacts)
         check_place("robot_base", self.robot_base)
 
     @staticmethod
@@ -263,8 +336,10 @@ class Scene:
         about = f"{held}: {', '.join(count(n, kind) for kind, n in kinds.items())}" if kinds else held
         x, y, z = self.robot_base.xyz
         robot = one_line(self.robot, 60) if self.robot else "robot"
+        holds = f", holds {some(body.name for body in self.attached)}" if self.attached else ""
         asked = f"; queries {some(self.queries)}" if self.queries else ""
-        return f"Scene({one_line(self.name, 40)!r}, {about}\n      {robot} at ({x:.3g}, {y:.3g}, {z:.3g}){asked})"
+        where = f"{robot} at ({x:.3g}, {y:.3g}, {z:.3g}){holds}"
+        return f"Scene({one_line(self.name, 40)!r}, {about}\n      {where}{asked})"
 
     def _repr_html_(self) -> str:
         """Return the words of `repr` and a picture, for notebooks; the words alone where nothing can be drawn."""
@@ -310,13 +385,14 @@ class Scene:
         return replace(self, obstacles=(*self.obstacles, *obstacles))
 
     def remove(self, name: str) -> Scene:
-        """Return a copy without the named obstacle.
+        """Return a copy without the named obstacle, and without what was allowed of its contacts.
 
         Raises:
             InputError: if there is no such obstacle.
         """
         gone = self.obstacle(name)
-        return replace(self, obstacles=tuple(o for o in self.obstacles if o is not gone))
+        contacts = tuple(contact for contact in self.allowed_contacts if gone.name not in contact.pair)
+        return replace(self, obstacles=tuple(o for o in self.obstacles if o is not gone), allowed_contacts=contacts)
 
     def move(self, name: str, pose: Pose) -> Scene:
         """Return a copy with the named obstacle at another pose.
@@ -326,6 +402,79 @@ class Scene:
         """
         moved, pose = self.obstacle(name), Pose.of(pose, "pose")
         return replace(self, obstacles=tuple(replace(o, pose=pose) if o is moved else o for o in self.obstacles))
+
+    def attach(
+        self,
+        name: str,
+        *,
+        robot: Robot,
+        q: Sequence[float] | Float,
+        link: str | None = None,
+        may_touch: Sequence[str] | None = None,
+    ) -> Scene:
+        """Return a copy in which the robot holds the named obstacle as it lies relative to it at q.
+
+        Args:
+            name: of an obstacle.
+            robot: who takes it.
+            q: its joint positions [dof] (rad or m).
+            link: the link that holds it; the tool's if None.
+            may_touch: the links that may touch it; None as in `Attached`.
+
+        Raises:
+            InputError: if there is no such obstacle or link, q is no joint positions, or it is a plane.
+        """
+        taken = self.obstacle(name)
+        robot = arguments.instance(robot, _robot_class(), "robot", allowed="a Robot (Robot.load gives one)")
+        link = robot.tool_frame.link if link is None else arguments.text(link, "link")
+        T_link_world = (self.robot_base @ self._link_pose(robot, q, link)).inverse()
+        touched = None if may_touch is None else tuple(may_touch)
+        held = Attached(obstacle=replace(taken, pose=T_link_world @ taken.pose), link=link, may_touch=touched)
+        rest = tuple(o for o in self.obstacles if o is not taken)
+        return replace(self, obstacles=rest, attached=(*self.attached, held))
+
+    def detach(self, name: str, *, robot: Robot, q: Sequence[float] | Float) -> Scene:
+        """Return a copy in which the robot has put the named held object down where it is at q [dof].
+
+        Raises:
+            InputError: if nothing of that name is held, or q is no joint positions.
+        """
+        names = [body.name for body in self.attached]
+        index = names.index(arguments.one_of(name, "attached", names, "held object"))
+        robot = arguments.instance(robot, _robot_class(), "robot", allowed="a Robot (Robot.load gives one)")
+        held, rest = self.attached[index], (*self.attached[:index], *self.attached[index + 1 :])
+        T_world_link = self.robot_base @ self._link_pose(robot, q, held.link)
+        put = replace(held.obstacle, pose=T_world_link @ held.obstacle.pose)
+        return replace(self, obstacles=(*self.obstacles, put), attached=rest)
+
+    def allow(self, a: str, b: str, depth_m: float | None = None) -> Scene:
+        """Return a copy in which two bodies may touch, up to a depth in m; an earlier allowance of the pair is gone.
+
+        Args:
+            a: the name of an obstacle, a held object or a link.
+            b: likewise.
+            depth_m: None: however deep.
+
+        Raises:
+            InputError: if these are not two names, or the depth is none.
+        """
+        new = AllowedContact(pair=(a, b), depth_m=depth_m)
+        kept = tuple(contact for contact in self.allowed_contacts if set(contact.pair) != {a, b})
+        return replace(self, allowed_contacts=(*kept, new))
+
+    def _link_pose(self, robot: Robot, q: Sequence[float] | Float, link: str) -> Pose:
+        """Return T_base_link at q [dof], the robot's fingers as the scene says."""
+        at = arguments.array(q, "q", robot.dof, allowed=f"{robot.dof} joint positions")
+        if at.ndim != 1:
+            raise InputError("not one configuration", key="q", value=at.shape, allowed=f"{robot.dof} joint positions")
+        stands = robot.standing({joint: value for joint, value in self.hold.items() if joint in robot.still_joints})
+        return Pose.from_matrix(stands.link_pose(at, link)[0])
+
+
+def _robot_class() -> type[Robot]:
+    from diffplan.robot.model import Robot  # takes a while, and most scenes need none
+
+    return Robot
 
 
 class UnknownScene(Scene):
@@ -350,3 +499,4 @@ class UnknownScene(Scene):
         )
 
     robot = robot_base = obstacles = queries = hold = property(_refuse)  # pyright: ignore[reportAssignmentType]
+    attached = allowed_contacts = property(_refuse)  # pyright: ignore[reportAssignmentType]

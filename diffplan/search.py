@@ -122,6 +122,8 @@ class Search:
             message = f"{message}; {len(ways) - 1} of {count(self.task.alternatives, 'alternative')} found"
         if certificate and certificate.start_words:
             message = f"{message}; {certificate.start_words}"
+        if ways and certificate and certificate.contact_words:
+            message = f"{message}; {certificate.contact_words}"
         if certificate and not ways:
             message = f"last candidate rejected: {certificate.reason}; {message}"
         if self.untimed and not ways:

@@ -140,9 +140,9 @@ def _fitted(folder: Path) -> FitReport:
     from scipy.spatial.distance import cdist
 
     from diffplan.formats.robot_file import load_robot
+    from diffplan.geometry.sphere_fit import SphereFit
     from diffplan.learning.collision_model import FitReport, link_report, write_collision_file
     from diffplan.learning.link_pairs import ignored_pairs, sample_contacts
-    from diffplan.learning.spheres import SphereFit
     from diffplan.robot.link_solid import LinkSolid
 
     robot, links = load_robot(folder, collision=False), {}

@@ -22,7 +22,8 @@ from diffplan.certificate.interpolation import swerve
 from diffplan.certificate.least import refine
 from diffplan.certificate.leaving import Leaving, leaving
 from diffplan.certificate.motion_bound import cover, travel
-from diffplan.certificate.pair_table import Pairs
+from diffplan.certificate.overlap import Parts, depth
+from diffplan.certificate.pair_table import Pairs, allowed_depths
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
 from diffplan.certificate.world import Stage, in_base_frame, load_hull, load_scene_bodies
@@ -30,7 +31,7 @@ from diffplan.constraints.line import OnLine
 from diffplan.curves import hermite
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
-from diffplan.problem import Certificate, Closest, Exempt, Trajectory
+from diffplan.problem import Certificate, Closest, Exempt, Trajectory, holding
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene, bodies
 from diffplan.system.exclusive import exclusive
@@ -38,6 +39,8 @@ from diffplan.system.exclusive import exclusive
 MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
 _NEAR = 0.03
+_MEANT = 2  # the group of pairs that may touch, beside those with obstacles (0) and between links (1)
+_WHOLE = -2  # PyBullet's index for all links of a body
 _METHOD = (
     "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation, "
     "with room for the cubic one"
@@ -49,7 +52,8 @@ class ConfigurationCheck:
     """Least clearances of one configuration [m]: `link` to `obstacle`, and between `self_links`.
 
     Infinite (and names empty) where there is nothing within 0.25 m; negative where bodies overlap. Links that no joint
-    moves are left out unless they stand deeper than 5 mm in an obstacle.
+    moves are left out unless they stand deeper than 5 mm in an obstacle, and so are contacts that the scene allows, but
+    where they are deeper than that: then `allowed_m` and `self_allowed_m` tell the allowed depth.
     """
 
     clearance_m: float
@@ -57,6 +61,8 @@ class ConfigurationCheck:
     obstacle: str
     self_clearance_m: float
     self_links: tuple[str, str]
+    allowed_m: float = 0.0
+    self_allowed_m: float = 0.0
 
     @property
     def free(self) -> bool:
@@ -67,9 +73,9 @@ class ConfigurationCheck:
     def contact(self) -> str:
         """What touches, in words; empty if nothing does."""
         if self.clearance_m <= TOUCH:
-            return _contact(self.link, self.obstacle, self.clearance_m)
+            return _contact(self.link, self.obstacle, self.clearance_m, self.allowed_m)
         if self.self_clearance_m <= TOUCH:
-            return _contact(*self.self_links, self.self_clearance_m)
+            return _contact(*self.self_links, self.self_clearance_m, self.self_allowed_m)
         return ""
 
 
@@ -77,19 +83,24 @@ class Certifier:
     """Checks configurations and trajectories of one robot in one scene, in a PyBullet client of its own.
 
     A context manager; good for any number of candidates, until it is closed; threads that share it take turns. Pairs
-    are numbered: first the links that can move times the obstacles, link by link, then `robot.certified_pairs`.
+    are numbered: first the links that can move times the obstacles, link by link, then `robot.certified_pairs`. The
+    robot holds what the scene says (`attached`), each object with its real shape.
 
     Raises:
-        InputError: if a file of the robot or the scene cannot be read, or a hollow mesh is not closed.
+        InputError: if a file of the robot or the scene cannot be read, a hollow mesh is not closed, or the scene holds
+            or allows what is not there.
     """
 
     @exclusive
     def __init__(self, robot: Robot, scene: Scene) -> None:
         """Set the scene up in a client."""
-        self.robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
+        robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
         self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
+        self.robot = robot = holding(robot, scene)
         self._cover = cover(robot)
         self._pairs = Pairs.of(robot, scene, self._cover)
+        self._depths = allowed_depths(scene)
+        self._column = {obstacle.name: i for i, obstacle in enumerate(scene.obstacles)}
         near = judged(in_base_frame(scene), robot, self._cover)  # all of this client stands in the base frame
         parts = (shape for obstacle in near.obstacles for body in bodies(obstacle) for shape in body.shapes)
         self._solids = [Solid.of(shape) for shape in parts if shape.hollow]
@@ -99,7 +110,11 @@ class Certifier:
             self._bodies = list(load_scene_bodies(self._client, near).values())
             self._hulls = self._load_hulls()
             self._rounded = self._pairs.rounded(robot, near)
-            self._row = {self._body.links[link]: row for link, row in self._pairs.row.items()}
+            self._row = {
+                self._body.links[link]: row for link, row in self._pairs.row.items() if link in self._body.links
+            }
+            self._held = [(name, row) for name, row in self._pairs.row.items() if name in self._body.held]
+            self._shapes = self._exempt_shapes(near)
             self._check_kinematics()
             self._mount = self._deep_mount()
         except BaseException:
@@ -130,34 +145,40 @@ class Certifier:
         """
         self._expect_open()
         q = self._finite("q", q)
-        names, split = self._pairs.names, self._pairs.with_obstacles
+        names, split, allowed = self._pairs.names, self._pairs.with_obstacles, self._pairs.allowed
         clearance = self._measure(q, np.arange(len(names)), SIGHT)
-        least: list[tuple[str, str, float]] = []
+        clearance[(allowed > 0) & (clearance + allowed > TOUCH)] = np.inf
+        least: list[tuple[str, str, float, float]] = []
         for first, part in ((0, clearance[:split]), (split, clearance[split:])):
-            pair = int(np.argmin(part)) if len(part) else -1
-            near = pair >= 0 and np.isfinite(part[pair])
-            least.append((*names[first + pair], float(part[pair])) if near else ("", "", np.inf))
-        link, obstacle, distance = self._hidden(q) or least[0]
+            if not np.isfinite(part).any():
+                least.append(("", "", np.inf, 0.0))
+                continue
+            pair = int(np.argmin(part))
+            least.append((*names[first + pair], float(part[pair]), float(allowed[first + pair])))
+        hidden = self._hidden(q)
+        link, obstacle, distance, allowed_m = (*hidden, 0.0) if hidden else least[0]
         return ConfigurationCheck(
             clearance_m=distance,
             link=link,
             obstacle=obstacle,
             self_clearance_m=least[1][2],
             self_links=least[1][:2],
+            allowed_m=allowed_m,
+            self_allowed_m=least[1][3],
         )
 
     @exclusive
     def clearance(self, q: Float) -> float:
         """Return the least clearance of moving links from the obstacles at q [dof], in m; infinite without obstacles.
 
-        From a hollow mesh farther than 3 cm it is a lower bound.
+        From a hollow mesh farther than 3 cm it is a lower bound. Pairs that may touch are left out.
 
         Raises:
             InputError: if q is not `dof` finite numbers, or the certifier is closed.
         """
         self._expect_open()
         q = self._finite("q", q)
-        pairs = np.arange(self._pairs.with_obstacles)
+        pairs = np.flatnonzero(self._pairs.allowed[: self._pairs.with_obstacles] == 0)
         near = float(self._measure(q, pairs, SIGHT).min(initial=np.inf))
         return near if np.isfinite(near) else float(self._measure(q, pairs, FAR).min(initial=np.inf))
 
@@ -165,11 +186,13 @@ class Certifier:
     def touching(self, q: Float) -> dict[tuple[str, str], float]:
         """Return the pairs in contact at q [dof] with their clearances [m]: link and obstacle, or two links.
 
+        Of pairs that may touch those that do so deeper than allowed, and by how much.
+
         Raises:
             InputError: if q is not `dof` finite numbers, or the certifier is closed.
         """
         self._expect_open()
-        clearance = self._measure(self._finite("q", q), np.arange(len(self._pairs.names)), SIGHT)
+        clearance = self._judged(self._finite("q", q), np.arange(len(self._pairs.names)), SIGHT)
         return {self._pairs.names[pair]: float(clearance[pair]) for pair in np.flatnonzero(clearance <= TOUCH)}
 
     @exclusive
@@ -183,7 +206,7 @@ class Certifier:
         numbers = np.array([self._pairs.names.index(pair) for pair in pairs])
         order = np.argsort(numbers)
         clearance = np.empty(len(numbers))
-        clearance[order] = self._measure(self._finite("q", q), numbers[order], SIGHT)
+        clearance[order] = self._judged(self._finite("q", q), numbers[order], SIGHT)
         return np.minimum(clearance, SIGHT)
 
     @exclusive
@@ -207,7 +230,7 @@ class Certifier:
             start_tolerance: by how much joints may begin outside their position limits (rad or m): they must come back
                 inside without going farther out.
             start_contact_m: how deep bodies may touch at the start (m): they must come apart without going deeper, and
-                the clearances told are theirs from there on.
+                the clearances told are theirs from there on. Pairs that the scene allows to touch are none of these.
             constraints: what the motion must keep beside; what it keeps is told of a motion within the limits.
             jerk_limited: whether the samples must be those of a motion within the robot's jerk limits.
 
@@ -225,7 +248,7 @@ class Certifier:
         self._expect_open()
         start = self._finite("start", start)
         goals = self._finite("goals", goals, rows=True)
-        tolerance, depth = arguments.start_tolerance(start_tolerance), arguments.start_contact(start_contact_m)
+        tolerance, start_depth = arguments.start_tolerance(start_tolerance), arguments.start_contact(start_contact_m)
         form = limits.check_limits(
             self.robot,
             trajectory,
@@ -239,7 +262,7 @@ class Certifier:
         allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
         hidden = self._hidden(trajectory.position[0])
         room = self._room(trajectory, form)
-        out = self._leaving(trajectory.position, room, depth) if depth else None
+        out = self._leaving(trajectory.position, room, start_depth) if start_depth else None
         if out:
             hidden = hidden or self._hidden(trajectory.position[out.sample])
             sweep, bounds = self._sweep_after(trajectory.position, room, out)
@@ -250,8 +273,9 @@ class Certifier:
             reason = _contact(*hidden)
         if not reason and sweep.touch:
             time = np.interp(sweep.touch.place, np.arange(len(trajectory.time)), trajectory.time)
-            clearance = sweep.touch.clearance_m + room[sweep.touch.pair]
-            reason = f"{_contact(*self._pairs.names[sweep.touch.pair], float(clearance))} at {time:.3f} s"
+            pair, allowed_m = sweep.touch.pair, float(self._pairs.allowed[sweep.touch.pair])
+            clearance = sweep.touch.clearance_m + room[pair] - allowed_m
+            reason = f"{_contact(*self._pairs.names[pair], float(clearance), allowed_m)} at {time:.3f} s"
         kept = kept_bounds(self.robot, self.scene.robot_base, trajectory, constraints)
         reason = reason or broken(kept)
         sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
@@ -260,8 +284,11 @@ class Certifier:
             certificate,
             start_tolerance=tolerance if allowed else 0.0,
             start_outside=allowed,
-            start_contact_m=depth if out else 0.0,
-            exempt=self._exempt(out, trajectory, depth) if out else (),
+            start_contact_m=start_depth if out else 0.0,
+            exempt=(
+                *(self._exempt(out, trajectory, start_depth) if out else ()),
+                *self._meant(trajectory.position, room),
+            ),
             constraints=kept,
         )
 
@@ -289,16 +316,48 @@ class Certifier:
         return np.asarray(inward.max(axis=0))
 
     def _measured(self, path: Float, room: Float, but: np.ndarray | None = None) -> Measure:
-        """Return what measures at places of the path, less the `room` [pairs]; the pairs `but` are never seen."""
+        """Return what measures at places of the path, less the `room` [pairs]; the pairs `but` are never seen.
+
+        A pair that may touch up to a depth counts as so much farther apart: it is in contact where it is deeper.
+        """
         widest = float(room.max(initial=0.0))
 
         def measure(place: float, pairs: np.ndarray, sight: float) -> Float:
-            sample = min(int(place), len(path) - 2)
-            q = path[sample] + (place - sample) * (path[sample + 1] - path[sample])
-            clearance = self._measure(q, pairs, sight + widest) - room[pairs]
+            clearance = self._judged(_along(path, place), pairs, sight + widest) - room[pairs]
             return clearance if but is None else np.where(np.isin(pairs, but), np.inf, clearance)
 
         return measure
+
+    def _judged(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
+        """Return how far these pairs (sorted numbers) are from a contact that is not allowed (m), as `_measure`."""
+        return self._measure(q, pairs, sight) + self._pairs.allowed[pairs]
+
+    def _meant(self, path: Float, room: Float) -> tuple[Exempt, ...]:
+        """Return the contacts along a path that the scene allows, with the deepest that is measured at its samples.
+
+        A pair that is proven apart all along is none of them.
+        """
+        found, way = [], None
+        for pair in np.flatnonzero(self._pairs.allowed).tolist():
+            which = np.array([pair])
+
+            def apart(place: float, _: np.ndarray, sight: float, which: np.ndarray = which) -> Float:
+                return self._measure(_along(path, place), which, sight + float(room[which[0]])) - room[which]
+
+            way = self._pairs.travel(travel(self.robot, self._cover, path)) if way is None else way
+            touch = bisect(way[:, which], apart).touch
+            if touch is None:
+                continue
+            least = min(float(self._measure(q, which, SIGHT)[0]) for q in (*path, _along(path, touch.place)))
+            most = float(self._pairs.allowed[pair])
+            found.append(
+                Exempt(
+                    pair=self._pairs.names[pair],
+                    allowed_depth_mm=1000 * most if np.isfinite(most) else None,
+                    deepest_mm=1000 * max(0.0, -least),
+                )
+            )
+        return tuple(found)
 
     def _leaving(self, path: Float, room: Float, depth: float) -> Leaving | None:
         """Return how the path leaves the contact that it begins in, if it does, nowhere deeper than `depth`."""
@@ -326,7 +385,7 @@ class Certifier:
             Exempt(
                 pair=self._pairs.names[pair],
                 allowed_depth_mm=1000 * depth,
-                deepest_mm=1000 * max(0.0, -float(least)),
+                deepest_mm=1000 * max(0.0, float(self._pairs.allowed[pair] - least)),
                 until_s=until,
             )
             for pair, least in zip(out.pairs.tolist(), out.least, strict=True)
@@ -345,9 +404,10 @@ class Certifier:
         way = self._pairs.travel(travel(self.robot, self._cover, path))
         sweep = bisect(way, measure)
         group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
+        group[self._pairs.allowed > 0] = _MEANT
         first, looks = np.flatnonzero(group == 0), sweep.looks
         if len(first) and np.isinf(sweep.least[first]).all():
-            looks = [(place, pairs[group[pairs] == 1], seen[group[pairs] == 1]) for place, pairs, seen in looks]
+            looks = [(place, pairs[group[pairs] > 0], seen[group[pairs] > 0]) for place, pairs, seen in looks]
             for place in sweep.places:
                 clearance = measure(place, first, FAR)
                 closer = clearance < sweep.least[first]
@@ -355,6 +415,9 @@ class Certifier:
                 looks.append((place, first, np.minimum(clearance, FAR)))
         if not sweep.free:
             return sweep, (-np.inf, -np.inf)
+        if (group == _MEANT).any():
+            counts = [(place, group[pairs] != _MEANT, pairs, seen) for place, pairs, seen in looks]
+            looks = [(place, pairs[own], seen[own]) for place, own, pairs, seen in counts]
         near, near_self = refine(sweep, looks, way, measure, group).tolist()
         return sweep, (near, near_self)
 
@@ -367,20 +430,70 @@ class Certifier:
         clearance = np.full(len(self._pairs.names), np.inf)
         client, body, rows = self._client, self._body.body, self._row
         split = int(np.searchsorted(pairs, self._pairs.with_obstacles))
-        for column in np.unique(pairs[:split] % max(1, len(self._bodies))).tolist():
-            shape = self._hulls.get(column, self._bodies[column])
-            one = {"linkIndexA": self._body.links[self._pairs.names[pairs[0]][0]]} if split == 1 else {}
-            for point in bullet.getClosestPoints(body, shape, sight, physicsClientId=client, **one):
-                row = rows.get(point[3])
-                if row is not None and point[8] < clearance[row + column]:
-                    clearance[row + column] = point[8]
+        of_arm = int(np.searchsorted(pairs, self._held[0][1])) if self._held else split
+        columns = pairs[:split] % max(1, len(self._bodies))
+        for column in np.unique(columns).tolist():
+            shape = self._hulls[column] if column in self._hulls else self._bodies[column]
+            one = {"linkIndexA": self._body.links[self._pairs.names[pairs[0]][0]]} if of_arm == 1 == split else {}
+            if of_arm == split or column in columns[:of_arm]:
+                for point in bullet.getClosestPoints(body, shape, sight, physicsClientId=client, **one):
+                    row = rows.get(point[3])
+                    if row is not None and point[8] < clearance[row + column]:
+                        clearance[row + column] = point[8]
+            for name, row in self._held:
+                if row + column in pairs[of_arm:split]:
+                    clearance[row + column] = self._least(self._body.parts(name), [(shape, _WHOLE)], sight)
             if column in self._hulls:
                 self._look_into_hollow(column, clearance, sight)
         for pair in pairs[split:].tolist():
-            a, b = (self._body.links[link] for link in self._pairs.names[pair])
-            points = bullet.getClosestPoints(body, body, sight, linkIndexA=a, linkIndexB=b, physicsClientId=client)
-            clearance[pair] = min((point[8] for point in points), default=np.inf)
-        return clearance[pairs] - self._rounded[pairs]
+            one, other = self._pairs.names[pair]
+            clearance[pair] = self._least(self._body.parts(one), self._body.parts(other), sight)
+        clearance -= self._rounded
+        for pair in pairs[(self._pairs.allowed[pairs] > 0) & (clearance[pairs] <= TOUCH)].tolist():
+            clearance[pair] = max(clearance[pair], -self._depth(pair, q))
+        return clearance[pairs]
+
+    def _least(self, one: list[tuple[int, int]], other: list[tuple[int, int]], sight: float) -> float:
+        """Return the least clearance between two bodies (m), each given by its parts; infinite beyond sight."""
+        least = np.inf
+        for body, link in one:
+            for shape, its_link in other:
+                ends = {"linkIndexA": link, "linkIndexB": its_link, "physicsClientId": self._client}
+                points = bullet.getClosestPoints(body, shape, sight, **ends)
+                least = min(least, min((point[8] for point in points), default=np.inf))
+        return least
+
+    def _depth(self, pair: int, q: Float) -> float:
+        """Bound from above how deep a pair overlaps that may touch (m), as the robot stands, at q [dof]."""
+        poses, placement = self.robot.body_poses(q)[0], self.robot.chain.placement
+        ends, shapes = [], []
+        for name in self._pairs.names[pair]:
+            if name in self._column:
+                ends.append([(self._bodies[self._column[name]], _WHOLE)])
+                shapes.append(self._shapes[name])
+            else:
+                body, matrix = placement[name]
+                ends.append(self._body.parts(name))
+                shapes.append(self._shapes[name].placed(poses[body] @ matrix))
+        normals = [
+            point[7]
+            for one, link in ends[0]
+            for other, its_link in ends[1]
+            for point in bullet.getClosestPoints(
+                one, other, TOUCH, linkIndexA=link, linkIndexB=its_link, physicsClientId=self._client
+            )
+        ]
+        return depth(shapes[0], shapes[1], np.array(normals))
+
+    def _exempt_shapes(self, near: Scene) -> dict[str, Parts]:
+        """Return the convex parts of what may touch, in its own frame or, of an obstacle, in the base frame."""
+        names = {name for pair in np.flatnonzero(self._pairs.allowed) for name in self._pairs.names[pair]}
+        found = {obstacle.name: obstacle for obstacle in near.obstacles if obstacle.name in names}
+        placed = {
+            name: [replace(shape, pose=body.pose @ shape.pose) for body in bodies(obstacle) for shape in body.shapes]
+            for name, obstacle in found.items()
+        }
+        return {name: Parts.of(placed[name] if name in placed else self.robot.shapes(name)) for name in names}
 
     def _look_into_hollow(self, column: int, clearance: Float, sight: float) -> None:
         """Replace the clearances from a hollow mesh's hull, where they are small, by those from its triangles.
@@ -390,12 +503,10 @@ class Certifier:
         """
         near = min(sight, _NEAR)
         beyond = np.inf if sight <= _NEAR else _NEAR
-        for link, row in self._row.items():
+        for name, row in self._pairs.row.items():
             if clearance[row + column] <= near:
-                points = bullet.getClosestPoints(
-                    self._body.body, self._bodies[column], near, linkIndexA=link, physicsClientId=self._client
-                )
-                clearance[row + column] = min((point[8] for point in points), default=beyond)
+                least = self._least(self._body.parts(name), [(self._bodies[column], _WHOLE)], near)
+                clearance[row + column] = min(least, beyond)
 
     def _hidden(self, q: Float) -> tuple[str, str, float] | None:
         """Return the contact that surface distances do not show at q [dof]: (link, obstacle, clearance).
@@ -409,23 +520,23 @@ class Certifier:
         poses = self.robot.body_poses(q)[0, self._cover.body]
         for link, pose, points in zip(self.robot.links, poses, self._cover.inner, strict=True):
             for solid in self._solids:
+                if self._depths.get(frozenset((link, solid.name))) == np.inf:
+                    continue
                 if solid.contains(points @ pose[:3, :3].T + pose[:3, 3]).any():
                     return link, solid.name, -np.inf
         return None
 
     def _load_hulls(self) -> dict[int, int]:
         """Put the convex hull of each hollow mesh beside it; returns the hulls' bodies by the obstacle's number."""
-        column = {obstacle.name: i for i, obstacle in enumerate(self.scene.obstacles)}
+        column = self._column
         return {column[solid.name]: load_hull(self._client, solid.triangles.reshape(-1, 3)) for solid in self._solids}
 
     def _deep_mount(self) -> tuple[str, str, float] | None:
         """Return link, obstacle and clearance where a link that no joint moves stands too deep in an obstacle."""
         for link in set(self.robot.links) - set(self._pairs.row):
             for obstacle, body in zip(self.scene.obstacles, self._bodies, strict=True):
-                points = bullet.getClosestPoints(
-                    self._body.body, body, SIGHT, linkIndexA=self._body.links[link], physicsClientId=self._client
-                )
-                least = min((point[8] for point in points), default=np.inf)
+                least = self._least(self._body.parts(link), [(body, _WHOLE)], SIGHT)
+                least += self._depths.get(frozenset((link, obstacle.name)), 0.0)
                 if least < -MOUNT_DEPTH:
                     return link, obstacle.name, least
         return None
@@ -436,8 +547,11 @@ class Certifier:
         q = low + (high - low) * np.linspace(0.3, 0.8, self.robot.dof)
         self._body.place(q)
         for link in self.robot.links:
-            theirs = link_frame(self._client, self._body.body, self._body.links[link]).matrix
+            body, index = self._body.parts(link)[0]
+            theirs = link_frame(self._client, body, index).matrix
             ours = self.robot.link_pose(q, link)[0]
+            if link in self._body.held:
+                ours = ours @ self._body.held[link][0][1]
             if np.abs(ours - theirs).max() > 1e-5:
                 raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {theirs}, our kinematics at {ours}")
 
@@ -450,7 +564,9 @@ class Certifier:
         bounds: tuple[float, float] = (-np.inf, -np.inf),
     ) -> Certificate:
         split = self._pairs.with_obstacles
-        least = sweep.least if sweep else np.full(len(self._pairs.names), np.inf)
+        least = np.full(len(self._pairs.names), np.inf)
+        if sweep:
+            least = np.where(self._pairs.allowed > 0, np.inf, sweep.least)
         near, near_self = (float(part.min(initial=np.inf)) for part in (least[:split], least[split:]))
         closest = None
         if sweep and np.isfinite(near):
@@ -481,15 +597,23 @@ class Certifier:
             acceleration_share=form.acceleration_share,
             jerk_share=form.jerk_share,
             configurations_checked=len(sweep.places) if sweep else 0,
+            attached=tuple(body.name for body in self.robot.attached),
         )
 
 
-def _contact(one: str, other: str, clearance_m: float) -> str:
+def _contact(one: str, other: str, clearance_m: float, allowed_m: float = 0.0) -> str:
     if clearance_m == -np.inf:
         return f"{one} is inside {other}"
     if clearance_m > TOUCH:
         return f"{one} and {other} are too close to tell ({1000 * clearance_m:.2f} mm)"
-    return f"{one} touches {other} ({1000 * clearance_m:.1f} mm)"
+    deeper = f", allowed up to {1000 * allowed_m:g} mm" if allowed_m else ""
+    return f"{one} touches {other} ({1000 * clearance_m:.1f} mm{deeper})"
+
+
+def _along(path: Float, place: float) -> Float:
+    """Return the configuration [dof] at a place of a path [n, dof]: a fractional sample index."""
+    sample = min(int(place), len(path) - 2)
+    return path[sample] + (place - sample) * (path[sample + 1] - path[sample])
 
 
 def _largest_step(path: Float, places: list[float]) -> float:

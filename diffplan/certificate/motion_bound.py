@@ -53,11 +53,11 @@ class Cover:
 
 
 def cover(robot: Robot) -> Cover:
-    """Cover each of `robot.links` with spheres around slices of its vertices along its longest direction."""
+    """Cover each of `robot.links` (held bodies too) with spheres around slices of its vertices along its length."""
     centres, radii, inner = [], [], []
     for link in robot.links:
         rotation, shift = np.split(robot.chain.placement[link][1][:3], [3], axis=1)
-        shapes = robot.model.collisions[link]
+        shapes = robot.shapes(link)
         parts = [part @ rotation.T + shift.T for shape in shapes for part in shape.corners()]
         centre, radius = _slices(np.concatenate(parts))
         centres.append(centre)

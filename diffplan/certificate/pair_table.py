@@ -13,13 +13,20 @@ from diffplan.robot.model import Robot
 from diffplan.scene import Scene, bodies
 
 
+def allowed_depths(scene: Scene) -> dict[frozenset[str], float]:
+    """Return how deep bodies may touch (m) by their names; infinite where any depth will do."""
+    contacts = scene.allowed_contacts
+    return {frozenset(one.pair): np.inf if one.depth_m is None else one.depth_m for one in contacts}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
     """What is checked: `names` of all pairs, the first `with_obstacles` of them (link, obstacle), then self pairs.
 
     `row` gives the first pair of each moving link. `ends` [pairs, 2] are link indices, `between` [pairs, 2, moving]
     which joints move the one end of a pair against the other: those of an end that do not carry both. Of a link and an
-    obstacle both ends are the link, and no joint moves the second.
+    obstacle both ends are the link, and no joint moves the second. `allowed` [pairs] is how deep a pair may touch (m):
+    infinite where any depth will do. A body that the robot holds is one of its links, behind all others.
     """
 
     names: list[tuple[str, str]]
@@ -27,6 +34,7 @@ class Pairs:
     row: dict[str, int]
     ends: np.ndarray
     between: np.ndarray
+    allowed: Float
 
     @staticmethod
     def of(robot: Robot, scene: Scene, shapes: Cover) -> Pairs:
@@ -42,7 +50,9 @@ class Pairs:
         joints = [(carried[body[link]], carried[0]) for link, _ in first]
         joints += [(carried[body[b]] & ~carried[body[a]], carried[body[a]] & ~carried[body[b]]) for a, b in second]
         ends = [(index[link], index[link]) for link, _ in first] + [(index[b], index[a]) for a, b in second]
+        depths = allowed_depths(scene)
         return Pairs(
+            allowed=np.array([depths.get(frozenset(pair), 0.0) for pair in (*first, *second)], dtype=np.float64),
             names=[*first, *second],
             with_obstacles=len(first),
             row={link: i * len(obstacles) for i, link in enumerate(moving)},
@@ -56,7 +66,7 @@ class Pairs:
         It rounds the edges of boxes and cylinders, and its search for the nearest points may end too early; the margin
         of a hull on the other side makes up for some of that.
         """
-        more = {f"link {link}": rounded_edges(robot.model.collisions[link]) for link in robot.links}
+        more = {f"link {link}": rounded_edges(robot.shapes(link)) for link in robot.links}
         for obstacle in scene.obstacles:
             shapes = [shape for body in bodies(obstacle) for shape in body.shapes]
             more[f"obstacle {obstacle.name}"] = rounded_edges(shapes)

@@ -8,9 +8,10 @@ are read by us as their files are now; PyBullet gets their corners, and what it 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from scipy.spatial import ConvexHull
@@ -29,7 +30,11 @@ from diffplan.robot.model import Robot
 from diffplan.robot.urdf import UrdfModel, read_source
 from diffplan.scene import Obstacle, Scene
 
+Colour: TypeAlias = tuple[float, float, float, float]
+"""RGBA, 0...1."""
 _SHINE = (0.1, 0.1, 0.1)
+_WHITE = (0.9, 0.9, 0.9, 1.0)
+_HERE = Pose()
 _MOST_USES = 100
 _MOST_IDLE = 4
 
@@ -38,7 +43,8 @@ _MOST_IDLE = 4
 class RobotBody:
     """A robot in a client: `joints` are the planning joints' indices, `moving` those of `robot.chain.names`.
 
-    `links` maps link names to indices (-1: base).
+    `links` maps link names to indices (-1: base). `base` is where its base link stands (world), `held` the bodies that
+    it holds, by name: one a shape, each with T_held_shape [4, 4].
     """
 
     robot: Robot
@@ -47,11 +53,31 @@ class RobotBody:
     joints: tuple[int, ...]
     moving: tuple[int, ...]
     links: dict[str, int]
+    base: Pose = _HERE
+    held: dict[str, tuple[tuple[int, Float], ...]] = field(default_factory=dict)
 
     def place(self, q: Float) -> None:
-        """Put the planning joints at q [dof], and those that follow them where they belong, without simulating."""
+        """Put the planning joints at q [dof], and what moves with them where it belongs, without simulating."""
         values = [[value] for value in self.robot.chain.values(q).tolist()]
         bullet.resetJointStatesMultiDof(self.body, self.moving, values, physicsClientId=self.client)
+        if not self.held:
+            return
+        bodies = self.robot.body_poses(q)[0]
+        for name, parts in self.held.items():
+            body, T_body_held = self.robot.chain.placement[name]
+            T_world_held = self.base.matrix @ bodies[body] @ T_body_held
+            for part, T_held_part in parts:
+                pose = Pose.from_matrix(T_world_held @ T_held_part)
+                bullet.resetBasePositionAndOrientation(part, pose.xyz, pose.quat_xyzw, physicsClientId=self.client)
+
+    def parts(self, name: str) -> list[tuple[int, int]]:
+        """Return PyBullet's body and link index of a link, or of each shape of a held body."""
+        return [(part, -1) for part, _ in self.held[name]] if name in self.held else [(self.body, self.links[name])]
+
+    def remove(self) -> None:
+        """Take it out of the client, with what it holds."""
+        for body in (self.body, *(part for parts in self.held.values() for part, _ in parts)):
+            bullet.removeBody(body, physicsClientId=self.client)
 
     def joint_positions(self) -> Float:
         """Return the planning joints' current positions [dof]."""
@@ -59,8 +85,12 @@ class RobotBody:
         return np.array([state[0] for state in states])
 
 
-def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = False) -> RobotBody:
+def load_robot_body(
+    client: int, robot: Robot, base: Pose, *, visuals: bool = False, colours: Iterable[Colour] = ()
+) -> RobotBody:
     """Load the robot's URDF with `base_link` at `base` (world frame), fixed there, its held joints set.
+
+    What it holds is loaded too, and stands right after the first `place`; with `visuals` in these colours, then white.
 
     Raises:
         InputError: if PyBullet cannot read the URDF file.
@@ -75,7 +105,21 @@ def load_robot_body(client: int, robot: Robot, base: Pose, *, visuals: bool = Fa
     body = _load_urdf(client, robot.model, Pose.from_matrix(base.matrix @ np.linalg.inv(T_root_base)), visuals=visuals)
     handle = attach_robot(client, body, robot, hold=True)
     check_loaded(client, body, robot.model)
-    return handle
+    paint = chain(colours, repeat(_WHITE)) if visuals else repeat(None)
+    return replace(handle, base=base, held=load_held(client, robot, paint))
+
+
+def load_held(client: int, robot: Robot, colours: Iterator[Colour | None]) -> dict[str, tuple[tuple[int, Float], ...]]:
+    """Load what the robot holds as immovable bodies, one a shape; returns each with T_held_shape [4, 4], by name.
+
+    Raises:
+        InputError: if PyBullet does not hold what we read.
+    """
+    found = {}
+    for body, colour in zip(robot.attached, colours, strict=False):
+        shapes = [(replace(shape, pose=Pose()), shape.pose.matrix) for shape in body.shapes]
+        found[body.name] = tuple((load_obstacle(client, shape, colour), matrix) for shape, matrix in shapes)
+    return found
 
 
 def in_base_frame(scene: Scene) -> Scene:
@@ -115,13 +159,18 @@ class Stage:
 
     @staticmethod
     def enter(robot: Robot) -> Stage:
-        """Return an empty stage with this robot, as its files are now, its held joints set; its base at the origin."""
+        """Return a stage with this robot alone and what it holds, as its files are now, its base at the origin."""
         key = _robot_key(robot)
         stage = next((idle for idle in reversed(Stage._idle) if idle.key == key), None)
         if stage is None:
             return Stage(robot, key)
         Stage._idle.remove(stage)
-        stage.body = attach_robot(stage.client, stage.body.body, robot, hold=True)
+        try:
+            handle = attach_robot(stage.client, stage.body.body, robot, hold=True)
+            stage.body = replace(handle, held=load_held(stage.client, robot, repeat(None)))
+        except BaseException:
+            stage.leave()
+            raise
         return stage
 
     def leave(self) -> None:
@@ -171,9 +220,7 @@ def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) ->
     return RobotBody(robot=robot, client=client, body=body, joints=planned, moving=moving, links=links)
 
 
-def load_scene_bodies(
-    client: int, scene: Scene, *, colours: Iterable[tuple[float, float, float, float]] | None = None
-) -> dict[str, int]:
+def load_scene_bodies(client: int, scene: Scene, *, colours: Iterable[Colour] | None = None) -> dict[str, int]:
     """Load every obstacle of a scene; returns the body of each by name.
 
     Raises:
@@ -183,7 +230,7 @@ def load_scene_bodies(
     return {o.name: load_obstacle(client, o, next(paint) if paint else None) for o in scene.obstacles}
 
 
-def load_obstacle(client: int, obstacle: Obstacle, colour: tuple[float, float, float, float] | None = None) -> int:
+def load_obstacle(client: int, obstacle: Obstacle, colour: Colour | None = None) -> int:
     """Load one obstacle as an immovable body; with a colour (RGBA, 0...1) it can be seen in pictures too.
 
     Raises:
@@ -209,9 +256,7 @@ def load_hull(client: int, points: Float) -> int:
     return body
 
 
-def _load_shape(
-    client: int, obstacle: Shape, made: dict[str, object], colour: tuple[float, float, float, float] | None
-) -> int:
+def _load_shape(client: int, obstacle: Shape, made: dict[str, object], colour: Colour | None) -> int:
     """Load a shape that PyBullet makes of these arguments."""
     shape = bullet.createCollisionShape(physicsClientId=client, **made)
     looks = {"rgbaColor": colour, "specularColor": _SHINE, "physicsClientId": client, **drawing(obstacle)}
@@ -220,7 +265,7 @@ def _load_shape(
     return bullet.createMultiBody(0, shape, visual, pose.xyz, pose.quat_xyzw, physicsClientId=client)
 
 
-def _load_mesh_body(client: int, obstacle: Shape, colour: tuple[float, float, float, float] | None) -> int:
+def _load_mesh_body(client: int, obstacle: Shape, colour: Colour | None) -> int:
     """Load a mesh: convex hulls from a file that we wrote, or the triangles themselves."""
     meshes = obstacle.solids()
     visual = -1

@@ -59,6 +59,7 @@ class ObstacleArrays(NamedTuple):
     and half height; `aabb` [m, 6] lower and upper corner; `field` [m] index of a sampled distance field or -1, whose
     nodes are `nodes[field_first[f]:]` with `field_shape` [f, 3] and `field_grid` [f, 4] (origin, spacing). Of a
     SPLIT_FIELD, the cells from `cells[cell_first[f]]` on tell where in `nodes` the cell's own nodes begin, or -1.
+    `give` [m, links] is by how much a link of the robot may be nearer, where contact is allowed; [0, 0] where none is.
     """
 
     first: np.ndarray
@@ -73,6 +74,7 @@ class ObstacleArrays(NamedTuple):
     field_grid: np.ndarray
     cells: np.ndarray
     cell_first: np.ndarray
+    give: np.ndarray
 
 
 @njit(cache=True, fastmath=_FAST)
@@ -371,28 +373,31 @@ def _spheres(pose, robot, link, centre, ready):
 @njit(cache=True, fastmath=_FAST)
 def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wrench):
     """Lower clear [LANES] to the least obstacle distance; GRADED: add cost and wrenches; STOP: leave at the first."""
+    gives = obstacles.give.shape[0] > 0
     for link in range(robot.link_body.shape[0]):
         body = robot.link_body[link]
         if body == 0:
             continue
         for o in range(obstacles.first[scene], obstacles.first[scene + 1]):
-            if _far(s.box[link], reach, obstacles.aabb[o]):
+            give = obstacles.give[o, link] if gives else _ZERO
+            near = reach - give
+            if _far(s.box[link], near, obstacles.aabb[o]):
                 continue
             _load(s.w, s.bound[link])
-            if _distance(s.w, obstacles, o) > reach + robot.bound[link, 3]:
+            if _distance(s.w, obstacles, o) > near + robot.bound[link, 3]:
                 continue
             _spheres(pose, robot, link, s.centre, s.ready)
             for i in range(robot.link_first[link], robot.link_first[link + 1]):
                 radius = robot.sphere[i, 3]
                 _load(s.w, s.centre[i])
                 least = _distance(s.w, obstacles, o)
-                if least >= reach + radius:
+                if least >= near + radius:
                     continue
                 for n in range(LANES):
-                    clear[n] = min(clear[n], s.w[_D, n] - radius)
+                    clear[n] = min(clear[n], s.w[_D, n] - radius + give)
                 if mode == GRADED:
                     _normal(s.w, obstacles, o)
-                    _push(s.w, reach + radius, wrench[body], cost)
+                    _push(s.w, near + radius, wrench[body], cost)
                 elif mode == STOP:
                     return
 
@@ -539,6 +544,7 @@ def nearest(q, robot, obstacles, scene, reach, centre, distance, normal):
     """
     distance[:] = reach
     normal[:] = _ZERO
+    gives = obstacles.give.shape[0] > 0
     s = _scratch(q, robot)
     for lo in range(0, q.shape[0], LANES):
         count = min(LANES, q.shape[0] - lo)
@@ -554,20 +560,22 @@ def nearest(q, robot, obstacles, scene, reach, centre, distance, normal):
             if robot.link_body[link] == 0:
                 continue
             for o in range(obstacles.first[scene], obstacles.first[scene + 1]):
-                if _far(s.box[link], reach, obstacles.aabb[o]):
+                give = obstacles.give[o, link] if gives else _ZERO
+                near = reach - give
+                if _far(s.box[link], near, obstacles.aabb[o]):
                     continue
                 _load(s.w, s.bound[link])
-                if _distance(s.w, obstacles, o) > reach + robot.bound[link, 3]:
+                if _distance(s.w, obstacles, o) > near + robot.bound[link, 3]:
                     continue
                 for i in range(robot.link_first[link], robot.link_first[link + 1]):
                     radius = robot.sphere[i, 3]
                     _load(s.w, s.centre[i])
-                    if _distance(s.w, obstacles, o) >= reach + radius:
+                    if _distance(s.w, obstacles, o) >= near + radius:
                         continue
                     _normal(s.w, obstacles, o)
                     for n in range(count):
-                        if s.w[_D, n] - radius < distance[lo + n, i]:
-                            distance[lo + n, i] = s.w[_D, n] - radius
+                        if s.w[_D, n] - radius + give < distance[lo + n, i]:
+                            distance[lo + n, i] = s.w[_D, n] - radius + give
                             normal[lo + n, i, 0] = s.w[_NX, n]
                             normal[lo + n, i, 1] = s.w[_NY, n]
                             normal[lo + n, i, 2] = s.w[_NZ, n]

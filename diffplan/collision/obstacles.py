@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ _EXACT: dict[type[Primitive], tuple[int, tuple[float, float, float]]] = {
     Capsule: (CAPSULE, (1.0, 0.5, 0.0)),
 }
 """The kernel's kind of each primitive, and what its sizes are multiplied by for the kernel's `size`."""
+ANY = 1e3
+"""By how much a link may be nearer where it may touch however deep: farther than anything is [m]."""
 _LOOK = 0.25  # [m] farther than any planner looks from the arm's surface (CHOMP: 0.2)
 
 
@@ -30,7 +33,8 @@ _LOOK = 0.25  # [m] farther than any planner looks from the arm's surface (CHOMP
 class Row:
     """One solid in the robot's base frame: its kind, pose, half sizes [m], and its field if it is a mesh.
 
-    `extent` are the lower and upper corner of its box, in its own frame.
+    `extent` are the lower and upper corner of its box, in its own frame. `give` is by how much links may be nearer (m),
+    by name, where contact is allowed: `ANY` where any depth will do.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Row:
     size: tuple[float, float, float]
     extent: tuple[Float, Float]
     field: DistanceField | None = None
+    give: dict[str, float] = dataclass_field(default_factory=dict)
 
 
 class _Places(NamedTuple):
@@ -51,20 +56,24 @@ class _Places(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Obstacles:
-    """Packed obstacles; scene i owns rows `first[i]` to `first[i + 1]`."""
+    """Packed obstacles; scene i owns rows `first[i]` to `first[i + 1]`.
+
+    `links` are those of the robot in its order if some may touch an obstacle; else none.
+    """
 
     rows: tuple[Row, ...]
     first: tuple[int, ...]
+    links: tuple[str, ...] = ()
 
     @computed
     def arrays(self) -> ObstacleArrays:
         """What the kernel takes, in float32."""
-        return _arrays(self.rows, self.first, self._places, np.float32)
+        return _arrays(self, self._places, np.float32)
 
     @computed
     def double(self) -> ObstacleArrays:
         """What the kernel takes, in float64."""
-        return _arrays(self.rows, self.first, self._places, np.float64)
+        return _arrays(self, self._places, np.float64)
 
     @computed
     def _places(self) -> _Places:
@@ -78,12 +87,19 @@ class Obstacles:
     def around(robot: Robot, scene: Scene) -> Obstacles:
         """Pack the scene that a robot stands in, as far as it matters to this robot.
 
-        Meshes farther off than the arm reaches are left out; large ones are sampled where it does reach.
+        Meshes farther off than the arm reaches are left out; large ones are sampled where it does reach. Where contact
+        of a link (or of a held body) with an obstacle is allowed up to a depth, it may be nearer by that, and by how
+        far spheres stick out: the certificate knows the real shape.
 
         Raises:
             InputError: if a mesh or URDF file cannot be read.
         """
-        return Obstacles.pack([scene], reach_of(robot))
+        packed = Obstacles.pack([scene], reach_of(robot))
+        gives = _gives(robot, scene)
+        if not gives:
+            return packed
+        rows = tuple(replace(row, give=gives.get(row.name, {})) for row in packed.rows)
+        return Obstacles(rows=rows, first=packed.first, links=robot.links)
 
     @staticmethod
     def pack(scenes: Sequence[Scene], reach: Reach | None = None) -> Obstacles:
@@ -124,6 +140,17 @@ def reach_of(robot: Robot) -> Reach:
     return Reach(centre=(x, y, z), radius=farthest + _LOOK)
 
 
+def _gives(robot: Robot, scene: Scene) -> dict[str, dict[str, float]]:
+    """Return by how much links may be nearer to an obstacle (m), by the obstacle's name and theirs."""
+    obstacles, found = {obstacle.name for obstacle in scene.obstacles}, {}
+    for contact in scene.allowed_contacts:
+        for one, other in (contact.pair, contact.pair[::-1]):
+            if one in obstacles and other in robot.links:
+                give = ANY if contact.depth_m is None else contact.depth_m + robot.spheres.outside
+                found.setdefault(one, {})[other] = give
+    return found
+
+
 def _rows(name: str, shape: Shape, T: Float, reach: Reach | None) -> list[Row]:
     """Return the row of a shape at T_base_shape [4, 4]; none if it is a mesh out of reach."""
     if isinstance(shape, Primitive):
@@ -150,7 +177,8 @@ def _aabb(row: Row) -> Float:
     return np.concatenate([centre - half, centre + half])
 
 
-def _arrays(rows: Sequence[Row], first: Sequence[int], places: _Places, kind: type) -> ObstacleArrays:
+def _arrays(obstacles: Obstacles, places: _Places, kind: type) -> ObstacleArrays:
+    rows, first, links = obstacles.rows, obstacles.first, obstacles.links
     fields: dict[int, DistanceField] = {id(row.field): row.field for row in rows if row.field is not None}
     index = {key: i for i, key in enumerate(fields)}
     grids = list(fields.values())
@@ -174,6 +202,9 @@ def _arrays(rows: Sequence[Row], first: Sequence[int], places: _Places, kind: ty
         field_grid=np.array([[*grid.origin, grid.spacing] for grid in grids], dtype=kind).reshape(-1, 4),
         cells=np.concatenate([*cells, np.zeros(0, dtype=np.int64)]),
         cell_first=np.concatenate([[0], np.cumsum([len(part) for part in cells])]).astype(np.int64),
+        give=np.array([[row.give.get(link, 0.0) for link in links] for row in rows if links], dtype=kind).reshape(
+            len(rows) if links else 0, len(links)
+        ),
     )
 
 

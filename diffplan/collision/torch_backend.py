@@ -144,7 +144,7 @@ class TorchCollision:
             those = torch.as_tensor(scenes == scene, device=q.device)
             own, least = cost[those], clear[those]
             for row in _rows(world, scene):
-                d = distance(row, centres[those][:, :, self._moving]) - radius[self._moving]
+                d = distance(row, centres[those][:, :, self._moving]) - (radius - self._give(row))[self._moving]
                 own = own + 0.5 * (activation - d).clamp(min=0).square().sum(dim=-1)
                 least = torch.minimum(least, d.amin(dim=-1))
             cost = cost.masked_scatter(those[:, None].expand_as(cost), own)
@@ -155,6 +155,12 @@ class TorchCollision:
             cost = cost + 0.5 * (self_activation - d).clamp(min=0).square().sum(dim=-1)
             clear_self = torch.minimum(clear_self, d.amin(dim=-1))
         return cost, clear, clear_self
+
+    def _give(self, row: Row) -> Tensor | float:
+        """Return by how much each sphere [s] may be nearer to an obstacle (m)."""
+        if not row.give:
+            return 0.0
+        return torch.as_tensor([row.give.get(link, 0.0) for link in self._link], device=self.device)
 
     def evaluate(
         self,
@@ -180,7 +186,7 @@ class TorchCollision:
         centre = self.centres(torch.as_tensor(q, device=self.device)).detach().requires_grad_()
         least = torch.full_like(centre[..., 0], reach)
         for row in _rows(world, scene):
-            d = distance(row, centre) - self._radius.to(centre)
+            d = distance(row, centre) - (self._radius - self._give(row)).to(centre)
             least = torch.where(self._moving & (d < least), d, least)
         normal = torch.autograd.grad(least.sum(), centre)[0] if least.requires_grad else torch.zeros_like(centre)
         centre, least, normal = (part.detach().cpu().numpy() for part in (centre, least, normal))

@@ -29,12 +29,13 @@ def fingerprint(robot: Robot, scene: Scene) -> Fingerprint:
 
 
 def scene_files(scene: Scene) -> list[str]:
-    """Return the absolute paths of all files that decide the shapes of a scene's obstacles.
+    """Return the absolute paths of all files that decide the shapes of a scene's obstacles and of what is held in it.
 
     Raises:
         InputError: if the URDF file of an obstacle cannot be read.
     """
-    found = (os.path.abspath(file) for obstacle in scene.obstacles for file in obstacle.files)
+    solids = (*scene.obstacles, *(body.obstacle for body in scene.attached))
+    found = (os.path.abspath(file) for obstacle in solids for file in obstacle.files)
     return list(dict.fromkeys(found))
 
 

@@ -87,8 +87,10 @@ def read_obstacles(entry: Entry) -> tuple[Obstacle, ...]:
     return tuple(obstacles.values())
 
 
-def read_obstacle(entry: Entry) -> Obstacle:
+def read_obstacle(entry: Entry, others: tuple[str, ...] = ()) -> Obstacle:
     """Return one obstacle; meshes and URDFs are opened, so that a bad one is reported here.
+
+    `others` are keys beside its own that may be there.
 
     Raises:
         InputError: if a key or a value is not allowed, or a file is missing or not usable.
@@ -98,7 +100,7 @@ def read_obstacle(entry: Entry) -> Obstacle:
         raise entry.error("key 'type' is missing", allowed=_TYPES)
     own = _TYPES[keys["type"].choice(_TYPES, "obstacle type")]
     with Faults() as faults:
-        fields = entry.fields(("name", "type", *own.required), own.optional, faults)
+        fields = entry.fields(("name", "type", *own.required), (*own.optional, *others), faults)
         name = faults.of(lambda: fields["name"].text())
         pose = faults.of(lambda: read_pose(fields["pose"]) if "pose" in (*fields, *own.required) else Pose())
         made = faults.of(lambda: own.read(fields, faults))

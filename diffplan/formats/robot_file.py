@@ -132,7 +132,9 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
         held_joints=held,
         lower=lower,
         upper=upper,
-        **{rate: np.array([getattr(found[joint], rate) for joint in joints]) for rate in RATES},
+        velocity=np.array([found[joint].velocity for joint in joints]),
+        acceleration=np.array([found[joint].acceleration for joint in joints]),
+        jerk=np.array([found[joint].jerk for joint in joints]),
         configurations={},
         spheres=spheres,
         touching=touching,
@@ -308,14 +310,15 @@ def _collision_model(
             names.append(name)
         ignored = _ignored_pairs(top["self_collision"].fields(("ignore",))["ignore"], model)
     array = np.array(spheres, dtype=np.float64).reshape(-1, 4)
+    fitted = CollisionSpheres(
+        links=tuple(names),
+        link=np.array(link, dtype=np.int64),
+        centre=array[:, :3].copy(),
+        radius=array[:, 3].copy(),
+    )
+    errors = {key.removesuffix("_mm"): round(max(values)) / 1000 for key, values in told.items() if values}
     return (
-        CollisionSpheres(
-            links=tuple(names),
-            link=np.array(link, dtype=np.int64),
-            centre=array[:, :3].copy(),
-            radius=array[:, 3].copy(),
-            **{key.removesuffix("_mm"): round(max(values)) / 1000 for key, values in told.items() if values},
-        ),
+        replace(fitted, **errors),
         frozenset(pair for pair, reason in ignored.items() if reason in _TOUCHING),
         frozenset(pair for pair, reason in ignored.items() if reason not in _TOUCHING),
         with_parts(model, parts),

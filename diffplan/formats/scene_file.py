@@ -7,18 +7,19 @@ from pathlib import Path
 
 from diffplan import arguments
 from diffplan.errors import Faults, InputError, did_you_mean
-from diffplan.formats.obstacles import read_obstacles, read_pose
+from diffplan.formats.obstacles import read_obstacle, read_obstacles, read_pose
 from diffplan.formats.robot_file import load_robot, robot_word
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import FARTHEST
+from diffplan.geometry.shapes import FARTHEST, Plane
 from diffplan.robot.model import Robot
-from diffplan.scene import AXES, Goal, PoseGoal, Query, Scene
+from diffplan.scene import AXES, MOST_DEPTH_M, AllowedContact, Attached, Goal, Obstacle, PoseGoal, Query, Scene
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import asset_folder, named_robots, shipped_scenes
 from diffplan.system.reading import is_file
 
-_REQUIRED, _OPTIONAL = ("name",), ("robot", "robot_base", "obstacles", "queries", "hold")
+_REQUIRED = ("name",)
+_OPTIONAL = ("robot", "robot_base", "obstacles", "queries", "hold", "attached", "allowed_contacts")
 
 
 def scene_path(name_or_path: str | Path) -> Path:
@@ -80,11 +81,23 @@ def _scene(fields: dict[str, Entry], robot: str | None, model: Robot | None, fau
     base = faults.of(lambda: _base(fields["robot_base"])) if "robot_base" in fields else Pose()
     hold = faults.of(lambda: _hold(fields["hold"], model)) if "hold" in fields else {}
     obstacles = faults.of(lambda: read_obstacles(fields["obstacles"])) if "obstacles" in fields else ()
+    attached = _attached(fields["attached"], obstacles, model, faults) if "attached" in fields else ()
+    names = {body.name for body in (*(obstacles or ()), *attached)}
+    contacts = _contacts(fields["allowed_contacts"], names, model, faults) if "allowed_contacts" in fields else ()
     entries = faults.of(lambda: fields["queries"].mapping()) if "queries" in fields else {}
     queries = {key: faults.of(partial(_query, entry, model)) for key, entry in (entries or {}).items()}
     if faults.found:
         raise InputError.together(faults.found)
-    return Scene(name=name, robot=robot, robot_base=base, hold=hold, obstacles=obstacles, queries=queries)
+    return Scene(
+        name=name,
+        robot=robot,
+        robot_base=base,
+        hold=hold,
+        obstacles=obstacles,
+        queries=queries,
+        attached=attached,
+        allowed_contacts=contacts,
+    )
 
 
 def _base(entry: Entry) -> Pose:
@@ -99,6 +112,76 @@ def _hold(entry: Entry, robot: Robot | None) -> dict[str, float]:
     """Return where the robot's held joints (fingers) stand in this scene."""
     joints = entry.fields((), robot.held_joints) if robot else entry.mapping()
     return {name: value.number() for name, value in joints.items()}
+
+
+def _attached(
+    entry: Entry, obstacles: tuple[Obstacle, ...] | None, robot: Robot | None, faults: Faults
+) -> tuple[Attached, ...]:
+    """Return the objects that the robot holds: the keys of an obstacle, `link` and `may_touch`."""
+    taken = {obstacle.name: "an obstacle" for obstacle in obstacles or ()}
+    taken |= dict.fromkeys(robot.chain.placement, f"a link of {robot.name}") if robot else {}
+    found = []
+    for item in faults.of(entry.sequence) or ():
+        attached = faults.of(partial(_held, item, robot))
+        if attached is None:
+            continue
+        if attached.name in taken:
+            problem = f"{taken[attached.name]} has this name"
+            faults.add(
+                item.mapping()["name"].error(problem, allowed="a name that no obstacle, link or held object has")
+            )
+        taken[attached.name] = "another held object"
+        found.append(attached)
+    return tuple(found)
+
+
+def _held(item: Entry, robot: Robot | None) -> Attached:
+    keys = item.mapping()
+    if "link" not in keys:
+        raise item.error("key 'link' is missing", allowed="the link that holds it")
+    with Faults() as faults:
+        obstacle = faults.of(partial(read_obstacle, item, ("link", "may_touch")))
+        link = faults.of(partial(_link, keys["link"], robot))
+        touched = faults.of(keys["may_touch"].sequence) if "may_touch" in keys else None
+        may_touch = None if touched is None else tuple(faults.of(partial(_link, one, robot)) for one in touched)
+    if isinstance(obstacle, Plane):
+        raise keys["type"].error("what has no end cannot be held", allowed="box, sphere, cylinder, capsule, mesh, urdf")
+    return Attached(obstacle=obstacle, link=link, may_touch=may_touch)
+
+
+def _contacts(entry: Entry, names: set[str], robot: Robot | None, faults: Faults) -> tuple[AllowedContact, ...]:
+    """Return the pairs that may touch: obstacles, held objects and, where the robot is known, its links by name."""
+    known = sorted(names) + [link for link in (robot.links if robot else ()) if link not in names]
+    found: dict[frozenset[str], AllowedContact] = {}
+    for item in faults.of(entry.sequence) or ():
+        contact = faults.of(partial(_contact, item, known if robot else None))
+        if contact is None:
+            continue
+        if frozenset(contact.pair) in found:
+            faults.add(item.mapping()["pair"].error("a pair that is allowed twice", allowed="each pair once"))
+        found[frozenset(contact.pair)] = contact
+    return tuple(found.values())
+
+
+def _contact(item: Entry, known: list[str] | None) -> AllowedContact:
+    with Faults() as faults:
+        fields = item.fields(("pair",), ("depth_mm",), faults)
+        pair = [
+            faults.of(partial(name.choice, known, "obstacle, held object or link") if known else name.text)
+            for name in fields["pair"].sequence()
+        ]
+        depth = faults.of(partial(_depth, fields["depth_mm"])) if "depth_mm" in fields else None
+    if len(pair) != 2 or pair[0] == pair[1]:
+        raise fields["pair"].error("not a pair", allowed="two different names of obstacles, held objects or links")
+    return AllowedContact(pair=(pair[0], pair[1]), depth_m=depth)
+
+
+def _depth(entry: Entry) -> float:
+    depth = round(entry.number() / 1000, 12)  # 20.3 is 0.0203, and no more
+    if not 0 < depth <= MOST_DEPTH_M:
+        allowed = f"0 < mm <= {1000 * MOST_DEPTH_M:g}; without the key any depth is allowed"
+        raise entry.error("not a depth", allowed=allowed)
+    return depth
 
 
 def _query(entry: Entry, robot: Robot | None) -> Query:

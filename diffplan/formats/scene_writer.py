@@ -10,7 +10,7 @@ import yaml
 
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
-from diffplan.scene import Goal, Obstacle, PoseGoal, Query, Scene
+from diffplan.scene import Attached, Goal, Obstacle, PoseGoal, Query, Scene
 from diffplan.strict.entry import Json
 from diffplan.system.assets import named_robots
 from diffplan.system.files import write_text
@@ -53,9 +53,21 @@ def scene_keys(scene: Scene, folder: Path | None) -> dict[str, Json]:
     if scene.hold:
         keys["hold"] = {name: float(value) for name, value in scene.hold.items()}
     keys["obstacles"] = [obstacle_keys(obstacle, folder) for obstacle in scene.obstacles]
+    if scene.attached:
+        keys["attached"] = [_attached(body, folder) for body in scene.attached]
+    if scene.allowed_contacts:
+        keys["allowed_contacts"] = [
+            {"pair": list(one.pair), **({} if one.depth_m is None else {"depth_mm": round(1000 * one.depth_m, 9)})}
+            for one in scene.allowed_contacts
+        ]
     if scene.queries:
         keys["queries"] = {name: _query(query) for name, query in scene.queries.items()}
     return keys
+
+
+def _attached(body: Attached, folder: Path | None) -> dict[str, Json]:
+    keys: dict[str, Json] = {**obstacle_keys(body.obstacle, folder), "link": body.link}
+    return keys if body.may_touch is None else {**keys, "may_touch": list(body.may_touch)}
 
 
 def obstacle_keys(obstacle: Obstacle, folder: Path | None) -> dict[str, Json]:

@@ -15,7 +15,7 @@ from diffplan.formats.plan_file import PlanFile, load_plan
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import read_scene
 from diffplan.geometry.pose import Float
-from diffplan.problem import Contact, Fingerprint, Judged, Plan, Status
+from diffplan.problem import Contact, Fingerprint, Judged, Plan, Status, holding
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene, UnknownScene
 from diffplan.strict.entry import Entry
@@ -63,6 +63,11 @@ def read_stored(path: str | Path, *, robot: Robot | None = None) -> StoredPlan:
     then = _fingerprint(file.entries["sums"]) if "sums" in file.entries else None
     changed = _changes(then, robot) if then else ()
     scene = read_scene(file.entries["world"]) if "world" in file.entries else UnknownScene(file.scene, path)
+    if "world" in file.entries:
+        try:
+            robot = holding(robot, scene)
+        except InputError as error:
+            raise file.entries["world"].error(f"not a scene for {robot.name}: {error.problem}") from error
     return StoredPlan(plan=_plan(file, path, robot, scene, then), changed=changed, intact=file.intact)
 
 

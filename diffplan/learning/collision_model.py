@@ -16,13 +16,12 @@ import numpy as np
 from diffplan.errors import InputError, did_you_mean
 from diffplan.formats.link_parts import FOLDER, PartsFile, made_parts, parts_line, with_parts, write_parts
 from diffplan.formats.robot_file import load_robot, robot_path
-from diffplan.geometry import convex, field_files
+from diffplan.geometry import convex, field_files, sphere_cover, sphere_fit
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.shapes import Shape
-from diffplan.learning import sphere_cover, spheres
+from diffplan.geometry.sphere_fit import SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.learning.link_cuts import LIMITS, cut_link
 from diffplan.learning.link_pairs import Contacts, PairContacts, ignored_pairs, sample_contacts
-from diffplan.learning.spheres import SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_yaml import read_yaml
@@ -240,7 +239,7 @@ def _fit_link(solid: ConvexUnion, bounds: Tolerance, kept: SphereFit | None = No
         digest.update(np.ascontiguousarray(part.vertices).tobytes() + np.ascontiguousarray(part.faces).tobytes())
     key = (
         "spheres",
-        field_files.code_digest(convex.__file__, sphere_cover.__file__, spheres.__file__),
+        field_files.code_digest(convex.__file__, sphere_cover.__file__, sphere_fit.__file__),
         digest.hexdigest(),
         bounds,
     )

@@ -14,8 +14,8 @@ import numpy as np
 
 from diffplan.certificate.pairs import SIGHT_M, pair_distances
 from diffplan.geometry.pose import Float
+from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning.sphere_contacts import Balls
-from diffplan.learning.spheres import SphereFit
 from diffplan.robot.model import Robot
 
 ALWAYS_SHARE, NEVER_DISTANCE = 0.98, 0.002

@@ -19,10 +19,10 @@ from diffplan.formats.robot_file import load_robot
 from diffplan.formats.run_settings import claim_settings
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Capsule
+from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning.arm_layouts import LAYOUTS, Axis, Build
 from diffplan.learning.collision_model import FitReport, write_collision_file
 from diffplan.learning.link_pairs import ignored_pairs, sample_contacts
-from diffplan.learning.spheres import SphereFit
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.system.files import alone_in, make_folder, write_text

@@ -62,8 +62,9 @@ class Task:
 
 
 def packed(robot: Robot) -> CollisionModel:
-    """Return a robot's collision model, kept by what the robot is, its windows, and how its held joints stand."""
-    key = robot.fingerprint, robot.lower.tobytes(), tuple(sorted(robot.still_joints.items()))
+    """Return a robot's collision model, kept by what the robot is and holds, its windows, and how its fingers stand."""
+    holds = tuple(body.key for body in robot.attached), robot.allowed
+    key = robot.fingerprint, holds, robot.lower.tobytes(), tuple(sorted(robot.still_joints.items()))
     return _models.get(key, lambda: CollisionModel(robot), _bytes)
 
 

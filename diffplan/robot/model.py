@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,8 @@ import numpy as np
 from diffplan import arguments
 from diffplan.errors import InputError, did_you_mean, shown
 from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Shape
+from diffplan.robot.held import HeldBody
 from diffplan.robot.urdf import Joint, UrdfModel
 from diffplan.system.computed import computed
 from diffplan.system.higher import higher
@@ -34,6 +36,7 @@ class CollisionSpheres:
 
     `uncovered` is how far a link's surface lies outside its spheres at most, `outside` how far spheres stick out of
     their link, over all links, as the fit measured them, to a whole millimetre [m]: planners' margins are made of them.
+    Where spheres of held bodies stand behind those of the robot, `own` are the latter.
     """
 
     links: tuple[str, ...]
@@ -42,6 +45,21 @@ class CollisionSpheres:
     radius: Float
     uncovered: float = 0.008
     outside: float = 0.013
+    own: CollisionSpheres | None = None
+
+    def with_bodies(self, bodies: Sequence[HeldBody]) -> CollisionSpheres:
+        """Return these spheres, and behind them those of held bodies."""
+        fits = [body.spheres for body in bodies]
+        counts = [len(fit.radius) for fit in fits]
+        return CollisionSpheres(
+            links=(*self.links, *(body.name for body in bodies)),
+            link=np.concatenate([self.link, np.repeat(len(self.links) + np.arange(len(bodies)), counts)]),
+            centre=np.concatenate([self.centre, *(fit.centre for fit in fits)]),
+            radius=np.concatenate([self.radius, *(fit.radius for fit in fits)]),
+            uncovered=max([self.uncovered, *(_whole_mm(fit.uncovered) for fit in fits)]),
+            outside=max([self.outside, *(_whole_mm(fit.outside) for fit in fits)]),
+            own=self,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +71,7 @@ class Chain:
     and body m are those of planning joint m. `names` are the moving joints' own; `parent` [moving] is the body that
     carries joint m, `origin` [moving, 4, 4] is T_body(parent)_joint(m) at zero, `axis` [moving, 3] the unit axis in the
     joint frame, `prismatic` [moving]; `carried` [bodies, moving] tells which joints move which body. `placement` gives
-    for every link of the URDF its body and T_body_link [4, 4], all other joints folded in.
+    for every link of the URDF, and every held body, its body and T_body_link [4, 4], all other joints folded in.
     """
 
     names: tuple[str, ...]
@@ -119,6 +137,9 @@ class Robot:
     sampling with the real meshes found no contact. `file` is the robot file that it was read from, if it was,
     `prior` the file of weights that it names. `assumed` are the joints by `velocity`, `acceleration`, `jerk` whose
     limit neither robot file nor URDF tells, so that a default stands for it.
+
+    `attached` are the bodies that it holds (see `holding`): each counts as one more link, in `links`, `spheres`,
+    `chain.placement` and the pairs. `allowed` are pairs of links whose contact planners need not avoid.
     """
 
     name: str
@@ -141,6 +162,8 @@ class Robot:
     tool: Tool | None = None
     gripper: Gripper | None = None
     assumed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    attached: tuple[HeldBody, ...] = ()
+    allowed: frozenset[frozenset[str]] = field(default_factory=frozenset)
 
     @staticmethod
     def load(name: str) -> Robot:
@@ -173,14 +196,57 @@ class Robot:
     def fingerprint(self) -> str:
         """SHA-256 over kinematics, limits and geometry (spheres, and what the mesh files hold when it is first asked).
 
-        Neither names of robot and files nor configurations count, nor where the held joints stand (`still_joints`).
+        Neither names of robot and files nor configurations count, nor where the held joints stand (`still_joints`),
+        nor what it holds (`attached`).
         """
-        return higher("formats.fingerprint:robot_content")(self)
+        return higher("formats.fingerprint:robot_content")(self.empty_handed)
 
     @computed
     def links(self) -> tuple[str, ...]:
-        """Links with collision geometry, in URDF order."""
-        return tuple(link for link, shapes in self.model.collisions.items() if shapes)
+        """Links with collision geometry, in URDF order, and then the bodies that are held."""
+        links = [link for link, shapes in self.model.collisions.items() if shapes]
+        return (*links, *(body.name for body in self.attached))
+
+    def shapes(self, link: str) -> tuple[Shape, ...]:
+        """Return what collides of a link, or of a held body of that name, in its own frame."""
+        held = next((body.shapes for body in self.attached if body.name == link), None)
+        return self.model.collisions[link] if held is None else held
+
+    @computed
+    def empty_handed(self) -> Robot:
+        """The robot without the bodies that it holds."""
+        if not self.attached and not self.allowed:
+            return self
+        return replace(self, spheres=self.spheres.own or self.spheres, attached=(), allowed=frozenset())
+
+    def holding(self, bodies: Sequence[HeldBody], allowed: Collection[frozenset[str]] = ()) -> Robot:
+        """Return a copy that holds these bodies, in place of what it holds now.
+
+        Args:
+            bodies: what it holds.
+            allowed: pairs of links or held bodies whose contact planners need not avoid.
+
+        Raises:
+            InputError: if a body hangs on a link, or may touch one, that is not there, or has a name that is taken.
+        """
+        keys, pairs, bare = [body.key for body in bodies], frozenset(allowed), self.empty_handed
+        if keys == [body.key for body in self.attached] and pairs == self.allowed:
+            return self
+        if not keys and not pairs:
+            return bare
+        taken = list(bare.chain.placement)
+        for body in bodies:
+            for link in (body.link, *body.may_touch):
+                if link not in bare.chain.placement:
+                    problem = f"{self.name} has no link {link!r}{did_you_mean(link, bare.chain.placement)}"
+                    raise InputError(problem, key=body.name, allowed=list(bare.chain.placement))
+            if body.name in taken:
+                allowed_names = "a name that no link and no other held body has"
+                raise InputError(f"{self.name} has a link of this name", key=body.name, allowed=allowed_names)
+            taken.append(body.name)
+        held = replace(bare, spheres=bare.spheres.with_bodies(bodies), attached=tuple(bodies), allowed=pairs)
+        held.__dict__["empty_handed"] = bare  # with its fingerprint, which takes a while
+        return held
 
     @computed
     def chain(self) -> Chain:
@@ -235,14 +301,24 @@ class Robot:
 
     @computed
     def checked_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Link pairs that can touch: neither always nor never touching. The planner's self-collision model."""
-        return tuple(p for p in self.certified_pairs if frozenset(p) not in self.never_touching)
+        """Link pairs that can touch: neither always nor never touching. The planner's self-collision model.
+
+        A held body is left out against what no joint moves against it, and where contact is allowed.
+        """
+        held, placement = {body.name for body in self.attached}, self.chain.placement
+
+        def counts(a: str, b: str) -> bool:
+            moves = not {a, b} & held or placement[a][0] != placement[b][0]
+            return moves and not {frozenset((a, b))} & (self.never_touching | self.allowed)
+
+        return tuple(pair for pair in self.certified_pairs if counts(*pair))
 
     @computed
     def certified_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Link pairs that the certificate checks: all but the always touching ones."""
+        """Link pairs that the certificate checks: all but the always touching ones, and what may touch a held body."""
         pairs = [(a, b) for i, a in enumerate(self.links) for b in self.links[i + 1 :]]
-        return tuple(p for p in pairs if frozenset(p) not in self.touching)
+        meant = {frozenset((body.name, link)) for body in self.attached for link in body.may_touch}
+        return tuple(p for p in pairs if frozenset(p) not in self.touching | meant)
 
     def with_held(self, values: Mapping[str, float]) -> Robot:
         """Return a copy that holds these joints at these values (rad or m); joints that mimic them follow.
@@ -374,7 +450,10 @@ class Robot:
         return self.body_poses(q)[:, body] @ T_body_link
 
     def forward_kinematics(self, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return T_base_link [n, 4, 4] of every link for q [n, dof], differentiable, by pytorch-kinematics."""
+        """Return T_base_link [n, 4, 4] of every link and held body for q [n, dof], by pytorch-kinematics.
+
+        Differentiable.
+        """
         import torch
 
         from diffplan.robot.reference_kinematics import reference_chain
@@ -383,7 +462,9 @@ class Robot:
         values |= {name: torch.full_like(q[:, 0], value) for name, value in self.still_joints.items()}
         poses = reference_chain(self.model, q.dtype, q.device).forward_kinematics(values)
         T_base_world = poses[self.base_link].get_matrix().inverse()
-        return {link: T_base_world @ pose.get_matrix() for link, pose in poses.items()}
+        found = {link: T_base_world @ pose.get_matrix() for link, pose in poses.items()}
+        held = {body.name: found[body.link] @ torch.as_tensor(body.pose.matrix).to(q) for body in self.attached}
+        return found | held
 
     def jacobian(self, q: torch.Tensor, link: str) -> torch.Tensor:
         """Return the geometric Jacobian [n, 6, k] of a link's origin (linear rows first) by the k planning joints that
@@ -406,6 +487,11 @@ class Robot:
         for name, (source, factor, _) in rules.items():
             jacobian[:, :, source] += factor * by_joint[:, :, names.index(name)]
         return jacobian[:, :, sorted({source for source, _, _ in rules.values()})]
+
+
+def _whole_mm(length: float) -> float:
+    """Return a length [m] rounded up to a whole millimetre."""
+    return float(np.ceil(1000 * length - 1e-6)) / 1000
 
 
 def _rule(robot: Robot, name: str) -> tuple[int, float, float]:
@@ -474,6 +560,9 @@ def _chain(robot: Robot) -> Chain:
             T_parent_link = joint.transform(robot.still_joints.get(joint.name, 0.0))
             placement[joint.parent] = (body, T_body_link @ np.linalg.inv(T_parent_link))
             stack.append(joint.parent)
+    for held in robot.attached:
+        body, T_body_link = placement[held.link]
+        placement[held.name] = (body, T_body_link @ held.pose.matrix)
     carried = np.zeros((len(found) + 1, len(found)), dtype=bool)
     for m, (_, parent, _) in enumerate(found):
         carried[m + 1] = carried[parent]

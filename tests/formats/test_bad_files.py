@@ -139,6 +139,28 @@ MESSAGES = {
         "robot_unknown_package.yaml:3: urdf.package: Python package not installed "
         "(found no_such_package_here); allowed: the name of an installed package"
     ),
+    "scene_allowed_depth_in_metres.yaml": (
+        "scene_allowed_depth_in_metres.yaml:6: allowed_contacts[0].depth_m: unknown key (did you "
+        "mean 'depth_mm'?); allowed: pair, depth_mm"
+    ),
+    "scene_allowed_depth_not_positive.yaml": (
+        "scene_allowed_depth_not_positive.yaml:6: allowed_contacts[0].depth_mm: not a depth (found "
+        "0); allowed: 0 < mm <= 50; without the key any depth is allowed"
+    ),
+    "scene_allowed_not_a_pair.yaml": (
+        "scene_allowed_not_a_pair.yaml:6: allowed_contacts[0].pair: not a pair (found [table]); "
+        "allowed: two different names of obstacles, held objects or links"
+    ),
+    "scene_allowed_twice.yaml": (
+        "scene_allowed_twice.yaml:7: allowed_contacts[1].pair: a pair that is allowed twice (found "
+        "[panda_hand, table]); allowed: each pair once"
+    ),
+    "scene_allowed_unknown_name.yaml": (
+        "scene_allowed_unknown_name.yaml:6: allowed_contacts[0].pair[0]: unknown obstacle, held "
+        "object or link (did you mean 'table'?) (found tabel); allowed: table, panda_link0, "
+        "panda_link1, panda_link2, panda_link3, panda_link4, panda_link5, panda_link6, panda_link7,"
+        " panda_hand, panda_leftfinger, panda_rightfinger"
+    ),
     "scene_boolean_as_number.yaml": (
         "scene_boolean_as_number.yaml:4: obstacles[0].radius: not a number (found true); allowed: a finite number > 0"
     ),
@@ -165,6 +187,34 @@ MESSAGES = {
     "scene_empty.yaml": "scene_empty.yaml: the file is empty",
     "scene_empty_name.yaml": (
         "scene_empty_name.yaml:4: obstacles[0].name: not a text (found ''); allowed: a text that is not empty"
+    ),
+    "scene_held_name_of_link.yaml": (
+        "scene_held_name_of_link.yaml:6: attached[0].name: a link of panda has this name (found "
+        "panda_hand); allowed: a name that no obstacle, link or held object has"
+    ),
+    "scene_held_name_of_obstacle.yaml": (
+        "scene_held_name_of_obstacle.yaml:6: attached[0].name: an obstacle has this name (found "
+        "table); allowed: a name that no obstacle, link or held object has"
+    ),
+    "scene_held_no_link.yaml": (
+        "scene_held_no_link.yaml:6: attached[0]: key 'link' is missing (found {name: mug, type: "
+        "sphere, radius: 0.03, pose: {xyz: [0, 0, 0.1]}}); allowed: the link that holds it"
+    ),
+    "scene_held_plane.yaml": (
+        "scene_held_plane.yaml:6: attached[0].type: what has no end cannot be held (found plane); "
+        "allowed: box, sphere, cylinder, capsule, mesh, urdf"
+    ),
+    "scene_held_unknown_link.yaml": (
+        "scene_held_unknown_link.yaml:6: attached[0].link: unknown link (did you mean "
+        "'panda_hand'?) (found panda_hnd); allowed: panda_link0, panda_link1, panda_link2, "
+        "panda_link3, panda_link4, panda_link5, panda_link6, panda_link7, panda_link8, panda_hand, "
+        "panda_leftfinger, panda_rightfinger, panda_grasptarget"
+    ),
+    "scene_held_unknown_may_touch.yaml": (
+        "scene_held_unknown_may_touch.yaml:6: attached[0].may_touch[0]: unknown link (did you mean "
+        "'panda_leftfinger'?) (found left_finger); allowed: panda_link0, panda_link1, panda_link2, "
+        "panda_link3, panda_link4, panda_link5, panda_link6, panda_link7, panda_link8, panda_hand, "
+        "panda_leftfinger, panda_rightfinger, panda_grasptarget"
     ),
     "scene_infinite.yaml": (
         "scene_infinite.yaml:4: obstacles[0].pose.xyz[0]: number out of range (found inf); allowed: a finite number"
@@ -195,7 +245,7 @@ MESSAGES = {
     ),
     "scene_no_format.yaml": (
         "scene_no_format.yaml:1: key 'format' is missing; "
-        "allowed: format, name, robot, robot_base, obstacles, queries, hold"
+        "allowed: format, name, robot, robot_base, obstacles, queries, hold, attached, allowed_contacts"
     ),
     "scene_no_pose.yaml": (
         "scene_no_pose.yaml:4: obstacles[0]: key 'pose' is missing; allowed: name, type, pose, size"
@@ -264,6 +314,10 @@ MESSAGES = {
         "configuration (did you mean 'home'?) (found hom); allowed: home, upright, "
         "left, right"
     ),
+    "scene_unknown_held_finger.yaml": (
+        "scene_unknown_held_finger.yaml:5: hold.panda_finger_joint3: unknown key (did you mean "
+        "'panda_finger_joint2'?); allowed: panda_finger_joint1, panda_finger_joint2"
+    ),
     "scene_unknown_link.yaml": (
         "scene_unknown_link.yaml:5: queries.reach.goal.link: unknown link (did you "
         "mean 'panda_hand'?) (found panda_hnd); allowed: panda_link0, panda_link1, "
@@ -278,7 +332,7 @@ MESSAGES = {
     ),
     "scene_unknown_top_key.yaml": (
         "scene_unknown_top_key.yaml:3: obstacle: unknown key (did you mean "
-        "'obstacles'?); allowed: format, name, robot, robot_base, obstacles, queries, hold"
+        "'obstacles'?); allowed: format, name, robot, robot_base, obstacles, queries, hold, attached, allowed_contacts"
     ),
     "scene_unknown_type.yaml": (
         "scene_unknown_type.yaml:4: obstacles[0].type: unknown obstacle type (did "

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
-from diffplan.scene import PoseGoal, Query, Scene, Urdf
+from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
+from diffplan.scene import AllowedContact, Attached, PoseGoal, Query, Scene, Urdf
 from diffplan.system.assets import asset_folder, shipped_scenes
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
@@ -95,11 +95,19 @@ def test_a_saved_scene_comes_back_equal(folder: Path, data: st.DataObject) -> No
     found = data.draw(st.lists(obstacles(folder), max_size=6, unique_by=lambda obstacle: obstacle.name))
     goal = st.tuples(*[st.floats(-2, 2)] * 7) | st.sampled_from(TRAPS) | _pose_goals()
     queries = data.draw(st.dictionaries(name, st.builds(Query, start=st.sampled_from(TRAPS), goal=goal), max_size=3))
+    free = [o for o in found if not isinstance(o, Plane)]
+    held = free[: data.draw(st.integers(0, len(free)))]
+    links = st.none() | st.lists(name, max_size=2).map(tuple)
+    attached = tuple(Attached(obstacle=o, link=data.draw(name), may_touch=data.draw(links)) for o in held)
+    pairs = data.draw(st.lists(st.lists(name, min_size=2, max_size=2, unique=True), max_size=2, unique_by=frozenset))
+    depths = st.none() | st.integers(1, 500).map(lambda tenth: round(tenth / 10_000, 4))
     scene = Scene(
+        attached=attached,
+        allowed_contacts=tuple(AllowedContact(pair=tuple(pair), depth_m=data.draw(depths)) for pair in pairs),
         name=data.draw(name),
         robot_base=data.draw(poses()),
         hold=data.draw(st.dictionaries(name, st.floats(-1, 1), max_size=2)),
-        obstacles=tuple(found),
+        obstacles=tuple(o for o in found if o not in held),
         queries=queries,
     )
     scene.save(folder / "scene.yaml")

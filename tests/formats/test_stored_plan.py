@@ -283,3 +283,40 @@ def test_a_plan_without_a_motion_has_nothing_to_certify(tmp_path: Path, capfd: p
     dp.plan("panda", touching, "home", "left").save(tmp_path / "plan.json")
     assert main(["check", str(tmp_path / "plan.json")]) == 1
     assert "nothing to certify: the plan has no motion (start_in_collision: " in capfd.readouterr().err
+
+
+def test_a_plan_with_held_objects_and_allowed_contacts_comes_back_and_is_certified_again(
+    folder: Path, tmp_path: Path
+) -> None:
+    cube = dp.Mesh(name="cube", file=folder / "meshes" / "cube.obj", scale=0.04, pose=dp.Pose(xyz=(0, 0, 0.11)))
+    post = dp.Urdf(name="post", file=folder / "meshes" / "post.urdf", scale=0.2, pose=dp.Pose(xyz=(0, 0, 0.2)))
+    shelf = dp.Box(name="shelf", size=(0.05, 0.05, 0.02), pose=dp.Pose(xyz=(-0.6, 0.0, 0.5)))
+    held = dp.Attached(obstacle=cube, link="panda_hand", may_touch=("panda_leftfinger",))
+    scene = dp.Scene(obstacles=(shelf,), attached=(held, dp.Attached(obstacle=post, link="panda_hand")))
+    scene = scene.allow("cube", "shelf", 0.0007).allow("panda_link5", "post")
+    plan = dp.plan("panda", scene, "home", "left", planner="straight")
+    assert plan.solved
+    plan.save(tmp_path / "plan.json")
+    again = Plan.load(tmp_path / "plan.json")
+    assert again.scene == plan.scene
+    assert again.certificate == plan.certificate
+    assert again.certificate is not None
+    assert again.certificate.attached == ("cube", "post")
+    assert again.robot.links == plan.robot.links
+    told = json.loads((tmp_path / "plan.json").read_text())
+    assert told["certificate"]["attached"] == ["cube", "post"]
+    assert main(["check", str(tmp_path / "plan.json")]) == 0
+    (folder / "meshes" / "cube.obj").write_text(CUBE.replace("v 1 1 1", "v 1 1 1.5"))
+    with pytest.raises(InputError, match=r"not as it was.*cube\.obj"):
+        Plan.load(tmp_path / "plan.json")
+
+
+def test_a_plan_file_whose_scene_holds_what_the_robot_cannot_is_refused(tmp_path: Path) -> None:
+    box = dp.Box(name="box", size=(0.05, 0.05, 0.05), pose=dp.Pose(xyz=(0, 0, 0.2)))
+    scene = dp.Scene(attached=(dp.Attached(obstacle=box, link="panda_hand"),))
+    dp.plan("panda", scene, "home", "left", planner="straight").save(tmp_path / "plan.json")
+    document = json.loads((tmp_path / "plan.json").read_text())
+    document["world"]["attached"][0]["link"] = "thumb"
+    (tmp_path / "plan.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"plan\.json.*world.*no link 'thumb'"):
+        Plan.load(tmp_path / "plan.json")

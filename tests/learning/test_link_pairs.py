@@ -8,9 +8,9 @@ import pytest
 
 from diffplan.certificate.pairs import pair_distances
 from diffplan.formats.robot_file import load_robot
+from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning.collision_model import FitReport, fit_robot
 from diffplan.learning.link_pairs import adjacent, sample_contacts
-from diffplan.learning.spheres import SphereFit
 from diffplan.robot.model import Robot
 
 URDF = """<robot name="near">

@@ -16,8 +16,8 @@ from diffplan.formats.link_parts import parts_line
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Mesh, Sphere
+from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning.collision_model import FitReport, fit_robot
-from diffplan.learning.spheres import SphereFit
 from diffplan.pybullet.same_robot import check_same_robot
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene

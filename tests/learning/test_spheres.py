@@ -15,9 +15,9 @@ from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry.convex import ConvexUnion, surface_grid
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Mesh
+from diffplan.geometry.sphere_fit import SphereFit, Tolerance, fit_spheres, outside, uncovered
 from diffplan.geometry.winding import winding_number
 from diffplan.learning.collision_model import FitReport, fit_robot, write_collision_file
-from diffplan.learning.spheres import SphereFit, Tolerance, fit_spheres, outside, uncovered
 from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
 from diffplan.strict.strict_yaml import read_yaml

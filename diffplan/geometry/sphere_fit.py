@@ -17,7 +17,7 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.pose import Float
-from diffplan.learning.sphere_cover import DepthGrid, drop, greedy_cover, nearest_gaps, settle
+from diffplan.geometry.sphere_cover import DepthGrid, drop, greedy_cover, nearest_gaps, settle
 
 _DENSE, _MOST_DENSE = 0.001, 2_000_000
 _ROUNDING = 0.0002
