@@ -13,8 +13,11 @@ needs (`SmoothLaw`), and the motion slowed by what is still missing. On the same
 from __future__ import annotations
 
 import logging
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -25,6 +28,9 @@ from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.geometry.pose import Float
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot
+
+if TYPE_CHECKING:
+    from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
 
 MAX_STEP_S = 0.010
 """Longest time between two samples [s], and the shortest motion."""
@@ -201,7 +207,6 @@ def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | None =
     """Return TOPP-RA's timing on a grid [n] of r with a path speed of at most `caps` [n]; None where it finds none."""
     import toppra  # here, because it imports matplotlib
     from toppra.algorithm import TOPPRA
-    from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
 
     unit = float(max(np.sqrt(path.way / robot.acceleration).max(), (path.way / robot.velocity).max()))
     size = robot.acceleration * unit**2
@@ -225,13 +230,11 @@ def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | None =
             return scaled[order]
 
     logging.getLogger("toppra").setLevel(logging.CRITICAL)  # failure is our return value, not a message
-    limits = [
-        constraint(_LIMIT_SHARE * np.stack([-values, values], axis=1))
-        for constraint, values in (
-            (JointVelocityConstraint, np.append(robot.velocity * unit / size, _FASTEST)),
-            (JointAccelerationConstraint, np.append(np.ones(robot.dof), _HARDEST * rate.max())),
-        )
-    ]
+    made = _constraints(robot.dof + 1)
+    velocity, acceleration = copy(made[0]), copy(made[1])
+    velocity.vlim = _both_ways(np.append(robot.velocity * unit / size, _FASTEST))
+    acceleration.alim = _both_ways(np.append(np.ones(robot.dof), _HARDEST * rate.max()))
+    limits = [velocity, acceleration]
     solver = TOPPRA(limits, GeometricPath(), gridpoints=grid, solver_wrapper="seidel")
     solver.compute_parameterization(0, 0)
     speed = solver.problem_data.sd_vec
@@ -243,6 +246,20 @@ def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | None =
     time = unit * np.concatenate([[0.0], np.cumsum(np.diff(grid) / mean_speed)])
     timing = TimeLaw(grid=grid, time=time, speed=speed / unit)
     return timing.slowed(max(1.0, MAX_STEP_S / time[-1]))
+
+
+@cache
+def _constraints(dof: int) -> tuple[JointVelocityConstraint, JointAccelerationConstraint]:
+    """Return TOPP-RA's two constraints, to copy and give limits: making them takes as long as a tenth of all timing."""
+    from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
+
+    any_limits = _both_ways(np.ones(dof))
+    return JointVelocityConstraint(any_limits), JointAccelerationConstraint(any_limits)
+
+
+def _both_ways(values: Float) -> Float:
+    """Return the limits [n, 2] that TOPP-RA is given for these [n]."""
+    return _LIMIT_SHARE * np.stack([-values, values], axis=1)
 
 
 def _smoothed(path: _Path, timing: TimeLaw, robot: Robot) -> SmoothLaw:
@@ -354,8 +371,10 @@ def _sampled_slowdown(trajectory: Trajectory, robot: Robot, jerk: bool) -> float
     fastest = (hermite.fastest(*motion) / robot.velocity).max()
     strongest = (np.abs(hermite.accelerations(*motion)) / robot.acceleration).max()
     strongest = max(strongest, (np.abs(trajectory.acceleration) / robot.acceleration).max())
+    if not jerk:
+        return float(max(fastest, np.sqrt(strongest)))
     hardest = np.abs(np.diff(trajectory.acceleration, axis=0)) / np.diff(trajectory.time)[:, None] / robot.jerk
-    return float(max(fastest, np.sqrt(strongest), np.cbrt(hardest.max()) if jerk else 0.0))
+    return float(max(fastest, np.sqrt(strongest), np.cbrt(hardest.max()) - _ROUNDING))
 
 
 def _sampled(path: _Path, timing: TimeLaw | SmoothLaw, control: Float, robot: Robot) -> Trajectory:
