@@ -15,7 +15,7 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Query, Scene
 
-_IK_SEEDS, _FEWEST_SEEDS, _IK_ROWS = 96, 8, 768  # starts for each pose; all of them together
+_IK_SEEDS, _FEWEST_SEEDS, _IK_ROWS = 96, 8, 384  # starts for each pose; all of them together
 
 OneGoal: TypeAlias = "str | PoseGoal | Pose | Sequence[float] | Float"
 GoalLike: TypeAlias = "OneGoal | Sequence[OneGoal]"
