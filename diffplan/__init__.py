@@ -53,6 +53,17 @@ if TYPE_CHECKING:
     from diffplan.scene import Query as Query
     from diffplan.scene import Scene as Scene
     from diffplan.scene import Urdf as Urdf
+    from diffplan.sequence.grasps import Grasp as Grasp
+    from diffplan.sequence.play import PlayReport as PlayReport
+    from diffplan.sequence.result import SequencePlan as SequencePlan
+    from diffplan.sequence.sequence import Sequence as Sequence
+    from diffplan.sequence.steps import Attach as Attach
+    from diffplan.sequence.steps import Detach as Detach
+    from diffplan.sequence.steps import Gripper as Gripper
+    from diffplan.sequence.steps import Move as Move
+    from diffplan.sequence.steps import pick as pick
+    from diffplan.sequence.steps import pick_and_place as pick_and_place
+    from diffplan.sequence.steps import place as place
     from diffplan.viewer.plots import plot_joints as plot_joints
 
 __version__ = "0.1.0"
@@ -98,6 +109,17 @@ _HOME = {
     "execute": "pybullet.execution",
     "render": "pybullet.render",
     "plot_joints": "viewer.plots",
+    "Sequence": "sequence.sequence",
+    "SequencePlan": "sequence.result",
+    "PlayReport": "sequence.play",
+    "Grasp": "sequence.grasps",
+    "Move": "sequence.steps",
+    "Gripper": "sequence.steps",
+    "Attach": "sequence.steps",
+    "Detach": "sequence.steps",
+    "pick": "sequence.steps",
+    "place": "sequence.steps",
+    "pick_and_place": "sequence.steps",
 }
 """The module of each public name: what `__all__`, `dir` and loading on first use go by."""
 

@@ -89,6 +89,23 @@ def plan_line(
     return replace(answer, fingerprint=sums, timing_s={**times, **answer.timing_s})
 
 
+def certified_line(
+    path: LinePath, finder: LineFinder, certifier: Certifier, *, seed: int = 0, speed: float = 1.0
+) -> Plan:
+    """Return the plan of a path on a line that was found already: timed and certified.
+
+    Args:
+        path: of this finder.
+        finder: for the certifier's robot among its obstacles.
+        certifier: who judges.
+        seed: noted in the plan; nothing depends on it.
+        speed: share of the velocity, acceleration and jerk limits that the motion may use, in (0, 1].
+    """
+    start, segment = path.control[0], path.segment
+    search = _LineSearch(finder=finder, certifier=certifier, start=start, segment=segment, seed=seed, speed=speed)
+    return search.judged(path)
+
+
 def line_reason(stop: LineStop, finder: LineFinder, certifier: Certifier, seed: int = 0) -> str:
     """Return in words how far along its line the arm came, and why no farther."""
     segment = stop.segment
@@ -135,6 +152,7 @@ class _LineSearch:
     start: Float
     segment: Segment
     seed: int
+    speed: float = 1.0
     plan_time: float = 0.0
     certify_time: float = 0.0
     rejected: tuple[Trajectory, Certificate] | None = None
@@ -161,11 +179,8 @@ class _LineSearch:
             if found or perf_counter() > deadline:
                 break
         self.plan_time = perf_counter() - begin - self.certify_time
-        if found:
-            return self._answer(scene, Status.SOLVED, Status.SOLVED.advice, *found)
-        if self.rejected:
-            words = f"a path along the line was rejected: {self.rejected[1].reason}"
-            return self._answer(scene, Status.NOT_CERTIFIED, f"{words}; {_ADVICE}", *self.rejected)
+        if found or self.rejected:
+            return self._verdict(scene, found)
         if _out_of_reach(self.segment, 1.0, self.finder, self.seed):
             status, words = Status.GOAL_UNREACHABLE, "no joint values within the limits reach the end of the line; "
         else:
@@ -179,9 +194,27 @@ class _LineSearch:
         self.plan_time = perf_counter() - begin - self.certify_time
         return self._unsolved(scene, status, f"{words}; {_ADVICE}")
 
+    def judged(self, path: LinePath) -> Plan:
+        """Return the plan of this path."""
+        begin = perf_counter()
+        found = self._judged(path)
+        self.plan_time = perf_counter() - begin - self.certify_time
+        if found or self.rejected:
+            return self._verdict(self.certifier.scene, found)
+        words = f"a path along the line could not be timed: {self.untimed}"
+        return self._unsolved(self.certifier.scene, Status.NO_PATH_FOUND, words)
+
+    def _verdict(self, scene: Scene, found: tuple[Trajectory, Certificate] | None) -> Plan:
+        """Return the plan of a path that passed, or of the last that did not."""
+        if found:
+            return self._answer(scene, Status.SOLVED, Status.SOLVED.advice, *found)
+        assert self.rejected is not None
+        words = f"a path along the line was rejected: {self.rejected[1].reason}"
+        return self._answer(scene, Status.NOT_CERTIFIED, f"{words}; {_ADVICE}", *self.rejected)
+
     def _judged(self, path: LinePath) -> tuple[Trajectory, Certificate] | None:
         robot = self.finder.robot
-        trajectory = retime(path.control, robot)
+        trajectory = retime(path.control, robot, speed=self.speed)
         if trajectory is None:
             self.untimed = why_untimed(path.control, robot)
             return None

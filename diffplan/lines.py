@@ -152,6 +152,23 @@ class LineFinder:
             result.append(_reversed(one) if ends and isinstance(one, LinePath) else one)
         return result
 
+    def follow(self, q: Float, line: Line, *, ends: bool = False) -> list[Followed]:
+        """Return for each configuration q [k, dof] whether the line can be followed from there, by continuation alone.
+
+        That is the quick part of `paths`, whose arguments these are; `finished` is the rest.
+        """
+        segments = [self.segment(row, line, ends=ends) for row in q]
+        segments = [segment.reversed for segment in segments] if ends else segments
+        found = self._follow(q, segments)
+        return [
+            Followed(tries=tries, segment=segment, ends=ends) for tries, segment in zip(found, segments, strict=True)
+        ]
+
+    def finished(self, followed: Followed) -> LinePath | None:
+        """Return the path of a line that was followed; None if none is smooth enough."""
+        path = next(self._finished(followed.tries, followed.segment), None)
+        return _reversed(path) if path and followed.ends else path
+
     def candidates(self, q: Float, segment: Segment, deadline: float = np.inf) -> Iterator[LinePath | LineStop]:
         """Yield paths on a line from q [dof], best first, and last where the farthest try that failed came to, if one
         did.
@@ -492,6 +509,25 @@ class _Tries:
 
     paths: list[Float]
     stop: LineStop | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Followed:
+    """A line that was followed by continuation; `ends` if backwards from its end. `stop` tells where it failed."""
+
+    tries: _Tries
+    segment: Segment
+    ends: bool
+
+    @property
+    def through(self) -> bool:
+        """Whether a try came through."""
+        return bool(self.tries.paths)
+
+    @property
+    def stop(self) -> LineStop | None:
+        """Where the farthest try stopped that did not come through."""
+        return self.tries.stop
 
 
 def _layers(segment: Segment) -> int:

@@ -36,6 +36,21 @@ assert away < 0.05, away
     subprocess.run([sys.executable, "-c", WORLD + _examples()[1] + after], cwd=tmp_path, check=True)
 
 
+def test_the_example_of_a_pick_and_place_puts_the_cube_there(tmp_path):
+    before = """
+pybullet.setGravity(0, 0, -9.81)
+pybullet.loadURDF("plane.urdf", (0, 0, -0.001))
+for joint, value in enumerate(panda.configuration("home")):
+    pybullet.resetJointState(arm, joint, value)
+    pybullet.setJointMotorControl2(arm, joint, pybullet.POSITION_CONTROL, value, force=87)
+cube = pybullet.loadURDF("cube_small.urdf", (0.5, 0.2, 0.025))
+for _ in range(60):
+    pybullet.stepSimulation()
+"""
+    after = "\nassert plan.solved, plan.message\nassert report.within(mm=10, deg=5), report.words\n"
+    subprocess.run([sys.executable, "-c", WORLD + before + _examples()[2] + after], cwd=tmp_path, check=True)
+
+
 def test_the_example_of_a_controller_sends_the_whole_motion(tmp_path):
     plan = "plan = dp.plan('panda', 'bookshelf', 'home', 'right', seed=0)\n"
     before = f"import diffplan as dp\n{plan}sent = []\ndef send(*point): sent.append(point)\n"
@@ -43,7 +58,7 @@ def test_the_example_of_a_controller_sends_the_whole_motion(tmp_path):
 assert abs(len(sent) - 1000 * plan.trajectory.duration) < 2
 assert (sent[0][0] == plan.trajectory.position[0]).all() and (sent[-1][0] == plan.trajectory.position[-1]).all()
 """
-    subprocess.run([sys.executable, "-c", before + _examples()[2] + after], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", before + _examples()[3] + after], cwd=tmp_path, check=True)
 
 
 def test_what_the_readme_points_to_is_there():

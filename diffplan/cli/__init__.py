@@ -25,6 +25,7 @@ from diffplan.system.stopping import exit_code, stoppable
 # Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
 _COMMANDS = {
     "plan": "plan a motion in a scene and certify it",
+    "task": "plan a sequence (pick, place, moves, lines) together, certify and film it",
     "check": "check a scene or a problem suite strictly, or certify a plan file again",
     "bench": "run planners over problems and compare them",
     "suites": "list the problem suites, fetch published ones, or import other projects'",

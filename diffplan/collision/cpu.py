@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -239,6 +240,13 @@ def _bounding_sphere(centre: Float, radius: Float) -> Float:
     """Return centre and radius [4] of a sphere around spheres (Ritter-like: shrink towards the farthest)."""
     if len(radius) == 0:
         return np.zeros(4)
+    return _bounding(centre.tobytes(), radius.tobytes())
+
+
+@lru_cache(maxsize=1024)
+def _bounding(centre_bytes: bytes, radius_bytes: bytes) -> Float:
+    """Return the sphere of `_bounding_sphere`; kept, since robots differ in what they hold and little else."""
+    centre, radius = np.frombuffer(centre_bytes).reshape(-1, 3), np.frombuffer(radius_bytes)
     middle = (centre.min(axis=0) + centre.max(axis=0)) / 2
     best, best_radius = middle, float((np.linalg.norm(centre - middle, axis=1) + radius).max())
     step = 0.5

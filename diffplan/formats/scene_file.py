@@ -187,19 +187,19 @@ def _depth(entry: Entry) -> float:
 def _query(entry: Entry, robot: Robot | None) -> Query:
     with Faults() as faults:
         fields = entry.fields(("start", "goal"), (), faults)
-        start = faults.of(lambda: _configuration(fields["start"], robot))
-        goal = faults.of(lambda: _goal(fields["goal"], robot))
+        start = faults.of(lambda: read_configuration(fields["start"], robot))
+        goal = faults.of(lambda: read_goal(fields["goal"], robot))
     return Query(start=start, goal=goal)
 
 
-def _goal(entry: Entry, robot: Robot | None) -> Goal:
+def read_goal(entry: Entry, robot: Robot | None) -> Goal:
     """Return joint values, a configuration's name, or pose goals: a mapping, or a list of mappings."""
     if entry.is_mapping:
         goals = _pose_goals(entry, robot)
     elif entry.is_list and any(item.is_mapping for item in entry.sequence()):
         goals = [goal for item in entry.sequence() for goal in _pose_goals(item, robot)]
     else:
-        return _configuration(entry, robot)
+        return read_configuration(entry, robot)
     return goals[0] if len(goals) == 1 else tuple(goals)
 
 
@@ -231,7 +231,7 @@ def _box(entry: Entry) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _configuration(entry: Entry, robot: Robot | None) -> tuple[float, ...] | str:
+def read_configuration(entry: Entry, robot: Robot | None) -> tuple[float, ...] | str:
     """Return joint values or a configuration's name, checked against the robot where the scene names one."""
     if entry.is_list:
         return entry.numbers(robot.dof if robot else len(entry.sequence()))

@@ -20,6 +20,7 @@ from diffplan.problem import Plan, Trajectory
 from diffplan.pybullet.running import bodies_of, check_body, check_client
 from diffplan.pybullet.same_robot import check_same_robot
 from diffplan.robot.model import Robot
+from diffplan.scene import Scene
 from diffplan.system.exclusive import exclusive
 
 _LOG = logging.getLogger("diffplan")
@@ -93,7 +94,7 @@ def play(plan: Plan, client: int, body: int) -> float:
             allowed=f"up to {_START_TOLERANCE} rad",
         )
     windowed = bullet.getConnectionInfo(physicsClientId=client)["connectionMethod"] == bullet.GUI
-    errors = _follow(robot, trajectory, settle=0.0, after_step=time.sleep if windowed else lambda step: None)
+    errors = follow(robot, trajectory, settle=0.0, after_step=time.sleep if windowed else lambda step: None)
     return float(errors.max())
 
 
@@ -115,7 +116,7 @@ def execute(plan: Plan) -> ExecutionReport:
             _hold(client, body, {})
         _hold(client, robot.body, plan.robot.still_joints)
         watch = _ContactWatch(robot=robot, plan=plan, names={body: name for name, body in bodies.items()}, found={})
-        errors = _follow(robot, trajectory, settle=_SETTLE_S, after_step=watch)
+        errors = follow(robot, trajectory, settle=_SETTLE_S, after_step=watch)
     return ExecutionReport(
         max_tracking_error_rad=float(errors.max()),
         mean_tracking_error_rad=float(errors.mean()),
@@ -130,17 +131,7 @@ def _check_place(plan: Plan, robot: RobotBody) -> None:
     Raises:
         InputError: if the base stands elsewhere.
     """
-    base = link_frame(robot.client, robot.body, robot.links[plan.robot.base_link])
-    apart = np.abs(base.matrix - plan.scene.robot_base.matrix)
-    if plan.scene.obstacles and (apart[:3, 3].max() > _BASE_SHIFT or apart[:3, :3].max() > _BASE_TURN):
-        raise InputError(
-            "its base is not where the plan's scene has it, and there are obstacles",
-            key="body",
-            value=tuple(round(x, 4) for x in base.xyz),
-            allowed=f"{plan.scene.robot_base.xyz}, within {1000 * _BASE_SHIFT:g} mm, turned alike",
-        )
-    if bullet.getDynamicsInfo(robot.body, -1, physicsClientId=robot.client)[0] > 0:
-        _LOG.warning("the base of body %d is not fixed: the arm's motion may move it", robot.body)
+    check_base(plan.scene, robot)
     joints = joint_indices(robot.client, robot.body)
     chain = robot.robot.chain
     follow = dict(zip(chain.names, chain.values(robot.joint_positions()).tolist(), strict=True))
@@ -148,6 +139,25 @@ def _check_place(plan: Plan, robot: RobotBody) -> None:
         value = float(bullet.getJointState(robot.body, joints[name], physicsClientId=robot.client)[0])
         if abs(value - planned) > _FINGER_TOLERANCE:
             _LOG.warning("%s stands at %.4g, and the plan was made for %.4g: not certified so", name, value, planned)
+
+
+def check_base(scene: Scene, robot: RobotBody) -> None:
+    """Refuse another base than a scene has, where it has obstacles; warn of a base that can move.
+
+    Raises:
+        InputError: if the base stands elsewhere.
+    """
+    base = link_frame(robot.client, robot.body, robot.links[robot.robot.base_link])
+    apart = np.abs(base.matrix - scene.robot_base.matrix)
+    if scene.obstacles and (apart[:3, 3].max() > _BASE_SHIFT or apart[:3, :3].max() > _BASE_TURN):
+        raise InputError(
+            "its base is not where the plan's scene has it, and there are obstacles",
+            key="body",
+            value=tuple(round(x, 4) for x in base.xyz),
+            allowed=f"{scene.robot_base.xyz}, within {1000 * _BASE_SHIFT:g} mm, turned alike",
+        )
+    if bullet.getDynamicsInfo(robot.body, -1, physicsClientId=robot.client)[0] > 0:
+        _LOG.warning("the base of body %d is not fixed: the arm's motion may move it", robot.body)
 
 
 @contextmanager
@@ -161,11 +171,11 @@ def tracker(robot: Robot) -> Iterator[Callable[[Trajectory], Float]]:
         body = load_robot_body(client, robot, Pose())
         _hold(client, body.body, robot.still_joints)
 
-        def follow(trajectory: Trajectory) -> Float:
+        def track(trajectory: Trajectory) -> Float:
             body.place(trajectory.position[0])
-            return _follow(body, trajectory, settle=0.0, after_step=lambda step: None)
+            return follow(body, trajectory, settle=0.0, after_step=lambda step: None)
 
-        yield follow
+        yield track
 
 
 def _trajectory(plan: Plan) -> Trajectory:
@@ -175,8 +185,18 @@ def _trajectory(plan: Plan) -> Trajectory:
     return plan.trajectory
 
 
-def _follow(robot: RobotBody, trajectory: Trajectory, *, settle: float, after_step: Callable[[float], None]) -> Float:
-    """Step the simulation along the trajectory and `settle` seconds more; returns the error [steps] of each step."""
+def follow(
+    robot: RobotBody,
+    trajectory: Trajectory,
+    *,
+    settle: float,
+    after_step: Callable[[float], None],
+    before_step: Callable[[], None] | None = None,
+) -> Float:
+    """Step the simulation along the trajectory and `settle` seconds more; returns the error [steps] of each step.
+
+    `before_step` may set other joints' motors, `after_step` is given the length of the step [s].
+    """
     client = robot.client
     step = float(bullet.getPhysicsEngineParameters(physicsClientId=client)["fixedTimeStep"])
     forces = [bullet.getJointInfo(robot.body, joint, physicsClientId=client)[10] for joint in robot.moving]
@@ -194,6 +214,8 @@ def _follow(robot: RobotBody, trajectory: Trajectory, *, settle: float, after_st
             velocityGains=[1.0] * len(forces),
             physicsClientId=client,
         )
+        if before_step:
+            before_step()
         bullet.stepSimulation(physicsClientId=client)
         errors[i] = np.abs(robot.joint_positions() - target).max()
         after_step(step)

@@ -15,6 +15,7 @@ START: Rgba = (0.20, 0.65, 0.32, 1.0)
 OTHER_PATH: Rgba = (0.55, 0.57, 0.62, 1.0)
 GOAL: Rgba = (0.86, 0.20, 0.42, 1.0)
 TOUCHING: Rgba = (0.85, 0.11, 0.08, 1.0)
+HELD: Rgba = (0.93, 0.30, 0.60, 1.0)
 
 _OBSTACLES: tuple[Rgba, ...] = (
     (0.27, 0.51, 0.71, 1.0),

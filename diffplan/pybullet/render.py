@@ -59,8 +59,13 @@ def render(plan: Plan, file: str | Path) -> None:
 
 
 def _strip_png(plan: Plan) -> bytes:
+    return strip_bytes(strip_pictures(plan, size=_STRIP_SIZE, poses=_STRIP_POSES, finer=2.0))
+
+
+def strip_bytes(pictures: Sequence[Image.Image]) -> bytes:
+    """Return a PNG file of pictures of one size side by side."""
     content = io.BytesIO()
-    strip(strip_pictures(plan, size=_STRIP_SIZE, poses=_STRIP_POSES, finer=2.0)).save(content, format="png")
+    strip(pictures).save(content, format="png")
     return content.getvalue()
 
 
@@ -93,14 +98,14 @@ def still_pictures(plan: Plan, size: tuple[int, int]) -> list[Image.Image]:
     """Return the picture of a plan without a motion, and where something touches, one of that place."""
     found, plan = failure(plan), replace(plan, scene=at_origin(plan.scene))
     if found.contact is None:
-        return [_label(_still(plan, found, size)[0], found.text)]
+        return [label(_still(plan, found, size)[0], found.text)]
     touch = contact_point(plan.robot, plan.scene, found.contact)
     whole, _ = _still(plan, found, size, touch=touch)
     near, camera = _still(plan, found, size, touch=touch, close=True)
     if found.contact.obstacle:  # half transparent, so that a link inside it is seen
         without = replace(plan, scene=plan.scene.remove(found.contact.obstacle))
         near = Image.blend(near, _still(without, found, size, camera=camera)[0], 0.5)
-    return [_label(whole, found.text), near]
+    return [label(whole, found.text), near]
 
 
 def _still(
@@ -158,12 +163,24 @@ def _film(plan: Plan) -> tuple[list[Image.Image], float]:
     return list(_pictures(plan, trajectory, _with(times, contact), _FILM_SIZE, contact=contact, finer=1.5)), shown
 
 
+def film_bytes(frames: Sequence[Image.Image], shown: float, kind: str) -> bytes:
+    """Return a film (`.gif` or `.mp4`) of pictures of one size, each shown so long [s]; first and last stay a while.
+
+    Raises:
+        InputError: if no film can be written here.
+    """
+    return _gif(frames, shown, still=False) if kind == ".gif" else _mp4(frames, shown)
+
+
 def _film_gif(plan: Plan) -> bytes:
-    frames, shown = _film(plan)
+    return _gif(*_film(plan), still=plan.trajectory is None)
+
+
+def _gif(frames: Sequence[Image.Image], shown: float, *, still: bool) -> bytes:
     colours = frames[0].quantize(255, method=Image.Quantize.MEDIANCUT)
     indexed = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
     durations = [int(1000 * shown)] * len(indexed)
-    if plan.trajectory is not None:
+    if not still:
         durations[0] = durations[-1] = int(1000 * _HOLD_S)
     content, rest = io.BytesIO(), indexed[1:]
     indexed[0].save(
@@ -173,12 +190,15 @@ def _film_gif(plan: Plan) -> bytes:
 
 
 def _film_mp4(plan: Plan) -> bytes:
+    return _mp4(*_film(plan))
+
+
+def _mp4(frames: Sequence[Image.Image], shown: float) -> bytes:
     import imageio.v2 as imageio
     from imageio_ffmpeg import count_frames_and_secs
 
-    frames, shown = _film(plan)
     hold = int(_HOLD_S / shown)
-    held = [frames[0]] * hold + frames + [frames[-1]] * hold
+    held = [frames[0]] * hold + list(frames) + [frames[-1]] * hold
     with tempfile.TemporaryDirectory(prefix="diffplan-") as folder:
         file = Path(folder) / "film.mp4"
         try:
@@ -212,7 +232,7 @@ def _pictures(
                 body = place_arm(client, plan.robot, scene, red_arm)
             body.place(pose)
             text = contact_words(contact) if contact and now else f"{time - trajectory.time[0]:.2f} s"
-            yield _label(shoot(client, camera, size, finer=finer), text)
+            yield label(shoot(client, camera, size, finer=finer), text)
             if now:  # its own colours again
                 bullet.removeBody(body.body, physicsClientId=client)
                 body = place_arm(client, plan.robot, scene, Arm(q=pose))
@@ -312,7 +332,8 @@ def shoot(client: int, camera: Camera, size: tuple[int, int], *, finer: float) -
     return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
 
 
-def _label(picture: Image.Image, text: str) -> Image.Image:
+def label(picture: Image.Image, text: str) -> Image.Image:
+    """Write words into a picture's corner, in letters as small as they have to be."""
     size = picture.height // 26
     font = ImageFont.load_default(size=size)
     while font.getlength(text) > 0.95 * picture.width and size > 8:

@@ -358,7 +358,10 @@ class Robot:
         follow = {name for name in model.joints if name not in values and set(model.leaders(name)) & set(values)}
         kept = {name: value for name, value in self.held_joints.items() if name not in follow}
         everything = model.filled({**kept, **values})
-        return replace(self, held_joints={**kept, **values, **{name: everything[name] for name in sorted(follow)}})
+        stands = replace(self, held_joints={**kept, **values, **{name: everything[name] for name in sorted(follow)}})
+        if "fingerprint" in self.__dict__:  # it does not depend on held joints, and takes a while
+            stands.__dict__["fingerprint"] = self.fingerprint
+        return stands
 
     @computed
     def still_joints(self) -> dict[str, float]:

@@ -50,6 +50,11 @@ def shipped_scenes() -> list[str]:
     return sorted(path.stem for path in asset_folder("scenes").glob("*.yaml"))
 
 
+def shipped_tasks() -> list[str]:
+    """Return the names of the shipped tasks."""
+    return sorted(path.stem for path in asset_folder("scenes").glob("tasks/*.yaml"))
+
+
 def shipped_suites() -> dict[str, Path]:
     """Return the shipped problem suites, by name."""
     return {path.name.split(".")[0]: path for path in sorted(asset_folder("scenes").glob("suites/*.json.gz"))}

@@ -10,6 +10,7 @@ from diffplan.formats.plan_file import load_plan
 from diffplan.formats.problems_file import load_problems
 from diffplan.formats.robot_file import load_robot
 from diffplan.formats.scene_file import load_scene
+from diffplan.sequence.task_file import load_task
 
 FOLDER = Path(__file__).parent.parent / "data" / "bad"
 LOADERS: dict[str, Callable[[Path], object]] = {
@@ -17,6 +18,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "robot": load_robot,
     "problems": load_problems,
     "plan": load_plan,
+    "task": load_task,
 }
 MESSAGES = {
     "plan_cut_off.json": "plan_cut_off.json:2: not readable as JSON: Unterminated string starting at",
@@ -355,6 +357,60 @@ MESSAGES = {
     ),
     "scene_zero_radius.yaml": (
         "scene_zero_radius.yaml:4: obstacles[0].radius: number out of range (found 0); allowed: a finite number > 0"
+    ),
+    "task_bad_frame.yaml": (
+        "task_bad_frame.yaml:4: steps[0].line.frame: unknown frame (found hand); allowed: world, tool"
+    ),
+    "task_bad_free.yaml": ("task_bad_free.yaml:5: steps[1].place.free: unknown axis (found yaw); allowed: x, y, z"),
+    "task_bad_goal.yaml": (
+        "task_bad_goal.yaml:4: steps[0].move.goal: unknown configuration (did you mean 'home'?) (found "
+        "hom); allowed: home, upright, left, right"
+    ),
+    "task_bad_grasps.yaml": (
+        "task_bad_grasps.yaml:4: steps[0].pick.grasps: unknown grasps (found below); allowed: top, side, any"
+    ),
+    "task_bad_gripper.yaml": (
+        "task_bad_gripper.yaml:4: steps[0].gripper: not what a gripper does (found ajar); allowed: open,"
+        " close, or the distance of its pads [m]"
+    ),
+    "task_bad_length.yaml": (
+        "task_bad_length.yaml:4: steps[0].pick.lift: number out of range (found -0.1); allowed: a finite number > 0"
+    ),
+    "task_hand_not_empty.yaml": (
+        "task_hand_not_empty.yaml:5: steps[1]: the hand is not empty (found 'pick'); allowed: a place before it"
+    ),
+    "task_misspelt_key.yaml": (
+        "task_misspelt_key.yaml:4: steps[0].pick.grasp: unknown key (did you mean 'grasps'?); allowed: "
+        "object, grasps, approach, lift"
+    ),
+    "task_no_scene.yaml": (
+        "task_no_scene.yaml:2: scene: no such scene file (found nowhere.yaml); allowed: a path relative "
+        "to FOLDER, or a shipped scene"
+    ),
+    "task_no_steps.yaml": (
+        "task_no_steps.yaml:4: steps: no steps (found []); allowed: a list of pick, place, move, line, "
+        "gripper, attach, detach"
+    ),
+    "task_not_in_hand.yaml": (
+        "task_not_in_hand.yaml:4: steps[0].place.object: nothing is in hand here (found carton); "
+        "allowed: a pick or attach before it"
+    ),
+    "task_other_format.yaml": (
+        "task_other_format.yaml:1: format: another format or version (found diffplan/scene@1); allowed: diffplan/task@1"
+    ),
+    "task_two_kinds.yaml": (
+        "task_two_kinds.yaml:4: steps[0]: a step is one kind (found {pick: {object: carton}, place: "
+        "{pose: {xyz: ...}}}); allowed: pick: ..., place: ..., move: ..., line: ..., gripper: ..., "
+        "attach: ..., detach: ..."
+    ),
+    "task_unknown_object.yaml": (
+        "task_unknown_object.yaml:4: steps[0].pick.object: unknown object (did you mean 'carton'?) "
+        "(found cartn); allowed: table, cereal, can_left, can_right, bottle, tower, ball, carton, crate,"
+        " lamp_pole, lamp_shade"
+    ),
+    "task_unknown_step.yaml": (
+        "task_unknown_step.yaml:4: steps[0].pik: unknown key (did you mean 'pick'?); allowed: pick, "
+        "place, move, line, gripper, attach, detach"
     ),
 }
 
