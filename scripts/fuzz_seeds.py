@@ -177,6 +177,9 @@ obstacles:
 queries:
   default: {{start: home, goal: [0.3, 0.5, 0.0, -1.8, 0.0, 2.3, 0.8]}}
   reach: {{start: home, goal: {{link: panda_hand, pose: {{xyz: [0.5, 0.1, 0.7], rpy_deg: [180, 0, 0]}}}}}}
+  set:
+    start: home
+    goal: {{tool: true, poses: [{{xyz: [0.5, 0.1, 0.7]}}, {{xyz: [0.4, 0, 0.6]}}], free: z, box: [0.1, 0, 0.1]}}
 """
 _CHECKED = """\
 format: diffplan/scene@1
