@@ -19,6 +19,7 @@ from diffplan.planners.task import Task
 from diffplan.problem import Problem
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+from diffplan.sequence.warm import make_ready
 
 _TETRAHEDRON = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])[
     [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]
@@ -35,6 +36,7 @@ def steps(robot: Robot) -> list[tuple[str, Callable[[], object]]]:
         ("compiling distances to meshes", _meshes),
         ("loading the robot into PyBullet", lambda: Certifier(robot, far).close()),
         *((f"getting {name} ready", partial(_planner, name, problem)) for name in PLANNERS),
+        ("getting lines and held objects ready", lambda: make_ready(robot, middle)),
     ]
 
 

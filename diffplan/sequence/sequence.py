@@ -23,7 +23,9 @@ from diffplan.sequence.result import SequencePlan
 from diffplan.sequence.search import Search
 from diffplan.sequence.setting import Judges, Setting
 from diffplan.sequence.steps import STEPS, Attach, Detach, Gripper, Pick, Place, Step
+from diffplan.sequence.warm import make_ready
 from diffplan.system.exclusive import exclusive
+from diffplan.system.progress import working
 
 _MOST_REASONS = 4
 _NUMBERS = re.compile(r" \([^()]*\)| at [\d.]+ s|-?\d+(\.\d+)? (mm|%|deg)( \w+)?")
@@ -85,9 +87,12 @@ class Sequence:
         q = configuration(robot, start, "start")
         fingers = Fingers.of(robot) if any(isinstance(step, Pick | Place | Gripper) for step in self.steps) else None
         _check_objects(self.steps, scene)
-        with Judges() as judges:
+        loaded = perf_counter()
+        with working("getting ready to plan"):
+            make_ready(robot, q)
+        ready = perf_counter()
+        with Judges() as judges, working("planning a sequence"):
             setting = Setting(robot, scene, judges)
-            ready = perf_counter()
             search = Search(
                 steps=self.steps,
                 fingers=fingers,
@@ -108,7 +113,8 @@ class Sequence:
                 status, message = search.unfit or _why(search)
                 end = scene
         now = perf_counter()
-        times = {"load": ready - begin, "plan": now - ready, **search.spent, "total": now - begin}
+        times = {"load": loaded - begin, "warmup": ready - loaded, "plan": now - ready}
+        times |= {**search.spent, "total": now - begin}
         return SequencePlan(
             status=status,
             message=message,
