@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from diffplan.certificate.certifier import Certifier as Certifier
+    from diffplan.constraints.kinds import speed as speed
+    from diffplan.constraints.kinds import stay_in as stay_in
     from diffplan.constraints.line import Line as Line
     from diffplan.costs.cost import Cost as Cost
     from diffplan.costs.terms import avoid as avoid
@@ -99,6 +101,8 @@ _HOME = {
     "prefer": "costs.terms",
     "upright": "costs.terms",
     "Line": "constraints.line",
+    "stay_in": "constraints.kinds",
+    "speed": "constraints.kinds",
     "plan_line": "line_planning",
     "plan": "planning",
     "solve": "planning",

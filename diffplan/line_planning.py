@@ -19,9 +19,10 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.ik import inverse_kinematics
 from diffplan.lines import COLLISION, LIMIT, LineFinder, LinePath, LineStop
 from diffplan.planners.task import packed
+from diffplan.preflight import allowing
 from diffplan.problem import Certificate, Judged, Plan, Status, Trajectory, robot_in, trajectory_metrics
 from diffplan.pybullet.failure import contact_of
-from diffplan.request import read_robot, read_scene
+from diffplan.request import LONGEST_TIMEOUT, read_robot, read_scene
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.system.exclusive import exclusive
@@ -68,7 +69,8 @@ def plan_line(
     begin = perf_counter()
     arguments.instance(line, Line, "line", allowed="a Line")
     seed = arguments.whole(seed, "seed", 0, 2**63 - 1, what="seed", allowed="whole numbers from 0 to 2^63 - 1")
-    timeout = arguments.positive(timeout, "timeout", what="time limit")
+    most = LONGEST_TIMEOUT
+    timeout = arguments.positive(timeout, "timeout", what="time limit", highest=most, allowed=f"0 < s <= {most:g}")
     scene = read_scene(scene)
     robot = robot_in(read_robot(robot), scene)
     q = configuration(robot, start, "start")
@@ -167,7 +169,9 @@ class _LineSearch:
         check = self.certifier.check(self.start)
         if check.contact:
             touching = contact_of(check, self.start, "start")
-            answer = self._unsolved(scene, Status.START_IN_COLLISION, f"at the start, {check.contact}")
+            answer = self._unsolved(
+                scene, Status.START_IN_COLLISION, f"at the start, {check.contact}{allowing(touching)}"
+            )
             return replace(answer, contact=touching)
         stop: LineStop | None = None
         found: tuple[Trajectory, Certificate] | None = None

@@ -24,7 +24,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.collision.cpu import CollisionModel, Evaluation, Obstacles
 from diffplan.constraints.line import Line, Segment
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float, Pose
@@ -53,13 +53,13 @@ _NEARLY = 0.03  # least singular value of the Jacobian (m and rad) below which i
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinePath:
-    """A path on a line: control points [n, dof] of a B-spline, and the least clearance of the spheres along it [m].
+    """A path on a line: control points [n, dof] of a B-spline, and the least room by the spheres along it [m].
 
     The spheres are a little larger than the links, and leave some of them uncovered: the certificate decides.
     """
 
     control: Float
-    clearance: float
+    room: float
     segment: Segment
 
 
@@ -118,7 +118,7 @@ class LineFinder:
         return line.to_end(self.pose(q)) if ends else line.from_begin(self.pose(q))
 
     def room(self, q: Float) -> float:
-        """Return the clearance of the spheres at q [dof] (m); 5 cm from obstacles and 2 cm from itself if more."""
+        """Return the room at q [dof] by the spheres (m): the clearance from obstacles, half of that between links."""
         return float(self._rooms(q[None])[0])
 
     def paths(
@@ -241,7 +241,7 @@ class LineFinder:
         return self._T_base_world @ segment.at(s) @ self._T_tool_link
 
     def _look(self, q: Float) -> tuple[Float, Float]:
-        """Return the clearances [n] at q [n, dof] (m), and a push away from what is near [n, dof]."""
+        """Return the rooms [n] at q [n, dof] (m), and a push away from what is near [n, dof]."""
         found = self.model.evaluate(
             self.world,
             q[None].astype(np.float32),
@@ -252,11 +252,10 @@ class LineFinder:
         slope = found.gradient[0].astype(np.float64) * self._give
         steep = (found.gradient[0] * slope).sum(axis=1)
         step = -slope * (2 * found.cost[0] / (steep + 1e-12))[:, None]
-        room = np.minimum(found.clearance[0], found.self_clearance[0]).astype(np.float64)
-        return room, self._capped(step, _NUDGE)
+        return _room(found), self._capped(step, _NUDGE)
 
     def _rooms(self, q: Float) -> Float:
-        """Return the clearances [n] at q [n, dof] (m), up to 5 cm from obstacles and 2 cm from the arm itself."""
+        """Return the rooms [n] at q [n, dof] (m), up to 5 cm from obstacles and 1 cm from the arm itself."""
         found = self.model.evaluate(
             self.world,
             q[None].astype(np.float32),
@@ -265,7 +264,7 @@ class LineFinder:
             self_activation=_AWAY_SELF_M,
             gradient=False,
         )
-        return np.minimum(found.clearance[0], found.self_clearance[0]).astype(np.float64)
+        return _room(found)
 
     def _capped(self, step: Float, longest: float) -> Float:
         """Return steps [n, dof] of which no joint's is longer (rad)."""
@@ -466,7 +465,7 @@ class LineFinder:
                 return float(s[int(np.argmin(room))])
             off = self._off(curve, segment)
             if off.max() <= 1:
-                return LinePath(control=control, clearance=float(room.min()), segment=segment)
+                return LinePath(control=control, room=float(room.min()), segment=segment)
             where = float(s[int(np.argmax(off))])
         return where
 
@@ -530,12 +529,19 @@ class Followed:
         return self.tries.stop
 
 
+def _room(found: Evaluation) -> Float:
+    """Return the rooms [n] of one trajectory: clearances from obstacles, and halves of those between own links, both
+    of whose spheres stick out (m).
+    """
+    return np.minimum(found.clearance[0], found.self_clearance[0] / 2).astype(np.float64)
+
+
 def _layers(segment: Segment) -> int:
     return max(_LAYERS, int(np.ceil(segment.length / _LAYER_M)), int(np.ceil(segment.angle / _LAYER_RAD)))
 
 
 def _reversed(path: LinePath) -> LinePath:
-    return LinePath(control=path.control[::-1].copy(), clearance=path.clearance, segment=path.segment.reversed)
+    return LinePath(control=path.control[::-1].copy(), room=path.room, segment=path.segment.reversed)
 
 
 def _resampled(nodes: Float, places: Float) -> Float:

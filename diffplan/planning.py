@@ -19,6 +19,7 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.certificate.certifier import Certifier
+from diffplan.constraints.kinds import Constraint, read_constraints
 from diffplan.ends import GoalLike, configuration, numbered_goals, unreached
 from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry.pose import Float
@@ -39,7 +40,7 @@ _HELPER_SHARE = 0.5  # of the time limit is left to the helper
 _REACH_SHARE = 0.5  # of the time limit may go into inverse kinematics
 
 if TYPE_CHECKING:
-    from diffplan.costs.cost import Cost
+    from diffplan.request import Wish
 
 
 @exclusive
@@ -55,7 +56,8 @@ def plan(
     timeout: float = 10.0,
     fallback: bool = True,
     options: Options | None = None,
-    costs: Sequence[Cost] | Cost = (),
+    costs: Sequence[Wish] | Wish = (),
+    constraints: Sequence[Constraint] | Constraint = (),
     warm_start: EarlierPlan | None = None,
     alternatives: int = 0,
     start_tolerance: float = 0.0,
@@ -82,6 +84,8 @@ def plan(
         fallback: whether a helper may join.
         options: options of the planner, if it is given by name.
         costs: your own differentiable wishes (see `diffplan.Cost`); `diffusion` weighs them against the path length.
+        constraints: what the motion must keep at every moment (`dp.upright("tool", degrees=10)`, `dp.stay_in(box)`,
+            `dp.speed("tool", 0.25)`), proven in the certificate. Goals that break one are left out.
         warm_start: an earlier plan for the same joints, or its file: where an obstacle, the start or the goal has moved
             a little, `diffusion` adapts it before it searches anew.
         alternatives: how many further ways are wanted (`diffplan.planners.ways` says when two ways are two); the plan
@@ -102,7 +106,7 @@ def plan(
 
     Raises:
         InputError: for a start, goal, planner, helper, option, seed, time limit, number of alternatives, plan to start
-            from, tolerance, depth, speed or kind of jerk that makes no sense.
+            from, constraint, tolerance, depth, speed or kind of jerk that makes no sense.
     """
     begin = perf_counter()
     request = Request(
@@ -139,7 +143,8 @@ def plan(
         goals=goals,
         goal_numbers=numbers,
         name=scene.name,
-        costs=read_costs(costs),
+        costs=read_costs(costs, robot, scene),
+        constraints=read_constraints(constraints),
     )
     left = max(request.timeout - reaching, (1 - _REACH_SHARE) * request.timeout)
     answer = _solve(problem, replace(request, timeout=left))
@@ -206,10 +211,12 @@ def _solve(problem: Problem, request: Request) -> Plan:
             way_in = _way_in(problem, request, certifier)
             begins = replace(problem, start=way_in.end) if way_in else problem
             may_touch = bool(way_in and way_in.start_contact_m)
-            goals = preflight(begins, certifier, None if may_touch else problem.start)
+            goals = preflight(begins, certifier, task.keeper, None if may_touch else problem.start)
             times.lap("load")
         if isinstance(goals, Hopeless):
-            answer = _unsolved(goals, robot, scene, problem.start, problem.goals, planner, request.seed)
+            answer = _unsolved(
+                goals, robot, scene, problem.start, problem.goals, planner, request.seed, problem.constraints
+            )
         else:
             search = Search(
                 asked=problem,
@@ -259,6 +266,8 @@ def _prepare(planner: Planner, task: Task, times: _Times) -> None:
         from diffplan.costs.cost import compile_costs
 
         compile_costs(problem.costs, np.stack([problem.start, problem.goals[0]]))
+    if task.keeper:
+        task.keeper.look(problem.start[None])
     _timing()
     times.lap("warmup")
 
@@ -298,7 +307,14 @@ def _timing() -> ModuleType:
 
 
 def _unsolved(
-    why: Hopeless, robot: Robot, scene: Scene, start: Float, goals: Float, planner: Planner, seed: int
+    why: Hopeless,
+    robot: Robot,
+    scene: Scene,
+    start: Float,
+    goals: Float,
+    planner: Planner,
+    seed: int,
+    constraints: tuple[Constraint, ...] = (),
 ) -> Plan:
     """Return the plan of a problem that was not searched."""
     return Plan(
@@ -312,5 +328,6 @@ def _unsolved(
         start=start,
         goals=goals,
         contact=why.contact,
+        constraints=constraints,
         timing_s=dict.fromkeys(("prepare", "warmup", "load", "plan", "certify", "total"), 0.0),
     )

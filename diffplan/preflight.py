@@ -10,6 +10,7 @@ from diffplan import arguments
 from diffplan.certificate.certifier import Certifier, ConfigurationCheck
 from diffplan.ends import outside_limits
 from diffplan.geometry.pose import Float
+from diffplan.keeping import Keeper
 from diffplan.problem import Contact, Problem, Status
 from diffplan.pybullet.failure import contact_of
 
@@ -26,12 +27,13 @@ class Hopeless:
     contact: Contact | None = None
 
 
-def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np.ndarray | Hopeless:
+def preflight(problem: Problem, certifier: Certifier, keeper: Keeper, start: Float | None) -> np.ndarray | Hopeless:
     """Return the numbers [k] of the goals that are worth planning for, or why there are none.
 
     Args:
         problem: its start is where the planned motion begins.
         certifier: of the problem's robot and scene.
+        keeper: of the problem's constraints, which start and goals must keep.
         start: where the arm stands [dof]: there, or a short way in before; None if it may touch there.
     """
     robot = problem.robot
@@ -46,11 +48,20 @@ def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np
         check = certifier.check(q)
         if check.contact:
             contact = contact_of(check, q, "start")
-            cause = f"at the start, {check.contact}{_allowing(contact)}"
+            cause = f"at the start, {check.contact}{allowing(contact)}"
             return Hopeless(status=Status.START_IN_COLLISION, cause=cause, contact=contact)
+        broken = keeper.broken(q)
+        if broken:
+            return Hopeless(status=Status.START_BREAKS_CONSTRAINT, cause=f"at the start, {broken}")
+    more = f" (and {len(problem.goals) - 1} more goals)" if len(problem.goals) > 1 else ""
     causes = [outside_limits(robot, goal) for goal in problem.goals]
     if all(causes):
         return Hopeless(status=Status.GOAL_OUTSIDE_LIMITS, cause=causes[0])
+    breaks = [not cause and keeper.broken(goal) for cause, goal in zip(causes, problem.goals, strict=True)]
+    causes = [cause or words for cause, words in zip(causes, breaks, strict=True)]
+    if all(causes):
+        words = next(words for words in breaks if words)
+        return Hopeless(status=Status.GOAL_BREAKS_CONSTRAINT, cause=f"at the goal, {words}{more}")
     free: list[int] = []
     touching: dict[int, ConfigurationCheck] = {}
     for i in _in_turns(problem):
@@ -65,9 +76,8 @@ def preflight(problem: Problem, certifier: Certifier, start: Float | None) -> np
     if free:
         return np.sort(free)
     first = min(touching)
-    more = f" (and {len(causes) - 1} more goals)" if len(causes) > 1 else ""
     contact = contact_of(touching[first], problem.goals[first], "goal")
-    cause = f"at the goal, {touching[first].contact}{_allowing(contact)}{more}"
+    cause = f"at the goal, {touching[first].contact}{allowing(contact)}{more}"
     return Hopeless(status=Status.GOAL_IN_COLLISION, cause=cause, contact=contact)
 
 
@@ -85,7 +95,7 @@ def _in_turns(problem: Problem) -> np.ndarray:
     return np.lexsort((distance, rank))
 
 
-def _allowing(contact: Contact | None) -> str:
+def allowing(contact: Contact | None) -> str:
     """Return how a light contact, which may be meant, is allowed, in words; empty for others."""
     if contact is None or contact.clearance_m is None or contact.clearance_m < -_LIGHT_M:
         return ""

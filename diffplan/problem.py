@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffplan import arguments
-from diffplan.constraints.line import OnLine as Constraint
+from diffplan.constraints.kinds import Constraint, read_constraints
 from diffplan.curves import hermite
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Pose
@@ -37,8 +37,10 @@ class Status(Enum):
     SOLVED = "solved"
     START_OUTSIDE_LIMITS = "start_outside_limits"
     START_IN_COLLISION = "start_in_collision"
+    START_BREAKS_CONSTRAINT = "start_breaks_constraint"
     GOAL_OUTSIDE_LIMITS = "goal_outside_limits"
     GOAL_IN_COLLISION = "goal_in_collision"
+    GOAL_BREAKS_CONSTRAINT = "goal_breaks_constraint"
     GOAL_UNREACHABLE = "goal_unreachable"
     NO_PATH_FOUND = "no_path_found"
     NOT_CERTIFIED = "not_certified"
@@ -55,8 +57,10 @@ _ADVICE = {
     Status.START_IN_COLLISION: (
         "move the robot or the obstacle that it touches, or allow light contact (start_contact_m, --start-contact)"
     ),
+    Status.START_BREAKS_CONSTRAINT: "move the start to where the constraint is kept, or allow more",
     Status.GOAL_OUTSIDE_LIMITS: "choose a goal inside the joint limits (diffplan robots show NAME lists them)",
     Status.GOAL_IN_COLLISION: "choose another goal or move the obstacle that it touches",
+    Status.GOAL_BREAKS_CONSTRAINT: "choose another goal, or allow more",
     Status.GOAL_UNREACHABLE: "bring the goal pose closer or turn it",
     Status.NO_PATH_FOUND: "allow more time (timeout), or try another seed or planner",
     Status.NOT_CERTIFIED: "paths were found, but none keeps clear in PyBullet; allow more time or widen the gap",
@@ -68,7 +72,8 @@ class Problem:
     """A motion to plan: from `start` [dof] to any row of `goals` [k, dof] (joint positions, rad or m).
 
     `goal_numbers` tell which of the goals that were asked for each row is of, since a pose has many (empty: its own).
-    `costs` are the user's wishes; planners that optimise weigh them against the path length.
+    `costs` are the user's wishes; planners that optimise weigh them against the path length. `constraints` are what
+    the motion must keep, taken as they are at the start (`Upright.at`).
     Continuous joints go the short way: goals are taken at the turn nearest to the start, and the robot turned to it.
     """
 
@@ -79,6 +84,7 @@ class Problem:
     goal_numbers: tuple[int, ...] = ()
     name: str = "problem"
     costs: tuple[Cost, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         robot = arguments.instance(self.robot, Robot, "robot", allowed="a Robot")
@@ -109,6 +115,8 @@ class Problem:
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise InputError("costs must have different names", key="costs", value=doubled[0])
+        kept = [one.at(self.robot, scene.robot_base, start) for one in read_constraints(self.constraints)]
+        object.__setattr__(self, "constraints", tuple(kept))
 
     def __repr__(self) -> str:
         where = f"{one_line(self.robot.name, 40)} in {one_line(self.scene.name, 40)}"

@@ -20,6 +20,7 @@ from diffplan.collision.cpu import CollisionModel, Evaluation, Obstacles
 from diffplan.costs.cost import Cost, weighted_sum
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
+from diffplan.keeping import Keeper
 
 Slope: TypeAlias = Callable[[Float], tuple[Float, Float]]
 """Maps control points to values [batch] and their gradients."""
@@ -112,7 +113,8 @@ def lengths(control: Float, joints: Float) -> Float:
 class Refiner:
     """Refines batches of paths between the same ends in one scene of the packed obstacles.
 
-    After `deadline` (`time.perf_counter` seconds) whatever goes on ends with what it has by then.
+    What breaks the constraints of a `keeper` is pushed like what collides, and counts as lacking clearance. After
+    `deadline` (`time.perf_counter` seconds) whatever goes on ends with what it has by then.
     """
 
     def __init__(
@@ -123,10 +125,23 @@ class Refiner:
         *,
         scene: int = 0,
         costs: Sequence[Cost] = (),
+        keeper: Keeper | None = None,
         deadline: float = np.inf,
     ) -> None:
         self.model, self.world, self.config, self.scene, self.costs = model, world, config, scene, tuple(costs)
-        self.deadline = deadline
+        self.keeper, self.deadline = keeper or None, deadline
+
+    def with_config(self, config: RefineConfig) -> Refiner:
+        """Return a refiner of the same paths by another config."""
+        return Refiner(
+            self.model,
+            self.world,
+            config,
+            scene=self.scene,
+            costs=self.costs,
+            keeper=self.keeper,
+            deadline=self.deadline,
+        )
 
     def evaluate(self, control: Float, *, gradient: bool = True) -> tuple[Float, Float, Float]:
         """Return cost [batch], gradient on the inner control points [batch, n - 2, dof] and least slack [batch]."""
@@ -141,16 +156,48 @@ class Refiner:
             self_activation=c.self_activation,
             gradient=gradient,
         )
-        least = self._slack(result).min(axis=1)
+        slack = self._slack(result)
+        if self.keeper is None:
+            least = slack.min(axis=1)
+            if not gradient:
+                return np.zeros(len(q)), np.zeros(0), least
+            cost = result.cost[:, 1:-1].sum(axis=1).astype(np.float64)
+            return cost, matrix[1:-1, 1:-1].T @ result.gradient[:, 1:-1].astype(np.float64), least
+        broken, down, room = self._broken(q)
+        least = np.minimum(slack, self._excused(room)).min(axis=1)
         if not gradient:
             return np.zeros(len(q)), np.zeros(0), least
-        cost = result.cost[:, 1:-1].sum(axis=1).astype(np.float64)
-        return cost, matrix[1:-1, 1:-1].T @ result.gradient[:, 1:-1].astype(np.float64), least
+        cost = (result.cost + broken)[:, 1:-1].sum(axis=1)
+        return cost, matrix[1:-1, 1:-1].T @ (result.gradient + down)[:, 1:-1], least
+
+    def _broken(self, q: Float) -> tuple[Float, Float, Float]:
+        """Return half the squares [batch, points] by which q [batch, points, dof] break constraints (m^2), the gradient
+        [batch, points, dof], and the room that is left [batch, points] (m).
+        """
+        assert self.keeper is not None
+        excess, slope = self.keeper.look(q.reshape(-1, q.shape[2]))
+        hinge = np.maximum(excess, 0.0)
+        down = (hinge[..., None] * slope).sum(axis=1).reshape(q.shape)
+        return (hinge**2).sum(axis=1).reshape(q.shape[:2]) / 2, down, -excess.max(axis=1).reshape(q.shape[:2])
 
     def slack_along(self, control: Float) -> Float:
         """Return the slack [batch, points] at equal parameters along the curves of control points [batch, n, dof]."""
         q = (self._basis(control) @ control).astype(np.float32)
-        return self._slack(self.model.evaluate(self.world, q, np.full(len(q), self.scene), gradient=False))
+        slack = self._slack(self.model.evaluate(self.world, q, np.full(len(q), self.scene), gradient=False))
+        if self.keeper is None:
+            return slack
+        return np.minimum(slack, self._excused(self._broken(q.astype(np.float64))[2]))
+
+    def settled(self, control: Float) -> Float:
+        """Return paths [batch, n, dof] with places led into the constraints and fitted anew, ends as they are."""
+        if self.keeper is None:
+            return control
+        n, robot = control.shape[1], self.model.robot
+        q = spline.basis(n, 3 * n) @ control
+        inside, _ = self.keeper.projected(q.reshape(-1, robot.dof))
+        inside = inside.reshape(q.shape)
+        inside[:, [0, -1]] = q[:, [0, -1]]
+        return np.clip(spline.fit(inside, n), robot.lower, robot.upper)
 
     def push(self, control: Float) -> Refined:
         """Push paths [batch, n, dof] out of collision; those that are clear stop moving."""
@@ -280,7 +327,10 @@ class Refiner:
 
     def _slack(self, result: Evaluation) -> Float:
         """Return by how much the clearances [batch, points] exceed what is wanted, ends with less room excused."""
-        slack = np.minimum(result.clearance - self.config.clearance, result.self_clearance)
+        return self._excused(np.minimum(result.clearance - self.config.clearance, result.self_clearance))
+
+    def _excused(self, slack: Float) -> Float:
+        """Return slack [batch, points] less what the ends lack, near them."""
         fade = _fade(slack.shape[1], *self.config.excused)
         return slack - np.minimum(slack[:, :1], 0.0) * fade - np.minimum(slack[:, -1:], 0.0) * fade[::-1]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from diffplan import arguments
+from diffplan.constraints.kinds import Upright
 from diffplan.errors import InputError
 from diffplan.planners import check_name, make_planner, names_of
 from diffplan.planners.base import Options, Planner
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from diffplan.costs.cost import Cost
     from diffplan.formats.plan_file import PlanFile
 
-_LONGEST_TIMEOUT = 1e9  # [s]
+LONGEST_TIMEOUT = 1e9  # [s]
 _MOST_ALTERNATIVES = 1000
 
 JERK = ("limited", "off")
 """Whether the robot's jerk limits are kept."""
 EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
+Wish: TypeAlias = "Cost | Upright"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +50,7 @@ class Request:
     jerk: str | None
 
     def __post_init__(self) -> None:
-        most = _LONGEST_TIMEOUT
+        most = LONGEST_TIMEOUT
         read = {
             "seed": arguments.whole(
                 self.seed, "seed", 0, 2**63 - 1, what="seed", allowed="whole numbers from 0 to 2^63 - 1"
@@ -157,18 +159,20 @@ def held_in(scene: Scene, robot: Robot, hold: object) -> Scene:
     return replace(scene, hold={joint: held.held_joints[joint] for joint in {**scene.hold, **values}})
 
 
-def read_costs(value: object) -> tuple[Cost, ...]:
-    """Return the user's costs as a tuple; one alone may come without a list.
+def read_costs(value: object, robot: Robot, scene: Scene) -> tuple[Cost, ...]:
+    """Return the user's costs as a tuple; one alone may come without a list, and `Upright` stands for the wish.
 
     Raises:
         InputError: naming the first that is none.
     """
     from diffplan.costs.cost import Cost
+    from diffplan.costs.terms import upright_wish
 
     allowed = "a list of diffplan.Cost (avoid, prefer and upright make some)"
     found = (
         [value]
-        if isinstance(value, Cost)
+        if isinstance(value, Cost | Upright)
         else arguments.items(() if value is None else value, "costs", allowed=allowed)
     )
-    return tuple(arguments.instance(cost, Cost, f"costs[{i}]", allowed=allowed) for i, cost in enumerate(found))
+    costs = [upright_wish(one, robot, scene.robot_base) if isinstance(one, Upright) else one for one in found]
+    return tuple(arguments.instance(cost, Cost, f"costs[{i}]", allowed=allowed) for i, cost in enumerate(costs))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 from diffplan import arguments
+from diffplan.constraints.kinds import Constraint, read_constraints
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Plane, Shape, check_place
@@ -196,14 +197,17 @@ class Query:
     """A named start and goal: joint values, the name of a robot configuration, or (goal only) tool poses.
 
     Of several `PoseGoal`s any one will do. A `Pose` as the goal stands for the `PoseGoal` of the robot's tool.
+    `constraints` are what the motion must keep.
     """
 
     start: tuple[float, ...] | str
     goal: Goal
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _joints(self.start, "start"))
         object.__setattr__(self, "goal", _goal(self.goal))
+        object.__setattr__(self, "constraints", read_constraints(self.constraints))
 
 
 def _goal(value: object) -> Goal:

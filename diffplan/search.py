@@ -10,6 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from diffplan.certificate.certifier import Certifier
+from diffplan.certificate.constraint_bounds import kept_bounds
+from diffplan.constraints.kinds import SpeedLimit
 from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
@@ -24,6 +26,7 @@ from diffplan.words import count
 
 FURTHER_ROUNDS = 4
 """How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
+_SLOWINGS, _SLOWER = 4, 0.999
 _DEEPEST = 10 / 13  # share of how far the spheres stick out of the links
 
 Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
@@ -126,6 +129,8 @@ class Search:
             message = f"{message}; {certificate.contact_words}"
         if certificate and not ways:
             message = f"last candidate rejected: {certificate.reason}; {message}"
+        if problem.constraints and not ways and not self.planner.keeps_constraints:
+            message = f"{message}; {self.planner.name} does not know constraints: paths that break one are rejected"
         if self.untimed and not ways:
             message = f"{count(len(self.untimed), 'path')} could not be timed (the last: {self.untimed[-1]}); {message}"
         return Plan(
@@ -138,6 +143,7 @@ class Search:
             seed=self.task.seed,
             speed=self.speed,
             start=problem.start,
+            constraints=problem.constraints,
             goals=problem.goals,
             goal_numbers=problem.goal_numbers,
             trajectory=shown.trajectory if shown else None,
@@ -163,7 +169,7 @@ class Search:
         )
 
     def _timed(self, candidate: Candidate) -> Trajectory | None:
-        trajectory = self.retime(candidate.control, self.asked.robot)
+        trajectory = slow_enough(candidate.control, self.asked, self.retime)
         if trajectory is None:
             from diffplan.timing import why_untimed  # here, because it imports scipy
 
@@ -186,6 +192,7 @@ class Search:
                 start_tolerance=tolerance,
                 start_contact_m=depth,
                 jerk_limited=self.jerk,
+                constraints=self.asked.constraints,
             )
         self.certify_time += perf_counter() - begin
         self.verdicts.append(verdict.valid)
@@ -216,6 +223,31 @@ class Search:
     def _certificate(self, way: _Way) -> Certificate:
         """Return the certificate with the goal's index among the goals as they were asked."""
         return replace(way.certificate, goal_index=int(self.open_goals[way.certificate.goal_index]))
+
+
+def slow_enough(control: Float, problem: Problem, retime: Retime) -> Trajectory | None:
+    """Return the timed motion along control points [n, dof], slowed until the bounds on speeds that must be kept are.
+
+    None where there is no timing.
+    """
+    limits = [one for one in problem.constraints if isinstance(one, SpeedLimit)]
+    trajectory, robot = retime(control, problem.robot), problem.robot
+    for _ in range(_SLOWINGS if limits else 0):
+        if trajectory is None:
+            break
+        kept = kept_bounds(robot, problem.scene.robot_base, trajectory, limits)
+        share = min(one.limit / one.worst for one in kept) if kept else 1.0
+        if share >= 1:
+            break
+        share *= _SLOWER
+        robot = replace(
+            robot,
+            velocity=share * robot.velocity,
+            acceleration=share**2 * robot.acceleration,
+            jerk=share**3 * robot.jerk,
+        )
+        trajectory = retime(control, robot)
+    return trajectory
 
 
 def _costs(problem: Problem, trajectory: Trajectory) -> dict[str, float]:

@@ -111,6 +111,7 @@ def each(title: str, door: Callable[..., object], /, *names: str, **good: object
 ASKED = {"robot": ROBOT, "scene": SCENE, "start": HOME, "goals": HOME[None]}
 RANGE = {"panda_joint1": (0, 1)}
 BOX = SCENE.obstacles[0]
+LINE = {"robot": ROBOT, "scene": SCENE, "start": HOME, "line": dp.Line(to=(0.0, 0.0, 0.01))}
 WISH = ("robot_base", "weight", "name")
 SHAPE = {"name": "a", "pose": dp.Pose()}
 DOORS: dict[str, Callable[[object], object]] = {
@@ -171,6 +172,7 @@ DOORS: dict[str, Callable[[object], object]] = {
         "fallback",
         "options",
         "costs",
+        "constraints",
         "warm_start",
         "alternatives",
         **{**PLANNED, "planner": "straight"},
@@ -191,6 +193,10 @@ DOORS: dict[str, Callable[[object], object]] = {
         region=BOX,
     ),
     **each("upright", dp.upright, "robot", "link", "axis", "tolerance_deg", *WISH, robot=ROBOT),
+    **each("stay_in", dp.stay_in, "box", "link", "name", box=BOX),
+    **each("speed", dp.speed, "link", "limit", "name", link="tool", limit=0.2),
+    **each("Line", dp.Line, "to", "frame", to=(0, 0, 0.1)),
+    **each("plan_line", dp.plan_line, "robot", "scene", "start", "line", "seed", "timeout", **LINE),
     **each(
         "prefer",
         dp.prefer,
@@ -255,7 +261,12 @@ TAKEN: dict[str, set[str]] = {
     "Cost(function)": {"function", "class"},
     "avoid(link)": {"None"},
     "avoid(robot_base)": {"None"},
+    "plan(constraints)": {"None", "empty list", "range of none"},
+    "upright(robot)": TEXTS,
     "upright(link)": {"None"},
+    "stay_in(link)": TEXTS,
+    "speed(link)": TEXTS,
+    "speed(limit)": {"huge"},
     "upright(robot_base)": {"None"},
     "upright(axis)": {"None", "text"},
     "prefer(range)": {"two numbers"},

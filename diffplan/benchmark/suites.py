@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffplan.benchmark.suite_fetch import PUBLISHED
+from diffplan.constraints.kinds import Constraint
 from diffplan.ends import misfit
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry.pose import Float
@@ -32,6 +33,7 @@ class Case:
     scene: Scene
     start: Float | tuple[float, ...] | str
     goal: Float | Goal
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def set(self) -> str:
@@ -52,6 +54,7 @@ class Case:
             timeout=timeout,
             fallback=fallback,
             options=options,
+            constraints=self.constraints,
         )
 
 
@@ -135,7 +138,14 @@ def _scene(path: str, robot_name: str | None) -> tuple[Robot, Scene]:
 def scene_cases(robot: Robot, scene: Scene) -> tuple[Case, ...]:
     """Return the queries of a scene that are for this robot as problems."""
     return tuple(
-        Case(id=f"{scene.name}/{name}", robot=robot, scene=scene, start=query.start, goal=query.goal)
+        Case(
+            id=f"{scene.name}/{name}",
+            robot=robot,
+            scene=scene,
+            start=query.start,
+            goal=query.goal,
+            constraints=query.constraints,
+        )
         for name, query in scene.queries.items()
         if not misfit(robot, scene, query)
     )

@@ -27,7 +27,7 @@ from diffplan.certificate.pair_table import Pairs, allowed_depths
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
 from diffplan.certificate.world import Stage, in_base_frame, load_hull, load_scene_bodies
-from diffplan.constraints.line import OnLine
+from diffplan.constraints.kinds import Constraint
 from diffplan.curves import hermite
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
@@ -218,7 +218,7 @@ class Certifier:
         goals: Float,
         start_tolerance: float = 0.0,
         start_contact_m: float = 0.0,
-        constraints: Sequence[OnLine] = (),
+        constraints: Sequence[Constraint] = (),
         jerk_limited: bool = False,
     ) -> Certificate:
         """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
@@ -231,7 +231,8 @@ class Certifier:
                 inside without going farther out.
             start_contact_m: how deep bodies may touch at the start (m): they must come apart without going deeper, and
                 the clearances told are theirs from there on. Pairs that the scene allows to touch are none of these.
-            constraints: what the motion must keep beside; what it keeps is told of a motion within the limits.
+            constraints: what the motion must keep beside; what it keeps is told of a motion within the limits. Where it
+                breaks one, its clearances are not looked at.
             jerk_limited: whether the samples must be those of a motion within the robot's jerk limits.
 
         Returns:
@@ -259,6 +260,10 @@ class Certifier:
         )
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
+        base = self.scene.robot_base
+        kept = kept_bounds(self.robot, base, trajectory, [one.at(self.robot, base, start) for one in constraints])
+        if broken(kept):
+            return replace(self._certificate(form, form.reason or broken(kept), trajectory, None), constraints=kept)
         allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
         hidden = self._hidden(trajectory.position[0])
         room = self._room(trajectory, form)
@@ -276,8 +281,6 @@ class Certifier:
             pair, allowed_m = sweep.touch.pair, float(self._pairs.allowed[sweep.touch.pair])
             clearance = sweep.touch.clearance_m + room[pair] - allowed_m
             reason = f"{_contact(*self._pairs.names[pair], float(clearance), allowed_m)} at {time:.3f} s"
-        kept = kept_bounds(self.robot, self.scene.robot_base, trajectory, constraints)
-        reason = reason or broken(kept)
         sweep.least += room  # as it was measured on the straight lines; the bounds hold for the cubics too
         certificate = self._certificate(form, reason, trajectory, sweep, bounds)
         return replace(

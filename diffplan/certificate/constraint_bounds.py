@@ -6,32 +6,44 @@ of that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from diffplan.certificate.frame_motion import FrameMotion, greater_end
+from diffplan.constraints.kinds import Constraint, StayIn, Upright, frame
 from diffplan.constraints.line import TOLERANCE_M, TOLERANCE_RAD, OnLine
 from diffplan.geometry.pose import Float, Pose
+from diffplan.geometry.shapes import Box
 from diffplan.problem import Kept, Trajectory
 from diffplan.robot.model import Robot
 
 
 def kept_bounds(
-    robot: Robot, robot_base: Pose, trajectory: Trajectory, constraints: Sequence[OnLine]
+    robot: Robot, robot_base: Pose, trajectory: Trajectory, constraints: Sequence[Constraint]
 ) -> tuple[Kept, ...]:
     """Return for each constraint its limit and a bound on the worst along the motion, in the order given.
 
-    A line has two: of position [m] and of orientation [rad].
+    Of `upright` the tilt [rad], of `stay_in` how far the point is out of the box [m] (limit 0; negative inside), of
+    `speed` the speed [m/s]. A line has two: of position [m] and of orientation [rad].
     """
     found: list[Kept] = []
     for constraint in constraints:
-        motion = FrameMotion.of(robot, robot_base, constraint.tool, trajectory)
-        away, turned = on_line(constraint, motion)
-        found += [
-            Kept(name=constraint.name, limit=TOLERANCE_M, worst=away, unit="m"),
-            Kept(name=f"{constraint.name} orientation", limit=TOLERANCE_RAD, worst=turned, unit="rad"),
-        ]
+        name = constraint.name
+        tool = constraint.tool if isinstance(constraint, OnLine) else frame(robot, constraint.link, name)
+        motion = FrameMotion.of(robot, robot_base, tool, trajectory)
+        if isinstance(constraint, OnLine):
+            away, turned = on_line(constraint, motion)
+            found.append(Kept(name=name, limit=TOLERANCE_M, worst=away, unit="m"))
+            found.append(Kept(name=f"{name} orientation", limit=TOLERANCE_RAD, worst=turned, unit="rad"))
+        elif isinstance(constraint, Upright):
+            limit = math.radians(constraint.degrees)
+            found.append(Kept(name=name, limit=limit, worst=tilt(constraint, motion), unit="rad"))
+        elif isinstance(constraint, StayIn):
+            found.append(Kept(name=name, limit=0.0, worst=out_of_box(constraint.box, motion), unit="m"))
+        else:
+            found.append(Kept(name=name, limit=constraint.limit, worst=float(motion.speed.max()), unit="m/s"))
     return tuple(found)
 
 
@@ -69,6 +81,35 @@ def on_line(constraint: OnLine, motion: FrameMotion) -> tuple[float, float]:
         other = (motion.sag_m + motion.aside_m) / max(line.length, 1e-12) + greater_end(np.abs(found - s))
         turned += line.angle * other
     return position, max(float(turned.max()), float(_angles(ends, poses[[0, -1]]).max()))
+
+
+def tilt(constraint: Upright, motion: FrameMotion) -> float:
+    """Bound the angle between the vertical and the axis w = R a of a constraint whose axis is given (rad).
+
+    |w''| <= turn^2, so the level part of w is at most that of the longer end plus turn^2 / 8, and its height at least
+    that of the lower end less as much. The first bounds the sine of the tilt, good while the height is positive, the
+    second its cosine; the cubic's axis is turned by at most `aside_rad` from that.
+    """
+    if constraint.axis is None:
+        raise ValueError(f"{constraint.name} has no axis yet: its `at` gives it that of the start")
+    w = motion.poses[:, :3, :3] @ np.asarray(constraint.axis)
+    eighth = motion.turn_rad**2 / 8
+    level = greater_end(np.linalg.norm(w[:, :2], axis=1)) + eighth
+    height = np.minimum(w[:-1, 2], w[1:, 2]) - eighth
+    by_height = np.arccos(np.clip(height, -1.0, 1.0))
+    by_level = np.where((height > 0) & (level < 1), np.arcsin(np.minimum(level, 1.0)), np.pi)
+    return float((np.minimum(by_height, by_level) + motion.aside_rad).max())
+
+
+def out_of_box(box: Box, motion: FrameMotion) -> float:
+    """Bound how far the frame's origin is beyond the farthest face of a box (m); negative inside.
+
+    A distance from a face's plane is linear in the point, so along a chord it is greatest at an end.
+    """
+    T_box_world = np.linalg.inv(box.pose.matrix)
+    points = motion.poses[:, :3, 3] @ T_box_world[:3, :3].T + T_box_world[:3, 3]
+    beyond = (np.abs(points) - box.half_extents).max(axis=1)
+    return float((greater_end(beyond) + motion.sag_m + motion.aside_m).max())
 
 
 def _angles(a: Float, b: Float) -> Float:

@@ -20,6 +20,14 @@ derivative is at most max |c''| / 2 from the chord's.
 
 The cubic through the samples is beside the straight piece at the same time by at most `aside_m` in position
 (interpolation.py), and by `aside_rad`, the sum of its joints' deviations, in orientation.
+
+Speed. The velocity dp/dt is within h^2 / 8 max |d3p/dt3| of its chord over a step of the time h, hence at most that of
+the faster end plus as much. With x, y, z the greatest rates, accelerations and (constant) jerks of the moving joints
+
+    |d3p/dt3| <= sum of R_k z_k + 3 sum over k, m of R_later x_k y_m + sum over k, m, l of R_latest x_k x_m x_l,
+
+by the chain rule; as above, a joint that slides counts only as the latest, and there once. On the straight line the
+rates are dv / h and the rest is 0.
 """
 
 from __future__ import annotations
@@ -28,10 +36,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffplan.certificate.interpolation import swerve
+from diffplan.certificate.interpolation import beside
 from diffplan.certificate.motion_bound import Cover, farthest
 from diffplan.curves import hermite
 from diffplan.geometry.pose import Float, Pose
+from diffplan.ik import error_and_jacobian
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot, Tool
 
@@ -44,7 +53,8 @@ class FrameMotion:
 
     `poses` are T_world_frame [n, 4, 4]. For each step [n - 1]: `sag_m` bounds how far its origin is from the chord
     between its places at the two samples, at the same u, on straight joint lines; `turn_rad` the sum of the turns of
-    the joints that carry it; `aside_m` and `aside_rad` how far the cubic's frame is from that of the straight line.
+    the joints that carry it; `aside_m` and `aside_rad` how far the cubic's frame is from that of the straight line;
+    `speed` how fast its origin is at most on either (m/s).
     """
 
     poses: Float
@@ -52,6 +62,7 @@ class FrameMotion:
     turn_rad: Float
     aside_m: Float
     aside_rad: Float
+    speed: Float
 
     @staticmethod
     def of(robot: Robot, robot_base: Pose, frame: Tool, trajectory: Trajectory) -> FrameMotion:
@@ -64,17 +75,61 @@ class FrameMotion:
         )
         carried, turns = chain.carried[body], ~chain.prismatic
         steps = np.abs(np.diff(chain.values(q), axis=0)) * carried
-        turned = steps * turns
-        before = np.cumsum(turned, axis=1) - turned
-        bend = (farthest(robot, centre, q)[:, 0] * steps * (turned + 2 * before)).sum(axis=1)
-        deviations = hermite.deviations(trajectory.time, q, trajectory.velocity)
+        straight = farthest(robot, centre, q)[:, 0]
+        sag = _pairs(straight, steps, steps, turns) / 8 + _ROUNDING
+        reach, aside = beside(robot, centre, trajectory)
+        reach, aside = reach[:, 0], aside * carried
+        poses = robot_base.matrix @ robot.link_pose(q, frame.link) @ frame.pose.matrix
+        h = np.diff(trajectory.time)
+        J, way = _jacobian(robot, frame, q), np.diff(q, axis=0)[..., None]
+        ends = np.maximum(*(np.linalg.norm((side @ way)[..., 0], axis=1) for side in (J[:-1], J[1:])))
+        on_line = (ends + _triples(straight, steps, turns) / 8) / h
+        ends = greater_end(np.linalg.norm((J @ trajectory.velocity[..., None])[..., 0], axis=1))
+        on_cubic = ends + h**2 / 8 * _jolt(robot, reach, carried, trajectory)
         return FrameMotion(
-            poses=robot_base.matrix @ robot.link_pose(q, frame.link) @ frame.pose.matrix,
-            sag_m=bend / 8 + _ROUNDING,
-            turn_rad=turned.sum(axis=1) + _ROUNDING,
-            aside_m=swerve(robot, centre, trajectory)[:, 0].sum(axis=1),
-            aside_rad=(deviations[:, chain.source] * np.abs(chain.factor) * carried * turns).sum(axis=1),
+            poses=poses,
+            sag_m=sag,
+            turn_rad=(steps * turns).sum(axis=1) + _ROUNDING,
+            aside_m=(reach * aside).sum(axis=1),
+            aside_rad=(aside * turns).sum(axis=1),
+            speed=np.maximum(on_line, on_cubic),
         )
+
+
+def _pairs(reach: Float, x: Float, y: Float, turns: np.ndarray) -> Float:
+    """Return the sum over joints k, m of R_later x_k y_m [n], with x, y and R [n, moving], as the module says."""
+    turned, other = x * turns, y * turns
+    before, other_before = np.cumsum(turned, axis=1) - turned, np.cumsum(other, axis=1) - other
+    return (reach * (x * (other + other_before) + y * before)).sum(axis=1)
+
+
+def _triples(reach: Float, x: Float, turns: np.ndarray) -> Float:
+    """Return the sum over joints k, m, l of R_latest x_k x_m x_l [n], likewise."""
+    turned = x * turns
+    before = np.cumsum(turned, axis=1) - turned
+    latest = np.where(turns, (before + x) ** 3 - before**3, 3 * x * before**2)
+    return (reach * latest).sum(axis=1)
+
+
+def _jacobian(robot: Robot, frame: Tool, q: Float) -> Float:
+    """Return the Jacobian [n, 3, dof] of a frame's origin at q [n, dof]."""
+    pose = robot.link_pose(q, frame.link)
+    _, J = error_and_jacobian(robot, frame.link, pose, q)
+    arm = pose[:, :3, :3] @ np.asarray(frame.pose.xyz)
+    return J[:, :3] + np.cross(J[:, 3:], arm[..., None], axis=1)
+
+
+def _jolt(robot: Robot, reach: Float, carried: np.ndarray, trajectory: Trajectory) -> Float:
+    """Bound the third derivative [n - 1] of the frame's origin by time on the cubics (m/s^3)."""
+    chain, motion = robot.chain, (trajectory.time, trajectory.position, trajectory.velocity)
+    ends = hermite.accelerations(*motion)
+    moving = chain.source, np.abs(chain.factor) * carried
+    rate = hermite.fastest(*motion)[:, moving[0]] * moving[1]
+    acceleration = np.abs(ends).max(axis=1)[:, moving[0]] * moving[1]
+    jerk = (np.abs(np.diff(ends, axis=1)[:, 0]) / np.diff(trajectory.time)[:, None])[:, moving[0]] * moving[1]
+    turns = ~chain.prismatic
+    crossed = 3 * _pairs(reach, rate, acceleration, turns)
+    return (reach * jerk).sum(axis=1) + crossed + _triples(reach, rate, turns)
 
 
 def greater_end(values: Float) -> Float:

@@ -24,6 +24,14 @@ def swerve(robot: Robot, shapes: Cover, trajectory: Trajectory) -> Float:
     Returns:
         [n - 1, links, moving] in m for the steps of the trajectory.
     """
+    reach, aside = beside(robot, shapes, trajectory)
+    return reach * aside[:, None]
+
+
+def beside(robot: Robot, shapes: Cover, trajectory: Trajectory) -> tuple[Float, Float]:
+    """Return R'_k [n - 1, links, moving] (m; 1 for a joint that slides), good for the lines, for the cubics and for the
+    straight ways between them, and the deviations [n - 1, moving] (rad or m).
+    """
     chain = robot.chain
     deviations = hermite.deviations(trajectory.time, trajectory.position, trajectory.velocity)
     aside = deviations[:, chain.source] * np.abs(chain.factor)
@@ -33,4 +41,4 @@ def swerve(robot: Robot, shapes: Cover, trajectory: Trajectory) -> Float:
         if not chain.prismatic[k]:
             reach[:, :, k] += grown * chain.carried[shapes.body, k]
         grown += reach[:, :, k] * aside[:, k, None]
-    return reach * aside[:, None]
+    return reach, aside

@@ -23,12 +23,15 @@ from diffplan.cli.common import (
     tell_parts,
     tell_units,
 )
+from diffplan.constraints.named import CONSTRAINTS
+from diffplan.constraints.named import PARAMETERS as CONSTRAINT_PARAMETERS
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
 from diffplan.errors import InputError, did_you_mean
 from diffplan.system.files import check_writable, make_folder
 from diffplan.words import some
 
 if TYPE_CHECKING:
+    from diffplan.constraints.kinds import Constraint
     from diffplan.costs.cost import Cost
     from diffplan.geometry.pose import Float
     from diffplan.problem import Plan
@@ -67,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a wish that is weighed against the path length, see below; repeatable",
     )
     parser.add_argument("--costs", type=Path, metavar="FILE", help="wishes in a file (YAML, diffplan/costs@1)")
+    parser.add_argument(
+        "--constraint",
+        action="append",
+        default=[],
+        metavar="KIND[:KEY=VALUE]...",
+        help="what the motion must keep, see below; repeatable; those of the query hold too",
+    )
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _costs_help()
     add_planner_arguments(parser)
     parser.add_argument("--planner", metavar="NAME", default="diffusion", help="see `diffplan planners`")
@@ -115,12 +125,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _costs_help() -> str:
-    """Return the kinds of costs and their parameters, for people."""
+    """Return the kinds of costs and constraints and their parameters, for people."""
     lines = ["costs, for example --cost upright --cost avoid:xyz=0.4,0.3,0.5:radius=0.2:weight=50"]
     for kind, purpose in COSTS.items():
         lines.append(f"  {kind}: {purpose}")
         lines += [f"    {key}: {meaning}" for key, meaning in PARAMETERS[kind].items()]
-    return "\n".join([*lines, "  every kind:", *(f"    {key}: {meaning}" for key, meaning in COMMON.items())])
+    lines += ["  every kind:", *(f"    {key}: {meaning}" for key, meaning in COMMON.items())]
+    lines.append("constraints, for example --constraint upright:degrees=10 --constraint speed:limit=0.25")
+    for kind, purpose in CONSTRAINTS.items():
+        lines.append(f"  {kind}: {purpose}")
+        lines += [f"    {key}: {meaning}" for key, meaning in CONSTRAINT_PARAMETERS[kind].items()]
+    return "\n".join(lines)
 
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
@@ -135,9 +150,11 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     check_planner(args.planner)
     options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
 
+    from diffplan.formats.constraints import parse_constraint
     from diffplan.planning import plan
 
-    robot, scene, start, goal = _asked(args)
+    robot, scene, start, goal, kept = _asked(args)
+    constraints = (*kept, *(parse_constraint(text) for text in args.constraint))
     costs = _costs(args, robot, scene)
     for file in files:
         make_folder(file.parent)
@@ -154,6 +171,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         fallback=not args.no_fallback,
         options=options,
         costs=costs,
+        constraints=constraints,
         warm_start=args.warm_start,
         alternatives=args.alternatives,
         start_tolerance=args.start_tolerance,
@@ -173,8 +191,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     return 0 if result.solved else 1
 
 
-def _asked(args: argparse.Namespace) -> tuple[Robot, Scene, _Start, _Goal]:
-    """Return robot, scene, start and goal: those of a scene's query, or of the problem that `--only` names."""
+def _asked(args: argparse.Namespace) -> tuple[Robot, Scene, _Start, _Goal, tuple[Constraint, ...]]:
+    """Return robot, scene, start, goal, constraints: of a scene's query, or of the problem that `--only` names."""
     if args.only is None and not args.scene.endswith((".json", ".json.gz")):
         from diffplan.robot.model import Robot
         from diffplan.scene import Scene
@@ -193,7 +211,8 @@ def _asked(args: argparse.Namespace) -> tuple[Robot, Scene, _Start, _Goal]:
         raise InputError(f"which problem?{hint}", key="--only", value=args.only, allowed=some(cases))
     case = cases[args.only]
     start, goal = _given(args, case.robot)
-    return case.robot, case.scene, case.start if start is None else start, case.goal if goal is None else goal
+    start, goal = case.start if start is None else start, case.goal if goal is None else goal
+    return case.robot, case.scene, start, goal, case.constraints
 
 
 def _given(args: argparse.Namespace, robot: Robot) -> tuple[_Start | None, _Goal | None]:
@@ -221,17 +240,18 @@ def _pose_goal(text: str) -> PoseGoal:
         raise InputError("not a pose", key="--goal-pose", value=text, allowed=allowed) from None
 
 
-def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[_Start, _Goal]:
-    """Return start and goal: those given, else the query's."""
+def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[_Start, _Goal, tuple[Constraint, ...]]:
+    """Return start and goal, those given, else the query's; and the query's constraints, if one is asked."""
     from diffplan.ends import misfit
 
     start, goal = _given(args, robot)
     if start is not None and goal is not None:
         if args.query:
             raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
-        return start, goal
+        return start, goal, ()
     query = _query(args.query, scene, partial(misfit, robot, scene, start=start is None, goal=goal is None))
-    return start if start is not None else query.start, goal if goal is not None else query.goal
+    start, goal = start if start is not None else query.start, goal if goal is not None else query.goal
+    return start, goal, query.constraints
 
 
 def _costs(args: argparse.Namespace, robot: Robot, scene: Scene) -> tuple[Cost, ...]:
@@ -303,6 +323,8 @@ def _report(plan: Plan, alternatives: int) -> None:
             print(f"timed for {100 * plan.speed:g} % of the robot's limits", file=sys.stderr)
         if plan.certificate.jerk_share is not None:
             print(f"jerk at most {100 * plan.certificate.jerk_share:.0f} % of the robot's limits", file=sys.stderr)
+        if plan.certificate.constraints:
+            print("kept: " + ", ".join(one.words for one in plan.certificate.constraints), file=sys.stderr)
         if len(set(plan.goal_numbers)) > 1:
             print(f"the motion ends in goal {plan.goal_number} of those asked for", file=sys.stderr)
         for number, way in enumerate(plan.alternatives, start=1):

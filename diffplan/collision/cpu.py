@@ -140,15 +140,35 @@ class CollisionModel:
 
     def joints(self, q: np.ndarray) -> Joints:
         """Return where the moving joints and the end link are at q [n, dof]; float64 stays so, the rest is float32."""
+        rotation, origin = self._bodies(q)
+        body, T_body_end = self._placed(self.robot.end_link)
+        end = rotation[:, body] @ T_body_end[:3, 3].astype(rotation.dtype) + origin[:, body]
+        return Joints(axis=rotation[:, 1:, :, 2], origin=origin[:, 1:], end=end)
+
+    def frame(self, q: Float, link: str, T_link_frame: Float) -> tuple[Float, Float, Joints]:
+        """Return rotation [n, 3, 3] and origin [n, 3] of a frame on a link at q [n, dof], and the joints.
+
+        In the base frame, in m and float64.
+        """
+        rotation, origin = self._bodies(np.asarray(q, dtype=np.float64))
+        body, T_body_link = self._placed(link)
+        T_body_frame = T_body_link @ T_link_frame
+        place = rotation[:, body] @ T_body_frame[:3, 3] + origin[:, body]
+        joints = Joints(axis=rotation[:, 1:, :, 2], origin=origin[:, 1:], end=place)
+        return rotation[:, body] @ T_body_frame[:3, :3], place, joints
+
+    def _bodies(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return rotations [n, bodies, 3, 3], as the kernel turns them, and origins [n, bodies, 3] of the bodies."""
         arrays = self.double if q.dtype == np.float64 else self.arrays
         kind = arrays.origin.dtype
         frames = np.empty((len(q), len(arrays.parent) + 1, 12), kind)
         lanes.frames(np.ascontiguousarray(q, dtype=kind), arrays, frames)
-        body, T_body_end = self.robot.chain.placement[self.robot.end_link]
-        turn = np.eye(3) if body == 0 else _z_to(self.robot.chain.axis[body - 1])[:3, :3]
-        rotation, origin = frames[..., :9].reshape(*frames.shape[:2], 3, 3), frames[..., 9:]
-        end = rotation[:, body] @ (turn.T @ T_body_end[:3, 3]).astype(kind) + origin[:, body]
-        return Joints(axis=rotation[:, 1:, :, 2], origin=origin[:, 1:], end=end)
+        return frames[..., :9].reshape(*frames.shape[:2], 3, 3), frames[..., 9:]
+
+    def _placed(self, link: str) -> tuple[int, Float]:
+        """Return the body of a link, and the link's frame in it [4, 4] as the kernel turns it."""
+        body, T_body_link = self.robot.chain.placement[link]
+        return body, T_body_link if body == 0 else _z_to(self.robot.chain.axis[body - 1]).T @ T_body_link
 
     def pull_back(self, q: Float, force: Float) -> Float:
         """Return the joint gradient [n, dof] of forces [n, s, 3] on the centres of the spheres at q [n, dof]."""

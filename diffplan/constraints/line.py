@@ -12,7 +12,7 @@ import numpy as np
 from diffplan import arguments
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float, Pose
-from diffplan.robot.model import Tool
+from diffplan.robot.model import Robot, Tool
 
 if TYPE_CHECKING:
     from scipy.spatial.transform import Rotation
@@ -152,3 +152,7 @@ class OnLine:
     tool: Tool
     segment: Segment
     name: str = "line"
+
+    def at(self, robot: Robot, robot_base: Pose, start: Float) -> OnLine:
+        """Return the same: a line leaves nothing to the start."""
+        return self

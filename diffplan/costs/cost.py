@@ -19,6 +19,7 @@ from torch import Tensor
 from diffplan import arguments
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.collision.torch_backend import TorchCollision
+from diffplan.constraints.kinds import Constraint
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
@@ -30,12 +31,14 @@ CurveCost: TypeAlias = Callable[[Tensor], Tensor]
 class Cost:
     """A named wish: `function` maps joint positions q [batch, points, dof] along curves to costs [batch] >= 0.
 
-    `weight` says how many rad of path length one unit of the cost is worth.
+    `weight` says how many rad of path length one unit of the cost is worth. `constraint` is what is kept where it is
+    given to `plan(constraints=...)` instead, if it can be.
     """
 
     name: str
     function: CurveCost
     weight: float = 1.0
+    constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.name, str) and not self.name.strip():

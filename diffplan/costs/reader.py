@@ -6,15 +6,17 @@ import math
 from functools import partial
 from pathlib import Path
 
+from diffplan.constraints.kinds import AXES
 from diffplan.costs.cost import Cost
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
-from diffplan.costs.terms import AXES, avoid, prefer, upright
-from diffplan.errors import Faults, InputError, did_you_mean
+from diffplan.costs.terms import avoid, prefer, upright
+from diffplan.errors import Faults, InputError
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Capsule, Sphere
 from diffplan.robot.model import Robot
 from diffplan.scene import Obstacle, Scene
-from diffplan.strict.entry import Entry, Fields, Json
+from diffplan.strict.entry import Entry, Fields
+from diffplan.strict.spec import read_spec
 from diffplan.strict.strict_yaml import read_yaml
 
 _RADIAN = math.pi / 180
@@ -28,19 +30,7 @@ def parse_cost(text: str, robot: Robot, scene: Scene) -> Cost:
     Raises:
         InputError: naming the key, the value and what is allowed.
     """
-    kind, *pairs = text.split(":")
-    values: dict[str, Json] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (key and equals and value):
-            allowed = "KIND:KEY=VALUE:KEY=VALUE, lists with commas"
-            raise InputError("not KEY=VALUE", key=f"--cost {kind}", value=pair, allowed=allowed)
-        if key in values:
-            raise InputError("given twice", key=f"--cost {kind}.{key}", value=value)
-        values[key] = [_scalar(item) for item in value.split(",")] if "," in value else _scalar(value)
-    if kind not in COSTS:
-        raise InputError(f"no such cost{did_you_mean(kind, COSTS)}", key="--cost", value=kind, allowed=list(COSTS))
-    entry = Entry(file=_OPTION, key=kind, raw=values)
+    kind, entry = read_spec(text, COSTS, "cost", option=_OPTION)
     return _cost(kind, entry, entry.fields((), _keys(kind, robot)), robot, scene)
 
 
@@ -62,13 +52,6 @@ def _read_cost(entry: Entry, robot: Robot, scene: Scene) -> Cost:
         raise entry.error("key 'cost' is missing", allowed=COSTS)
     kind = keys["cost"].choice(COSTS, "cost")
     return _cost(kind, entry, entry.fields(("cost",), _keys(kind, robot)), robot, scene)
-
-
-def _scalar(text: str) -> Json:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _keys(kind: str, robot: Robot) -> list[str]:

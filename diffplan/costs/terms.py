@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 import torch
@@ -15,41 +16,64 @@ from torch import Tensor
 
 from diffplan import arguments
 from diffplan.collision.cpu import CollisionModel, Obstacles
+from diffplan.constraints.kinds import Upright, frame, unit
 from diffplan.costs.cost import Cost, collision
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.model import CollisionSpheres, Robot
 from diffplan.scene import Obstacle, Scene
 
-AXES = {
-    "x": (1.0, 0.0, 0.0),
-    "y": (0.0, 1.0, 0.0),
-    "z": (0.0, 0.0, 1.0),
-    "-x": (-1.0, 0.0, 0.0),
-    "-y": (0.0, -1.0, 0.0),
-    "-z": (0.0, 0.0, -1.0),
-}
 _HORIZON_M = 10.0
 
 
+@overload
 def upright(
     robot: Robot,
     *,
     link: str | None = None,
     axis: str | Sequence[float] | None = None,
     tolerance_deg: float = 5.0,
+    degrees: float | None = None,
     robot_base: Pose | None = None,
     weight: float = 20.0,
     name: str = "upright",
-) -> Cost:
+) -> Cost: ...
+
+
+@overload
+def upright(
+    robot: str,
+    *,
+    axis: str | Sequence[float] | None = None,
+    degrees: float | None = None,
+    weight: float = 20.0,
+    name: str = "upright",
+) -> Upright: ...
+
+
+def upright(
+    robot: Robot | str,
+    *,
+    link: str | None = None,
+    axis: str | Sequence[float] | None = None,
+    tolerance_deg: float = 5.0,
+    degrees: float | None = None,
+    robot_base: Pose | None = None,
+    weight: float = 20.0,
+    name: str = "upright",
+) -> Cost | Upright:
     """Return the wish that a link's axis points up: the mean squared tilt beyond the tolerance, in rad^2.
 
+    In `plan(costs=...)` it is a wish, in `plan(constraints=...)` it is kept. `upright("tool", degrees=10)`, or a link's
+    name instead of the robot, does for both, with the robot and its place as the plan has them.
+
     Args:
-        robot: the robot that plans.
+        robot: the robot that plans; or the name of a link, or "tool" for the robot's tool.
         link: a link of it; its end link if None.
         axis: a direction in the link's frame, by name (`AXES`) or as [3]; if None the one that points up where the path
             starts, so that what stands in the hand keeps standing.
         tolerance_deg: tilt that costs nothing [degrees].
+        degrees: the same, as a constraint has it; instead of `tolerance_deg` if given.
         robot_base: where the robot stands (`scene.robot_base`); at the origin if None.
         weight: rad of path length that one unit is worth.
         name: what the plan calls the cost.
@@ -57,20 +81,54 @@ def upright(
     Raises:
         InputError: for a link that is not there or does not move, an axis without direction, or no such tolerance.
     """
+    tolerance_deg = tolerance_deg if degrees is None else degrees
+    if isinstance(robot, str):
+        for key, value in (("link", link), ("robot_base", robot_base)):
+            if value is not None:
+                problem = "a link is named already" if key == "link" else "the plan knows where its robot stands"
+                raise InputError(problem, key=f"{name}.{key}", value=arguments.plain(value), allowed="None")
+        return Upright(link=robot, axis=_given_axis(axis, name), degrees=tolerance_deg, weight=weight, name=name)
     name, base = _name_of(name, robot), Pose() if robot_base is None else Pose.of(robot_base, f"{name}.robot_base")
     tolerance_deg = arguments.real(tolerance_deg, f"{name}.tolerance_deg", allowed="0 <= degrees < 180")
     moving = [part for part, (body, _) in robot.chain.placement.items() if body > 0]
     link = robot.end_link if link is None else _known(link, moving, f"{name}.link")
     if not 0 <= tolerance_deg < 180:
         raise InputError("no such tilt", key=f"{name}.tolerance_deg", value=tolerance_deg, allowed="0 <= degrees < 180")
-    given = None if axis is None else _unit(axis, f"{name}.axis")
+    given = None if axis is None else torch.tensor([unit(axis, f"{name}.axis")], dtype=torch.float64)
     free = math.radians(tolerance_deg)
 
     def cost(q: Tensor) -> Tensor:
         along = _up_at_start(robot, link, base, q) if given is None else given
         return (_tilt(robot, link, along, base, q) - free).clamp(min=0).square().mean(dim=1)
 
-    return Cost(name=name, function=cost, weight=weight)
+    kept = None
+    if tolerance_deg > 0:
+        kept = Upright(link=link, axis=_given_axis(axis, name), degrees=tolerance_deg, weight=weight, name=name)
+    return Cost(name=name, function=cost, weight=weight, constraint=kept)
+
+
+def upright_wish(kept: Upright, robot: Robot, robot_base: Pose) -> Cost:
+    """Return the wish that a constraint stands for.
+
+    Raises:
+        InputError: for a link that is not there or does not move.
+    """
+    tool = frame(robot, kept.link, f"{kept.name}.link")
+    axis = None if kept.axis is None else (tool.pose.matrix[:3, :3] @ kept.axis).tolist()
+    wish = upright(
+        robot,
+        link=tool.link,
+        axis=axis,
+        tolerance_deg=kept.degrees,
+        robot_base=robot_base,
+        weight=kept.weight,
+        name=kept.name,
+    )
+    return replace(wish, constraint=kept)
+
+
+def _given_axis(axis: str | Sequence[float] | None, name: str) -> tuple[float, float, float] | None:
+    return None if axis is None else unit(axis, f"{name}.axis")
 
 
 def avoid(
@@ -206,23 +264,6 @@ def _known(word: object, known: Collection[str], key: str) -> str:
     if not isinstance(word, str) or word not in known:
         raise InputError(f"unknown{did_you_mean(word, known)}", key=key, value=word, allowed=list(known))
     return word
-
-
-def _unit(axis: str | Sequence[float], key: str) -> Tensor:
-    """Return the unit vector [1, 3] of an axis."""
-    allowed = ", ".join((*AXES, "three numbers, not all zero"))
-    if isinstance(axis, str):
-        found = AXES[_known(axis, AXES, key)]
-    else:
-        found = arguments.items(axis, key, allowed=allowed)
-        if len(found) != 3:
-            raise InputError("not a direction", key=key, value=arguments.plain(axis), allowed=allowed)
-        found = arguments.vector(found, 3, key)
-    largest = max(map(abs, found))
-    if largest == 0:
-        raise InputError("not a direction", key=key, value=axis, allowed=allowed)
-    vector = np.array(found) / largest  # so that its length neither overflows nor vanishes
-    return torch.from_numpy(vector / np.linalg.norm(vector))[None]
 
 
 def _up_at_start(robot: Robot, link: str, base: Pose, q: Tensor) -> Tensor:

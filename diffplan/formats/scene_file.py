@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from diffplan import arguments
+from diffplan.constraints.kinds import TOOL, Constraint, read_constraints
 from diffplan.errors import Faults, InputError, did_you_mean
+from diffplan.formats.constraints import parse_constraint
 from diffplan.formats.obstacles import read_obstacle, read_obstacles, read_pose
 from diffplan.formats.robot_file import load_robot, robot_word
 from diffplan.geometry.pose import Pose
@@ -186,10 +188,26 @@ def _depth(entry: Entry) -> float:
 
 def _query(entry: Entry, robot: Robot | None) -> Query:
     with Faults() as faults:
-        fields = entry.fields(("start", "goal"), (), faults)
+        fields = entry.fields(("start", "goal"), ("constraints",), faults)
         start = faults.of(lambda: read_configuration(fields["start"], robot))
         goal = faults.of(lambda: read_goal(fields["goal"], robot))
-    return Query(start=start, goal=goal)
+        kept = faults.of(lambda: read_kept(fields["constraints"], robot)) if "constraints" in fields else ()
+    return Query(start=start, goal=goal, constraints=kept)
+
+
+def read_kept(entry: Entry, robot: Robot | None) -> tuple[Constraint, ...]:
+    """Return constraints from a list of words, their links checked against the robot where the scene names one."""
+    found = []
+    for item in entry.sequence():
+        one = parse_constraint(item.text(), item)
+        if robot and one.link not in (TOOL, *robot.chain.placement):
+            allowed = [TOOL, *robot.chain.placement]
+            raise item.error(f"no link {one.link!r}{did_you_mean(one.link, allowed)}", allowed=allowed)
+        found.append(one)
+    try:
+        return read_constraints(found)
+    except InputError as error:
+        raise entry.error(error.problem) from error
 
 
 def read_goal(entry: Entry, robot: Robot | None) -> Goal:

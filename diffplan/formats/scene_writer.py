@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from diffplan.errors import InputError
+from diffplan.formats.constraints import constraint_word
 from diffplan.geometry.pose import Pose
 from diffplan.scene import Attached, Goal, Obstacle, PoseGoal, Query, Scene
 from diffplan.strict.entry import Json
@@ -105,7 +106,8 @@ def _pose(pose: Pose) -> dict[str, Json]:
 
 
 def _query(query: Query) -> dict[str, Json]:
-    return {"start": _goal(query.start), "goal": _goal(query.goal)}
+    kept: dict[str, Json] = {"constraints": [constraint_word(one) for one in query.constraints]}
+    return {"start": _goal(query.start), "goal": _goal(query.goal), **(kept if query.constraints else {})}
 
 
 def _goal(goal: Goal) -> Json:

@@ -44,6 +44,8 @@ class Planner(ABC):
     """Whether it weighs the problem's costs against the path length."""
     reuses_plans: ClassVar[bool] = False
     """Whether it begins with an earlier motion (`Task.previous`)."""
+    keeps_constraints: ClassVar[bool] = False
+    """Whether it leads paths into the problem's constraints; of others the certificate refuses what breaks one."""
     helper: ClassVar[str] = ""
     """Name of the planner that joins when this one has not solved, unless the caller wants none or another."""
 

@@ -116,6 +116,7 @@ class DiffusionPlanner(Planner):
     name = "diffusion"
     weighs_costs = True
     reuses_plans = True
+    keeps_constraints = True
     helper = "rrtconnect"
 
     def __init__(
@@ -213,7 +214,7 @@ class DiffusionPlanner(Planner):
                 if number > 0:
                     amplitude = min(number * _BEND, _RANDOM_AMPLITUDE)
                     control = bent(control, problem.robot, generator, (0.0, amplitude))
-                pushed = refiner.push(control)
+                pushed = refiner.push(refiner.settled(control))
                 found = self._tight(task, refiner, pushed, goal_of, self._source)
                 found += nearly_clear(pushed, goal_of, source=self._source, uncovered=problem.robot.spheres.uncovered)
             yield from (replace(candidate, round=number + 1) for candidate in found)
@@ -230,7 +231,9 @@ class DiffusionPlanner(Planner):
             config = replace(config, clearance=config.clearance * share)
         if task.alternatives:
             config = replace(config, stop_share=_ALTERNATIVES_SHARE)
-        return Refiner(task.model, task.world, config, costs=task.problem.costs, deadline=task.deadline)
+        return Refiner(
+            task.model, task.world, config, costs=task.problem.costs, keeper=task.keeper, deadline=task.deadline
+        )
 
     def _at_first_look(self, task: Task) -> list[Candidate]:
         """Return straight lines pushed clear and drawn tight, those that are about as short as a path can be.
@@ -247,9 +250,10 @@ class DiffusionPlanner(Planner):
         nearest = np.argsort(away, kind="stable")[:_LOOK_GOALS]
         refiner = self._refiner(task, 0)
         brief = replace(refiner.config, steps=_LOOK_STEPS)
-        brief = Refiner(task.model, task.world, brief, deadline=task.deadline)
+        brief = Refiner(task.model, task.world, brief, keeper=task.keeper, deadline=task.deadline)
         with threads(c.threads):
-            pushed = brief.push(spline.straight(problem.start, problem.goals[nearest], c.horizon))
+            straight = spline.straight(problem.start, problem.goals[nearest], c.horizon)
+            pushed = brief.push(brief.settled(straight))
             found = self._tight(task, refiner, pushed, nearest, "straight")
         most = c.first_look * away.min()
         return [some for some in found if lengths(some.control[None], problem.robot.metric)[0] <= most]
@@ -261,7 +265,7 @@ class DiffusionPlanner(Planner):
         control, goal = adapted(previous, task.problem, self.config.horizon)
         goal_of = np.array([goal])
         with threads(self.config.threads):
-            pushed = refiner.push(control[None])
+            pushed = refiner.push(refiner.settled(control[None]))
             found = self._tight(task, refiner, pushed, goal_of, WARM_START)
         yield from found
         yield from self._repaired(task, refiner, pushed, goal_of, generator)
@@ -279,7 +283,7 @@ class DiffusionPlanner(Planner):
         stretch = colliding_stretch(refiner, control, _REPAIR_WIDEN)
         with threads(self.config.threads):
             control = bent(control, task.problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
-            return self._tight(task, refiner, refiner.push(control), goal_of[chosen], "repair")
+            return self._tight(task, refiner, refiner.push(refiner.settled(control)), goal_of[chosen], "repair")
 
     def _tight(
         self, task: Task, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str

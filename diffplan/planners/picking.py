@@ -38,7 +38,7 @@ def tight(
     if len(best) == 0:
         return []
     config = replace(refiner.config, **_FINE)
-    fine = Refiner(refiner.model, refiner.world, config, costs=refiner.costs, deadline=refiner.deadline)
+    fine = refiner.with_config(config)
     drawn = _drawn(refiner, fine, pushed.control[best])
     best, control, length = best[drawn.clear], drawn.control[drawn.clear], drawn.length[drawn.clear]
     order = np.argsort(length, kind="stable")

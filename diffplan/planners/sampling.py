@@ -16,6 +16,7 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Options, Planner
+from diffplan.planners.constrained import ConstrainedTrees
 from diffplan.planners.optimal import (
     AORRTCConfig,
     BITStarConfig,
@@ -26,11 +27,13 @@ from diffplan.planners.optimal import (
     rrt_star,
 )
 from diffplan.planners.options import configured, require_positive
-from diffplan.planners.polyline import length, rounded, shortcut
+from diffplan.planners.picking import tight
+from diffplan.planners.polyline import length, resample, rounded, shortcut
 from diffplan.planners.roadmap import PRMStarConfig, prm_star
 from diffplan.planners.task import Task
 from diffplan.planners.trees import Checker, OmplQuery, connect
 from diffplan.problem import Problem
+from diffplan.refinement import RefineConfig, Refiner
 
 _MARGINS = (0.0, 0.625, 1.25, 1.875)
 """Margins beyond the ends' own, as shares of what the spheres leave uncovered of the links: the certificate wants some
@@ -41,6 +44,7 @@ _SIMPLIFY = 2_000  # turns of OMPL's simplification at most
 _SPACINGS = (0.6, 0.3, 0.15, 0.08, 0.04)  # [rad] between control points, the smoothest curve first
 _SLACK = 0.001  # [m] the ends may touch the margin
 _DEEPEST = 1.5  # shares of how far the spheres stick out: an end deeper than this is in collision
+_LEAST_CONTROLS, _MOST_CONTROLS = 16, 64  # of paths within constraints
 _SAMPLING = 0.02  # [rad] between checks on the curve
 
 
@@ -81,6 +85,7 @@ class SamplingPlanner(Planner, Generic[Config]):
     need. Attempts with a larger margin first leave such ends along the collision gradient.
     """
 
+    keeps_constraints = True
     defaults: Config
 
     def __init__(self, config: Config | None = None) -> None:
@@ -124,6 +129,7 @@ class SamplingPlanner(Planner, Generic[Config]):
                 world=world,
                 margin=ends.margin + extra,
                 self_margin=min(ends.self_margin + extra, most),
+                keeper=task.keeper or None,
             )
             iterations = self.config.iterations * (failures + 1) ** 2
             path, found_at = self._path(checker, ends, rng, iterations=iterations, deadline=deadline)
@@ -179,6 +185,10 @@ class RRTConnectPlanner(SamplingPlanner[RRTConnectConfig]):
     name = "rrtconnect"
     defaults = RRTConnectConfig()
 
+    def candidates(self, task: Task) -> Iterator[Candidate]:
+        """Yield paths as they are found; in constraints those of trees that are projected into them, drawn tight."""
+        return in_constraints(task, self.config.iterations, self.name) if task.keeper else super().candidates(task)
+
     def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the first path."""
         return connect(query, range=self.config.range, iterations=iterations)
@@ -226,6 +236,36 @@ class PRMStarPlanner(SamplingPlanner[PRMStarConfig]):
     def search(self, query: OmplQuery, iterations: int) -> og.PathGeometric | None:
         """Return the path when improving it ends."""
         return prm_star(query, self.config, iterations)
+
+
+def in_constraints(task: Task, iterations: int, source: str) -> Iterator[Candidate]:
+    """Yield paths within a task's constraints until its deadline: by CBiRRT, shortened, fitted and drawn tight."""
+    model, world, rng, problem = task.model, task.world, task.rng(), task.problem
+    ends = _ends(model, world, problem)
+    if ends is None:
+        return
+    begin, first_path, attempt = time.perf_counter(), None, 0
+    refiner = Refiner(model, world, RefineConfig(stop_share=1.0), keeper=task.keeper, deadline=task.deadline)
+    while time.perf_counter() < task.deadline:
+        attempt += 1
+        extra = _MARGINS[attempt % len(_MARGINS)] * problem.robot.spheres.uncovered
+        checker = Checker(model=model, world=world, margin=ends.margin, self_margin=ends.self_margin)
+        trees = ConstrainedTrees(checker, task.keeper, rng, task.deadline)
+        path = trees.path(ends.start, ends.goals, iterations * attempt)
+        if path is None:
+            continue
+        if first_path is None:
+            first_path = time.perf_counter() - begin
+        path = trees.shortened(path, _SHORTCUTS)
+        metric = problem.robot.metric
+        number = min(max(_LEAST_CONTROLS, int(np.ceil(length(path, metric) / _SPACINGS[1]))), _MOST_CONTROLS)
+        control = spline.fit_within(
+            resample(path, 8 * number, metric), number, problem.robot.lower, problem.robot.upper
+        )
+        goal = int(np.argmin(problem.robot.distance(path[-1], ends.goals)))
+        kept = refiner.with_config(replace(refiner.config, clearance=extra))
+        found = tight(kept, kept.push(control[None]), ends.index[[goal]], most=1, source=source, different=False)
+        yield from (replace(one, round=attempt, first_path_s=first_path) for one in found)
 
 
 def _ends(model: CollisionModel, world: Obstacles, problem: Problem) -> _Ends | None:
@@ -288,6 +328,8 @@ def _curve(checker: Checker, ends: _Ends, path: Float) -> Float | None:
         obstacle, own = checker.model.clearance(checker.world, curve, checker.scene, cap=cap)
         away = np.minimum(*(np.abs((curve - end) * metric).max(axis=1) for end in (path[0], path[-1])))
         near = away < 0.4
+        if checker.keeper and checker.keeper.worst(curve[~near]).max(initial=0.0) > 0:
+            continue
         if np.all(obstacle >= np.where(near, ends.margin, checker.margin - _SLACK)) and np.all(
             own >= np.where(near, ends.self_margin, checker.self_margin - _SLACK)
         ):

@@ -9,6 +9,7 @@ import numpy as np
 
 from diffplan.collision.cpu import CollisionModel
 from diffplan.collision.obstacles import Obstacles
+from diffplan.keeping import Keeper
 from diffplan.problem import Problem, Trajectory
 from diffplan.robot.model import Robot
 from diffplan.system.computed import computed
@@ -55,6 +56,11 @@ class Task:
     def model(self) -> CollisionModel:
         """The robot's collision model."""
         return packed(self.problem.robot)
+
+    @computed
+    def keeper(self) -> Keeper:
+        """The problem's constraints on configurations; false if there are none."""
+        return Keeper(self.model, self.problem.scene.robot_base, self.problem.constraints)
 
     def rng(self) -> np.random.Generator:
         """Return a new generator of random numbers; its numbers depend on the seed only."""

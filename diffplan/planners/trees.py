@@ -15,6 +15,7 @@ from ompl import util as ou
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.geometry.pose import Float
+from diffplan.keeping import Keeper
 from diffplan.planners.polyline import dense
 
 ou.noOutputHandler()
@@ -23,7 +24,10 @@ ou.setLogLevel(ou.LogLevel.LOG_NONE)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checker:
-    """The compiled collision check of one scene with its margins [m] and its step along edges [rad, max-norm]."""
+    """The compiled collision check of one scene with its margins [m] and its step along edges [rad, max-norm].
+
+    What breaks a constraint of the `keeper`, if there is one, is not free.
+    """
 
     model: CollisionModel
     world: Obstacles
@@ -31,22 +35,30 @@ class Checker:
     margin: float = 0.0
     self_margin: float = 0.0
     step: float = 0.03
+    keeper: Keeper | None = None
 
     def free(self, q: Float) -> bool:
         """Whether a configuration [dof] keeps the margins."""
-        return self.model.free(self.world, q, self.scene, margin=self.margin, self_margin=self.self_margin)
+        free = self.model.free(self.world, q, self.scene, margin=self.margin, self_margin=self.self_margin)
+        return free and self._kept(q[None])
 
     def edge_free(self, a: Float, b: Float) -> bool:
         """Whether the straight edge between two configurations [dof] keeps the margins."""
-        return self.model.edge_free(
+        free = self.model.edge_free(
             self.world, a, b, self.scene, step=self.step, margin=self.margin, self_margin=self.self_margin
         )
+        return free and (not self.keeper or self._kept(dense(np.stack([a, b]), self.step, self.model.robot.metric)))
 
     def all_free(self, q: Float) -> np.ndarray:
         """Which of many configurations [n, dof] keep the margins; one compiled call."""
         cap = max(self.margin, self.self_margin, 0.0) + 0.01
         obstacle, own = self.model.clearance(self.world, q, self.scene, cap=cap)
-        return (obstacle >= self.margin) & (own >= self.self_margin)
+        free = (obstacle >= self.margin) & (own >= self.self_margin)
+        return free & (self.keeper.worst(q, margin=False) <= 0) if self.keeper else free
+
+    def _kept(self, q: Float) -> bool:
+        """Whether configurations [n, dof] keep the constraints."""
+        return not self.keeper or bool(self.keeper.worst(q, margin=False).max() <= 0)
 
     def path_free(self, path: Float) -> bool:
         """Whether every edge of a polyline [m, dof] keeps the margins; one compiled call for the whole of it."""

@@ -72,7 +72,7 @@ class Guided:
         """Return the inner control points [b, K - 2, dof] of x0 moved; obstacles push from up to twice as far."""
         r, trust = self.refiner, self.config.trust * std
         annealed = replace(r.config, activation=(1 + std) * r.config.activation)
-        refiner = Refiner(r.model, r.world, annealed, scene=r.scene, costs=r.costs, deadline=r.deadline)
+        refiner = r.with_config(annealed)
         x = x0.numpy().astype(np.float64)
         x[:, [0, -1]] = x_t[:, [0, -1]].numpy()
         control = self.coordinates.decode(x)

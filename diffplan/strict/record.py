@@ -34,7 +34,8 @@ def read_record(kind: type[_T], entry: Entry, *, strict: bool = False) -> _T:
     Raises:
         InputError: if a key is missing, a value is of another kind, or the dataclass itself refuses it.
     """
-    hints = get_type_hints(kind)
+    types = get_type_hints(kind)
+    hints = {field.name: types[field.name] for field in fields(kind)}  # pyright: ignore[reportArgumentType]
     optional = {field.name for field in fields(kind) if field.default is not MISSING}  # pyright: ignore[reportArgumentType]
     entries = required(entry, [name for name in hints if name not in optional])
     if strict:

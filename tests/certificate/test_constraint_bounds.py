@@ -10,12 +10,15 @@ from scipy.spatial.transform import Rotation
 
 import diffplan as dp
 from diffplan.certificate.certifier import Certifier
-from diffplan.certificate.constraint_bounds import kept_bounds, on_line
+from diffplan.certificate.constraint_bounds import kept_bounds, on_line, out_of_box, tilt
 from diffplan.certificate.frame_motion import FrameMotion
+from diffplan.constraints.kinds import Constraint, SpeedLimit, StayIn, Upright
 from diffplan.constraints.line import OnLine, Segment
+from diffplan.curves.spline import straight
 from diffplan.formats.robot_file import load_robot
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot, Tool
+from diffplan.timing import retime
 
 PANDA = load_robot("panda", collision=False)
 BASE = dp.Pose.from_rpy((0.3, -0.2, 0.5), (0.1, 0.2, 0.3))
@@ -36,7 +39,7 @@ def _between(robot: Robot, base: dp.Pose, tool: Tool, motion: Trajectory, parts:
     """Return the tool's poses [steps, parts + 1, 4, 4] on the straight lines and on the cubics, and the shares."""
     u = np.linspace(0.0, 1.0, parts + 1)
     q = motion.position
-    straight = q[:-1, None] + u[:, None] * np.diff(q, axis=0)[:, None]
+    lines = q[:-1, None] + u[:, None] * np.diff(q, axis=0)[:, None]
     times = motion.time[:-1, None] + u * np.diff(motion.time)[:, None]
     cubic = motion.at(np.minimum(times, motion.time[-1]).ravel()).position
 
@@ -44,7 +47,7 @@ def _between(robot: Robot, base: dp.Pose, tool: Tool, motion: Trajectory, parts:
         found = base.matrix @ robot.link_pose(q.reshape(-1, robot.dof), tool.link) @ tool.pose.matrix
         return found.reshape(len(motion.time) - 1, parts + 1, 4, 4)
 
-    return poses(straight), poses(cubic), u
+    return poses(lines), poses(cubic), u
 
 
 def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -56,15 +59,15 @@ def test_a_frame_strays_no_farther_from_its_chords_than_bounded(any_robot: Robot
     motion = _any(any_robot, seed)
     tool = Tool(link=any_robot.end_link, pose=TOOL.pose)
     found = FrameMotion.of(any_robot, BASE, tool, motion)
-    straight, cubic, u = _between(any_robot, BASE, tool, motion)
+    lines, cubic, u = _between(any_robot, BASE, tool, motion)
     ends = found.poses
     chord = ends[:-1, None, :3, 3] + u[:, None] * (ends[1:, :3, 3] - ends[:-1, :3, 3])[:, None]
-    sag = np.linalg.norm(straight[..., :3, 3] - chord, axis=2).max(axis=1)
+    sag = np.linalg.norm(lines[..., :3, 3] - chord, axis=2).max(axis=1)
     assert np.all(sag <= found.sag_m)
     assert sag.max() > 0.05 * found.sag_m.max()  # the bound is of the right size
-    aside = np.linalg.norm(cubic[..., :3, 3] - straight[..., :3, 3], axis=2).max(axis=1)
+    aside = np.linalg.norm(cubic[..., :3, 3] - lines[..., :3, 3], axis=2).max(axis=1)
     assert np.all(aside <= found.aside_m + 1e-12)
-    turned = _angle(straight[..., :3, :3], cubic[..., :3, :3]).reshape(len(sag), -1).max(axis=1)
+    turned = _angle(lines[..., :3, :3], cubic[..., :3, :3]).reshape(len(sag), -1).max(axis=1)
     assert np.all(turned <= found.aside_rad + 1e-9)
 
 
@@ -145,3 +148,83 @@ def test_a_motion_that_does_only_a_part_of_its_line_is_refused(
         )
     assert not verdict.valid
     assert verdict.constraints[0].worst == pytest.approx(np.linalg.norm(way), rel=1e-6)
+
+
+def _axis(rng: np.random.Generator) -> tuple[float, float, float]:
+    x, y, z = rng.normal(size=3).tolist()
+    return x, y, z
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), size=st.sampled_from([0.05, 0.3, 1.0]), near=st.booleans())
+def test_no_motion_tilts_more_than_the_certificate_says(seed: int, size: float, near: bool) -> None:
+    motion, rng = _any(PANDA, seed, size=size), np.random.default_rng(seed)
+    asked = Upright(axis=None if near else _axis(rng), degrees=30)
+    kept = asked.at(PANDA, BASE, motion.position[0])
+    found = tilt(kept, FrameMotion.of(PANDA, BASE, PANDA.tool_frame, motion))
+    for poses in _between(PANDA, BASE, PANDA.tool_frame, motion)[:2]:
+        up = poses[..., 2, :3] @ np.asarray(kept.axis)
+        assert np.arccos(np.clip(up, -1, 1)).max() <= found + 1e-7
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), size=st.sampled_from([0.05, 1.0]))
+def test_no_motion_leaves_a_box_by_more_than_the_certificate_says(seed: int, size: float) -> None:
+    motion, rng = _any(PANDA, seed, size=size), np.random.default_rng(seed)
+    poses = _between(PANDA, BASE, TOOL, motion)
+    x, y, z = poses[0][0, 0, :3, 3] + rng.normal(0, 0.1, 3)
+    box = dp.Box(name="box", size=(0.3, 0.2, 0.4), pose=dp.Pose.turned((x, y, z), tuple(rng.uniform(-3, 3, 3))))
+    found = out_of_box(box, FrameMotion.of(PANDA, BASE, TOOL, motion))
+    for part in poses[:2]:
+        inside = (part[..., :3, 3] - (x, y, z)) @ box.pose.matrix[:3, :3]
+        assert (np.abs(inside) - box.half_extents).max() <= found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_frame_is_faster_than_the_certificate_says(any_robot: Robot, seed: int) -> None:
+    motion = _any(any_robot, seed)
+    tool = Tool(link=any_robot.end_link, pose=TOOL.pose)
+    lines, cubic, u = _between(any_robot, BASE, tool, motion, parts=400)
+    found = FrameMotion.of(any_robot, BASE, tool, motion).speed
+    step = np.diff(motion.time)[:, None] * np.diff(u)
+    for poses in (lines, cubic):
+        fast = np.linalg.norm(np.diff(poses[..., :3, 3], axis=1), axis=2) / step
+        assert np.all(fast.max(axis=1) <= found)
+
+
+def test_the_bound_on_the_speed_of_a_planned_motion_is_close() -> None:
+    home = PANDA.configuration("home")
+    motion = retime(straight(home, home + np.array((0.6, 0.3, -0.4, 0.3, 0.5, -0.2, 0.4)), 8), PANDA)
+    assert motion
+    tool = PANDA.tool_frame
+    dense = motion.at(np.linspace(motion.time[0], motion.time[-1], 20_001)).position
+    places = (PANDA.link_pose(dense, tool.link) @ tool.pose.matrix)[:, :3, 3]
+    fastest = np.linalg.norm(np.diff(places, axis=0), axis=1).max() / (motion.duration / 20_000)
+    bound = FrameMotion.of(PANDA, dp.Pose(), tool, motion).speed.max()
+    assert fastest <= bound <= 1.05 * fastest
+
+
+@pytest.mark.parametrize(
+    ("constraint", "kept"),
+    [
+        (Upright(axis=(0, 0, -1), degrees=1.2), True),
+        (Upright(axis=(0, 0, -1), degrees=0.5), False),
+        (Upright(degrees=1.2), True),
+        (StayIn(box=dp.Box(name="b", size=(0.1, 0.1, 0.1), pose=dp.Pose(xyz=(0.307, 0.0, 0.487)))), True),
+        (StayIn(box=dp.Box(name="b", size=(0.1, 0.1, 0.1), pose=dp.Pose(xyz=(0.307, 0.0, 0.55)))), False),
+        (SpeedLimit(limit=0.2), True),
+        (SpeedLimit(limit=0.05), False),
+    ],
+)
+def test_a_motion_is_certified_only_if_it_keeps_its_constraints(
+    panda: Robot, timed: Callable[..., Trajectory], constraint: Constraint, kept: bool
+) -> None:
+    home = panda.configuration("home")
+    motion = timed(np.stack([home, home + 0.01]), 0.2)
+    with Certifier(panda, dp.Scene()) as certifier:
+        verdict = certifier.certify(motion, start=home, goals=motion.position[-1:], constraints=[constraint])
+    assert verdict.valid == kept
+    assert ("is not kept" in verdict.reason) != kept
+    (told,) = verdict.constraints
+    assert told.name == constraint.name
+    assert (told.worst <= told.limit) == kept

@@ -290,7 +290,7 @@ MESSAGES = {
         "allowed: a norm of 1, within 0.001"
     ),
     "scene_query_without_goal.yaml": (
-        "scene_query_without_goal.yaml:5: queries.default: key 'goal' is missing; allowed: start, goal"
+        "scene_query_without_goal.yaml:5: queries.default: key 'goal' is missing; allowed: start, goal, constraints"
     ),
     "scene_size_not_a_list.yaml": (
         "scene_size_not_a_list.yaml:4: obstacles[0].size: not a list (found 0.3); allowed: a list of 3 numbers"
