@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONGEST_TIMEOUT = 1e9  # [s]
 _MOST_ALTERNATIVES = 1000
 
+_SLOWEST, _SPEEDS = 0.001, "0.001 to 1"  # slower motions have millions of samples
 JERK = ("limited", "off")
 """Whether the robot's jerk limits are kept."""
 EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
@@ -61,12 +62,14 @@ class Request:
             "alternatives": arguments.whole(self.alternatives, "alternatives", 0, _MOST_ALTERNATIVES),
             "start_tolerance": arguments.start_tolerance(self.start_tolerance),
             "start_contact_m": arguments.start_contact(self.start_contact_m),
-            "speed": arguments.positive(self.speed, "speed", what="share", highest=1.0, allowed="0 < share <= 1"),
+            "speed": arguments.positive(self.speed, "speed", what="share", highest=1.0, allowed=_SPEEDS),
             "jerk": None if self.jerk is None else arguments.one_of(self.jerk, "jerk", JERK, "choice"),
             "fallback": arguments.flag(self.fallback, "fallback"),
         }
         for key, value in read.items():
             object.__setattr__(self, key, value)
+        if self.speed < _SLOWEST:
+            raise InputError("too small a share", key="speed", value=self.speed, allowed=_SPEEDS)
         if self.helper is not None and not isinstance(self.helper, Planner):
             check_name(self.helper, "helper")
         if self.helper is not None and not self.fallback:

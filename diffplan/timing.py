@@ -270,13 +270,17 @@ def _smoothed(path: _Path, timing: TimeLaw, robot: Robot) -> SmoothLaw:
     are exceeded. What is still missing, the whole motion is slowed by.
     """
     tried: list[_Smoothing] = []
+    caps = np.full(len(timing.grid), np.inf)
     for shares in _WINDOWS:
         law, width = _window(path, timing, robot)
         for share in shares:
             tried.append(_Smoothing.of(path, SmoothLaw.of(law, share * width), robot))
             if tried[-1].factor < _SMOOTH_ENOUGH:
                 break
-        capped = _optimal_timing(path, robot, law.grid, tried[-1].caps()) if tried[-1].factor > _SMOOTH_ENOUGH else None
+        if tried[-1].factor < _SMOOTH_ENOUGH:
+            break
+        caps = np.minimum(caps, tried[-1].caps())
+        capped = _optimal_timing(path, robot, timing.grid, caps)
         if capped is None:
             break
         timing = capped
@@ -292,8 +296,8 @@ def _window(path: _Path, timing: TimeLaw, robot: Robot) -> tuple[TimeLaw, float]
     change = np.abs(np.concatenate([jump, timing.rates[[0, -1]]]))
     reach = np.abs(path.at(np.concatenate([r, [0.0, 1.0]]))[1])
     width = max(float((reach * change[:, None] / robot.jerk).max()), _NARROWEST_S)
-    slower = max(1.0, float(np.cbrt(2 * width / timing.duration)))
-    return timing.slowed(slower), width / slower**2
+    longer = max(1.0, float(np.cbrt(2 * width / timing.duration)))
+    return timing.slowed(longer), width / longer**2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

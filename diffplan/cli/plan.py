@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="take a start in contact at most so deep (m); the motion first leaves it",
     )
-    about = "share of the robot's velocity, acceleration and jerk limits to use (0 to 1, default 1)"
+    about = "share of the robot's velocity, acceleration and jerk limits to use (0.001 to 1, default 1)"
     parser.add_argument("--speed", type=float, default=1.0, metavar="SHARE", help=about)
     about = "keep the robot's jerk limits too: limited|off (default off)"
     parser.add_argument("--jerk", choices=("limited", "off"), metavar="limited|off", help=about)

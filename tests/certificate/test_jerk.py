@@ -98,7 +98,21 @@ def test_a_plan_with_jerk_limited_says_so_and_is_certified_again_from_its_file(t
     assert dp.Plan.load(out).certificate.jerk_share is None  # pyright: ignore[reportOptionalMemberAccess]
 
 
-@pytest.mark.parametrize("keys", [{"speed": 0}, {"speed": 1.5}, {"speed": "fast"}, {"jerk": "low"}, {"jerk": True}])
+@pytest.mark.parametrize(
+    "keys", [{"speed": 0}, {"speed": 1e-6}, {"speed": 1.5}, {"speed": "fast"}, {"jerk": "low"}, {"jerk": True}]
+)
 def test_a_speed_or_jerk_that_makes_no_sense_is_refused(keys):
     with pytest.raises(dp.InputError, match=next(iter(keys))):
         dp.plan("panda", dp.Scene(), "home", "left", **keys)
+
+
+def test_the_short_motion_back_inside_the_limits_keeps_jerk_limits_and_speed_too():
+    start = HOME.copy()
+    start[3] = PANDA.lower[3] - 0.005
+    options = {"planner": "rrtconnect", "start_tolerance": 0.01, "jerk": "limited", "speed": 0.5}
+    plan = dp.plan(PANDA, dp.Scene(), start, "left", **options)
+    assert plan.solved
+    assert plan.certificate
+    assert plan.certificate.start_outside
+    assert plan.certificate.jerk_share
+    assert plan.certificate.jerk_share <= 0.5
