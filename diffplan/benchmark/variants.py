@@ -24,7 +24,14 @@ class Variant:
 
 
 _FIRST_LOOK = DiffusionConfig().first_look
-_BASE: Options = {"seeds": "random", "guidance_steps": 0, "value": False, "repair": False, "first_look": 0.0}
+_BASE: Options = {
+    "seeds": "random",
+    "guidance_steps": 0,
+    "value": False,
+    "repair": False,
+    "walkers": 0,
+    "first_look": 0.0,
+}
 _ADDED: tuple[tuple[str, str, Options], ...] = (
     ("random", "random smooth seeds", {}),
     ("unconditioned", "unconditioned prior", {"seeds": "unconditioned"}),
@@ -32,6 +39,7 @@ _ADDED: tuple[tuple[str, str, Options], ...] = (
     ("guidance", "+ guidance inside", {"guidance_steps": max(1, DiffusionConfig().guidance_steps)}),
     ("value", "+ learned value", {"value": True}),
     ("repair", "+ repair", {"repair": True}),
+    ("walks", "+ walks out of the ends", {"walkers": DiffusionConfig().walkers}),
     (
         "shipped",
         "as shipped, straight line first",

@@ -210,24 +210,33 @@ class CollisionModel:
         return self.edge_free(world, q, q, scene, margin=margin, self_margin=self_margin)
 
 
+_WHOLE, _GROUP = 32, 12
+"""A link of more spheres than the first is packed as groups of at most the second, each culled by its own bounds."""
+
+
 def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
-    """Pack a robot: frames turned so that joint axes are local z, spheres sorted by link and moved to body frames."""
+    """Pack a robot: frames turned so that joint axes are local z, spheres sorted by link and moved to body frames.
+
+    A link of many spheres, such as the trunk of a mobile robot, becomes some groups that lie close together.
+    """
     chain = robot.chain
     turn = [np.eye(4)] + [_z_to(axis) for axis in chain.axis]
     origin = [np.linalg.inv(turn[body]) @ chain.origin[k] @ turn[k + 1] for k, body in enumerate(chain.parent)]
-    links = robot.links
     first, spheres, bounds, bodies = [0], [], [], []
-    for link in links:
+    groups_of: dict[str, list[int]] = {}
+    for link in robot.links:
         body, T_body_link = chain.placement[link]
         chosen = robot.spheres.link == (robot.spheres.links.index(link) if link in robot.spheres.links else -1)
         centre = robot.spheres.centre[chosen] @ T_body_link[:3, :3].T + T_body_link[:3, 3]
-        centre = centre @ turn[body][:3, :3]
-        radius = robot.spheres.radius[chosen]
-        spheres.append(np.column_stack([centre, radius]))
-        bounds.append(_bounding_sphere(centre, radius))
-        bodies.append(body)
-        first.append(first[-1] + len(radius))
-    pairs = [(links.index(a), links.index(b)) for a, b in robot.checked_pairs]
+        all_of_link = np.column_stack([centre @ turn[body][:3, :3], robot.spheres.radius[chosen]])
+        groups = _groups(all_of_link) if len(all_of_link) > _WHOLE else [all_of_link]
+        groups_of[link] = [len(bodies) + i for i in range(len(groups))]
+        for group in groups:
+            spheres.append(group)
+            bounds.append(_bounding_sphere(group[:, :3], group[:, 3]))
+            bodies.append(body)
+            first.append(first[-1] + len(group))
+    pairs = [(i, j) for a, b in robot.checked_pairs for i in groups_of[a] for j in groups_of[b]]
     return lanes.RobotArrays(
         parent=chain.parent,
         source=chain.source,
@@ -242,6 +251,16 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
         pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
         metric=robot.metric.astype(kind),
     )
+
+
+def _groups(spheres: Float) -> list[Float]:
+    """Return spheres [n, 4] in groups, halved along the longest side of their box until none is too large."""
+    if len(spheres) <= _GROUP:
+        return [spheres]
+    centre = spheres[:, :3]
+    order = np.argsort(centre[:, int(np.argmax(np.ptp(centre, axis=0)))], kind="stable")
+    half = len(order) // 2
+    return [*_groups(spheres[order[:half]]), *_groups(spheres[order[half:]])]
 
 
 def _z_to(axis: Float) -> Float:

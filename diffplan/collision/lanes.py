@@ -407,6 +407,7 @@ def _self_cost(pose, robot, reach, s, mode, cost, clear, wrench):
     """The same for the robot's own link pairs."""
     for p in range(robot.pairs.shape[0]):
         one, two = robot.pairs[p, 0], robot.pairs[p, 1]
+        body_one, body_two = robot.link_body[one], robot.link_body[two]
         if _far(s.box[one], reach, s.box[two]):
             continue
         limit = robot.bound[one, 3] + robot.bound[two, 3] + reach
@@ -437,10 +438,12 @@ def _self_cost(pose, robot, reach, s, mode, cost, clear, wrench):
                     s.w[_NX, n] = (s.w[_CX, n] - s.centre[j, 0, n]) * inverse
                     s.w[_NY, n] = (s.w[_CY, n] - s.centre[j, 1, n]) * inverse
                     s.w[_NZ, n] = (s.w[_CZ, n] - s.centre[j, 2, n]) * inverse
-                _push(s.w, touch, wrench[robot.link_body[one]], cost)
-                for n in range(LANES):
-                    s.w[_NX, n], s.w[_NY, n], s.w[_NZ, n] = -s.w[_NX, n], -s.w[_NY, n], -s.w[_NZ, n]
-                _push(s.w, touch, wrench[robot.link_body[two]], s.spare)
+                if body_one > 0:
+                    _push(s.w, touch, wrench[body_one], cost)
+                if body_two > 0:  # no motion helps the base: its wrench is asked of nobody
+                    for n in range(LANES):
+                        s.w[_NX, n], s.w[_NY, n], s.w[_NZ, n] = -s.w[_NX, n], -s.w[_NY, n], -s.w[_NZ, n]
+                    _push(s.w, touch, wrench[body_two], s.spare if body_one > 0 else cost)
 
 
 class _Scratch(NamedTuple):

@@ -7,10 +7,9 @@ from collections import Counter
 import numpy as np
 
 from diffplan.certificate.certifier import Certifier
-from diffplan.collision.cpu import CollisionModel
-from diffplan.collision.obstacles import Obstacles
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
+from diffplan.learning.sphere_contacts import Balls
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
@@ -32,8 +31,15 @@ def folded_home(robot: Robot, seed: int = 0) -> Float:
     rng = np.random.default_rng(seed)
     q = _tries(robot, rng)
     q = q[np.argsort(_cost(robot, q), kind="stable")][:_LOOKED_AT]
-    model, world = CollisionModel(robot), Obstacles.pack([Scene()])
-    roomy = model.clearance(world, q)[1] > _CLEAR
+    spheres = robot.spheres
+    balls = Balls.of(
+        {
+            link: (spheres.centre[spheres.link == i], spheres.radius[spheres.link == i])
+            for i, link in enumerate(spheres.links)
+        }
+    )
+    pairs = [pair for pair in robot.checked_pairs if set(pair) <= set(spheres.links)]
+    roomy = (balls.gaps(robot, q, pairs, 2 * _CLEAR) > _CLEAR).all(axis=1)
     order = [*np.flatnonzero(roomy), *np.flatnonzero(~roomy)]  # free in the planner's eyes too, if there are such
     tight, touching = None, Counter[tuple[str, str]]()
     with Certifier(robot, Scene()) as certifier:

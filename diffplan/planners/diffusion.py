@@ -21,6 +21,7 @@ from diffplan.planners.picking import nearly_clear, tight
 from diffplan.planners.reuse import WARM_START, adapted, bent, colliding_stretch
 from diffplan.planners.task import Task
 from diffplan.planners.threads import threads
+from diffplan.planners.walks import Walks
 from diffplan.prior.choice import kept_prior, prior_file
 from diffplan.prior.coordinates import Coordinates
 from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
@@ -51,7 +52,8 @@ class DiffusionConfig:
     offered if it is at most so many times as long as the straight line to the nearest goal (0: no first look).
     `value` ranks a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance`
     is how strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round
-    tried again before the next: the stretch that collides is bent by smooth noise, the rest kept.
+    tried again before the next: the stretch that collides is bent by smooth noise, the rest kept. `walkers` leave
+    start and goals each before every round but the first (planners/walks.py): where they meet are seeds (0: none).
     """
 
     seeds: str = "prior"
@@ -69,6 +71,7 @@ class DiffusionConfig:
     value_guidance: float = 0.0
     repair: bool = True
     first_look: float = 1.1
+    walkers: int = 32
 
     def __post_init__(self) -> None:
         if self.seeds not in _SEEDS:
@@ -79,6 +82,10 @@ class DiffusionConfig:
         for key, most in (("batch", _LARGEST_BATCH), ("largest_batch", _LARGEST_BATCH), ("threads", _MOST_THREADS)):
             if getattr(self, key) > most:
                 raise InputError("too many", key=key, value=getattr(self, key), allowed=f"<= {most}")
+        if self.walkers < 0 or self.walkers > _LARGEST_BATCH:
+            raise InputError(
+                "not a number of walkers", key="walkers", value=self.walkers, allowed=f"0 to {_LARGEST_BATCH}"
+            )
         if self.value_guidance < 0:
             raise InputError("negative", key="value_guidance", value=self.value_guidance, allowed=">= 0")
         if self.first_look < 0:
@@ -107,6 +114,7 @@ _LOOK_GOALS, _LOOK_STEPS = 4, 40
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
+_WALKED_DEMAND, _WALKED_ACTIVATION = 1, 0.015  # which of `DEMANDS`; m
 _warm: set[tuple[str, DiffusionConfig]] = set()  # robots, by their fingerprints, and options that ran in this process
 
 
@@ -185,6 +193,8 @@ class DiffusionPlanner(Planner):
         if self.config.value or self.config.value_guidance > 0:
             self.value(robot).check(robot)
         self._warm_up(robot)
+        if self.config.walkers:
+            task.model.free(task.world, task.problem.start)  # compiles what walks are shortened with
         if self.config.seeds == "prior":
             SceneTokens.describe(task.world)
 
@@ -207,6 +217,8 @@ class DiffusionPlanner(Planner):
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
+            if number > 0 and c.walkers:
+                yield from (replace(candidate, round=number + 1) for candidate in self._walked(task, number))
             refiner = self._refiner(task, number)
             goal_of = self.share_out(problem, batch)
             with threads(c.threads):
@@ -284,6 +296,22 @@ class DiffusionPlanner(Planner):
         with threads(self.config.threads):
             control = bent(control, task.problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
             return self._tight(task, refiner, refiner.push(refiner.settled(control)), goal_of[chosen], "repair")
+
+    def _walked(self, task: Task, number: int) -> list[Candidate]:
+        """Return candidates along walks out of both ends: what round `number` begins with, where the last one failed.
+
+        Such a path is clear or nearly so, but narrowly: obstacles push it from nearer than they push samples. It is
+        longer than those are, too, so it has half as many control points again.
+        """
+        refiner = self._refiner(task, _WALKED_DEMAND)
+        near = replace(refiner.config, activation=_WALKED_ACTIVATION)
+        refiner = Refiner(task.model, task.world, near, costs=task.problem.costs, deadline=task.deadline)
+        with threads(self.config.threads):
+            walks = Walks(task, self.share_out(task.problem, self.config.walkers), (task.seed, number))
+            if not walks.go_on() and time.perf_counter() > task.deadline:
+                return []
+            control, goal_of = walks.seeds(self.config.batch, self.config.horizon * 3 // 2)
+            return self._tight(task, refiner, refiner.push(control), goal_of, "walks")
 
     def _tight(
         self, task: Task, refiner: Refiner, pushed: Refined, goal_of: np.ndarray, source: str

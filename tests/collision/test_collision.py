@@ -1,5 +1,7 @@
 """Both backends of the collision model against finite differences, and one against the other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,23 @@ def test_kernel_and_torch_agree_in_cost_gradient_and_clearance(model: CollisionM
     np.testing.assert_allclose(ours.cost, theirs.cost, atol=1e-12)
     np.testing.assert_allclose(ours.gradient, theirs.gradient, atol=1e-9 * np.abs(theirs.gradient).max())
     np.testing.assert_allclose(ours.clearance, theirs.clearance, atol=1e-12)
+    np.testing.assert_allclose(ours.self_clearance, theirs.self_clearance, atol=1e-12)
+
+
+def test_a_link_of_many_spheres_is_packed_in_groups_that_change_nothing(model: CollisionModel, scene: Scene) -> None:
+    robot, rng = model.robot, np.random.default_rng(2)
+    spheres = robot.spheres
+    copies = np.concatenate([np.arange(len(spheres.radius)), np.repeat(np.flatnonzero(spheres.link == 5), 4)])
+    centre = spheres.centre[copies]
+    centre[len(spheres.radius) :] += rng.normal(0.0, 0.01, (len(copies) - len(spheres.radius), 3))
+    many = replace(spheres, link=spheres.link[copies], centre=centre, radius=spheres.radius[copies])
+    robot = replace(robot, spheres=many)
+    grouped, twin = CollisionModel(robot), TorchCollision(robot)
+    assert len(grouped.arrays.link_body) > len(robot.links)
+    world, q = Obstacles.pack([scene]), configurations(model, 96, seed=3).reshape(3, 32, -1)
+    ours, theirs = (backend.evaluate(world, q, activation=0.06, self_activation=0.03) for backend in (grouped, twin))
+    np.testing.assert_allclose(ours.cost, theirs.cost, atol=1e-12)
+    np.testing.assert_allclose(ours.gradient, theirs.gradient, atol=1e-9 * np.abs(theirs.gradient).max())
     np.testing.assert_allclose(ours.self_clearance, theirs.self_clearance, atol=1e-12)
 
 

@@ -1,0 +1,82 @@
+"""Walks out of narrow ends: they keep clear, are the same for the same seed, and become seeds from start to goal."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import diffplan as dp
+from diffplan.errors import InputError
+from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.planners.task import Task
+from diffplan.planners.walks import Walks
+from diffplan.problem import Problem
+
+WALKERS = 32
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    """From beside a shelf deep into it, between boards: the goal reaches forward, the start stands to the side."""
+    robot = dp.Robot.load("panda")
+    goal = np.array([0.0, 0.9, 0.0, -1.5, 0.0, 2.4, 0.785])
+    hand = robot.link_pose(goal[None], "panda_hand")[0, :3, 3]
+    x, z = float(hand[0]), float(hand[2])
+    boards = [
+        dp.Box(name=name, size=size, pose=dp.Pose(xyz=at))
+        for name, size, at in (
+            ("upper", (0.5, 0.9, 0.02), (x + 0.15, 0.0, z + 0.25)),
+            ("lower", (0.5, 0.9, 0.02), (x + 0.15, 0.0, z - 0.25)),
+            ("left", (0.5, 0.02, 0.5), (x + 0.15, 0.3, z)),
+            ("right", (0.5, 0.02, 0.5), (x + 0.15, -0.3, z)),
+        )
+    ]
+    start = goal.copy()
+    start[0] = 1.4
+    return Task.of(Problem(robot=robot, scene=dp.Scene(obstacles=tuple(boards)), start=start, goals=goal[None]))
+
+
+@pytest.fixture(scope="module")
+def walks(task: Task) -> Walks:
+    walks = Walks(task, np.zeros(WALKERS, dtype=np.int64), (0, 1))
+    assert walks.go_on()
+    return walks
+
+
+def test_walks_stay_clear_of_obstacles_and_within_the_limits(task: Task, walks: Walks) -> None:
+    for side in (walks._start, walks._goals):
+        q = np.concatenate(side.trail)
+        clear, apart = task.model.clearance(task.world, q)
+        assert min(clear.min(), apart.min()) > -2e-4
+        assert np.all((q >= task.problem.robot.lower) & (q <= task.problem.robot.upper))
+
+
+def test_seeds_lead_from_the_start_to_a_goal_and_are_the_same_for_the_same_seed(task: Task, walks: Walks) -> None:
+    again = Walks(task, np.zeros(WALKERS, dtype=np.int64), (0, 1))
+    again.go_on()
+    (control, goals), (same, _) = (some.seeds(5, 24) for some in (walks, again))
+    assert control.shape == (5, 24, 7)
+    assert np.array_equal(control[:, 0], np.repeat(task.problem.start[None], 5, axis=0))
+    assert np.array_equal(control[:, -1], task.problem.goals[goals])
+    assert control.tobytes() == same.tobytes()
+
+
+def test_walks_end_at_the_deadline(task: Task) -> None:
+    late = Walks(replace(task, deadline=0.0), np.zeros(WALKERS, dtype=np.int64), (0, 1))
+    assert not late.go_on()
+    assert len(late._goals.trail) == 1
+
+
+@pytest.mark.parametrize("walkers", [0, WALKERS])
+def test_walks_are_tried_where_the_first_round_failed(task: Task, walkers: int) -> None:
+    """One step of pushing helps no sample of the first round; what walks led to needs none or few."""
+    config = DiffusionConfig(seeds="random", walkers=walkers, rounds=2, batch=1, largest_batch=1, repair=False)
+    planner = DiffusionPlanner(config)
+    planner.prepare(task)
+    sources = {candidate.source for candidate in planner.candidates(task) if candidate.round == 2}
+    assert ("walks" in sources) == bool(walkers)
+
+
+def test_a_negative_number_of_walkers_is_refused() -> None:
+    with pytest.raises(InputError, match="walkers"):
+        DiffusionConfig(walkers=-1)
