@@ -28,7 +28,11 @@ from diffplan.system.exclusive import exclusive
 _AWAY = 0.05  # [rad or m] the arm may stand from the start
 _GRIP = 20.0  # [N] at each finger
 _SQUEEZE = 0.001  # [m] by which the pads are sent closer together than they stand, each step
-_CLOSING_S, _SETTLE_S = 0.6, 0.3
+_SLOWLY, _SLOW_M = 0.02, 0.004  # [m/s] of the pads, and how far [m]: so what was pressed is not flicked away
+_QUICKLY = 0.1  # [m/s] of the pads, from there on
+_GAIN = 0.2
+_LEAST_S, _MOST_S, _SETTLE_S = 0.2, 3.0, 0.3
+_STILL = 2e-4  # of the way from open to closed in 0.1 s: the fingers stand
 _LEAST_MOVED = 0.005  # [m] or 2 degrees: what else has moved by more is told
 _LEAST_TURNED = np.radians(2.0)
 _BODY = re.compile(r"#(\d+)(\D|$)")
@@ -123,7 +127,11 @@ def play_sequence(
             worst, q = max(worst, float(errors.max())), one.plan.trajectory.position[-1]
         elif one.kind == "gripper" and hand:
             hand.send(one.fingers, closing=one.closing)
-            _stay(robot, q, hand, _CLOSING_S, stepped)
+            for _ in range(round(_MOST_S / _LEAST_S)):
+                before_s = hand.shares()
+                _stay(robot, q, hand, _LEAST_S, stepped)
+                if hand.arrived and np.abs(hand.shares() - before_s).max() < _STILL:
+                    break
     _stay(robot, q, hand, _SETTLE_S, stepped)
     return _report(plan, client, things, before, worst)
 
@@ -140,42 +148,53 @@ class Hand:
         self.joints = [indices[name] for name in self.names]
         self.opened = np.array([opened[name] for name in self.names])
         self.range = np.array([closed[name] - opened[name] for name in self.names])
-        self.step = _SQUEEZE / max(fingers.widest - fingers.least, _SQUEEZE)
+        span = max(fingers.widest - fingers.least, _SQUEEZE)
+        self.squeeze = _SQUEEZE / span
+        dt = bullet.getPhysicsEngineParameters(physicsClientId=robot.client)["fixedTimeStep"]
+        self.slow, self.slow_way, self.quick = _SLOWLY * dt / span, _SLOW_M / span, _QUICKLY * dt / span
         # A pad goes by half of what the distance of the pads changes by.
         lever = 0.5 * (fingers.widest - fingers.least) / np.abs(self.range)
         told = np.array(
             [bullet.getJointInfo(self.body, joint, physicsClientId=self.client)[10] for joint in self.joints]
         )
         self.force = np.where(told > 0, np.minimum(told, _GRIP * lever), _GRIP * lever)
-        self.goal, self.closing = self._shares(), False
+        self.goal, self.closing = self.shares(), False
+        self.sent, self.since = self.goal, 0.0
 
     def send(self, values: Mapping[str, float], *, closing: bool) -> None:
         """Send the fingers to joint values [rad or m]; `closing`: on until something is between them."""
         goal = np.array([values.get(name, np.nan) for name in self.names])
         share = (goal - self.opened) / self.range
         self.goal = np.where(np.isfinite(share), share, self.goal)
-        self.closing = closing
+        self.closing, self.since = closing, 0.0
+        self.sent = np.full(len(share), self.shares().mean())
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the fingers have been sent all the way."""
+        return self.closing or bool((self.sent == self.goal).all())
 
     def __call__(self) -> None:
         """Set the motors for the next step."""
-        shares = self._shares()
-        mean = float(shares.mean())
         if self.closing:
-            target = np.full(len(shares), min(1.0, mean + self.step))
+            self.sent = np.full(len(self.sent), min(1.0, float(self.shares().mean()) + self.squeeze))
         else:
-            target = mean + np.clip(self.goal - mean, -self.step, self.step)
+            step = self.slow if self.since < self.slow_way else self.quick
+            self.since += step
+            self.sent = self.sent + np.clip(self.goal - self.sent, -step, step)
         bullet.setJointMotorControlArray(
             self.body,
             self.joints,
             bullet.POSITION_CONTROL,
-            targetPositions=(self.opened + target * self.range).tolist(),
+            targetPositions=(self.opened + self.sent * self.range).tolist(),
             forces=self.force.tolist(),
-            positionGains=[1.0] * len(self.joints),
+            positionGains=[_GAIN] * len(self.joints),
             velocityGains=[1.0] * len(self.joints),
             physicsClientId=self.client,
         )
 
-    def _shares(self) -> Float:
+    def shares(self) -> Float:
+        """Return how far closed the fingers are: 0 open, 1 closed."""
         states = bullet.getJointStates(self.body, self.joints, physicsClientId=self.client)
         return (np.array([state[0] for state in states]) - self.opened) / self.range
 

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any
 
 from diffplan.constraints.line import Line
 from diffplan.geometry.pose import Float
@@ -195,9 +194,16 @@ class Search:
         """Plan a move from q [dof] to any of these joint positions."""
         begin, step = perf_counter(), self.steps[i]
         limit = min(max(self.left, 1e-3), max(_LEAST_S, self._share * self.timeout))
-        more: dict[str, Any] = {"constraints": step.constraints} if isinstance(step, Move) and step.constraints else {}
-        speed = self._speed(setting)
-        found = plan(setting.bare, setting.scene, q, goals, seed=self.seed, timeout=limit, speed=speed, **more)
+        found = plan(
+            setting.bare,
+            setting.scene,
+            q,
+            goals,
+            seed=self.seed,
+            timeout=limit,
+            speed=self._speed(setting),
+            constraints=step.constraints if isinstance(step, Move) else (),
+        )
         self.spent["moves"] += perf_counter() - begin
         self._cut_short = self._cut_short or found.status in (Status.NO_PATH_FOUND, Status.NOT_CERTIFIED)
         if found.status in _NO_START and not any(one.plan for one in self.done):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from diffplan import arguments
+from diffplan.constraints.kinds import Constraint, read_constraints
 from diffplan.constraints.line import Line
 from diffplan.ends import GoalLike
 from diffplan.errors import InputError
@@ -22,14 +23,13 @@ class Move:
     """Move to a goal as `diffplan.plan` takes it, under constraints, with what is held then."""
 
     goal: GoalLike
-    constraints: tuple[object, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     kind = "move"
 
-    def __init__(self, goal: GoalLike, *, constraints: Sequence[object] | object = ()) -> None:
+    def __init__(self, goal: GoalLike, *, constraints: Sequence[Constraint] | Constraint = ()) -> None:
         """Take the goal by position: `Move("home")`."""
-        several = constraints if isinstance(constraints, list | tuple) else (constraints,)
         object.__setattr__(self, "goal", goal)
-        object.__setattr__(self, "constraints", tuple(several))
+        object.__setattr__(self, "constraints", read_constraints(constraints))
 
 
 @dataclass(frozen=True, kw_only=True)

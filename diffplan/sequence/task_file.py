@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from diffplan import arguments
+from diffplan.constraints.kinds import Constraint
 from diffplan.constraints.line import Line
 from diffplan.errors import Faults, InputError, did_you_mean
+from diffplan.formats.constraints import parse_constraint
 from diffplan.formats.obstacles import read_pose
 from diffplan.formats.robot_file import load_robot, robot_word
 from diffplan.formats.scene_file import load_scene, read_configuration, read_goal
@@ -222,9 +224,7 @@ def _lengths(fields: dict[str, Entry], keys: tuple[str, ...], faults: Faults) ->
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _constraint(entry: Entry) -> object:
-    from diffplan.formats.constraints import parse_constraint  # pyright: ignore[reportAttributeAccessIssue]
-
+def _constraint(entry: Entry) -> Constraint:
     return parse_constraint(entry.text(), entry)
 
 

@@ -134,6 +134,20 @@ def test_any_of_several_objects_will_do() -> None:
     assert plan.moved == ("cube",)
 
 
+def test_a_move_keeps_its_constraints_with_what_is_held() -> None:
+    side = dp.Pose.from_rpy((0.5, -0.2, 0.3), (np.pi, 0.0, 0.0))
+    kept = dp.upright("tool", degrees=10)
+    steps = [*dp.pick("cube", grasps="top"), dp.Move(dp.PoseGoal(pose=side, free="z"), constraints=[kept])]
+    plan = dp.Sequence(steps).plan(ROBOT, scene(), "home", seed=0, timeout=60.0)
+    assert plan, plan.message
+    last = plan.steps[-1]
+    assert last.held == ("cube",)
+    assert last.plan is not None
+    assert last.plan.certificate is not None
+    (upright,) = last.plan.certificate.constraints
+    assert upright.worst <= upright.limit
+
+
 def test_single_steps_do_the_same_by_hand() -> None:
     above = dp.Pose.from_rpy((0.5, 0.2, 0.125), (np.pi, 0.0, 0.0))
     steps = [

@@ -24,7 +24,7 @@ steps:
       object: [carton, can_left]
       grasps: [{pose: {xyz: [0, 0, 0.05], rpy_deg: [180, 0, 0]}, opening: 0.075}]
       lift: 0.2
-  - move: {goal: {pose: {xyz: [0.4, 0.2, 0.5], rpy_deg: [180, 0, 0]}, free: z}}
+  - move: {goal: {pose: {xyz: [0.4, 0.2, 0.5], rpy_deg: [180, 0, 0]}, free: z}, constraints: ["upright:degrees=15"]}
   - place: {poses: [{xyz: [0.4, 0.2, 0.11]}, {xyz: [0.4, 0.1, 0.11]}], free: z, approach: 0.05, retreat: 0.12}
   - line: {offset: [0, 0, 0.05], frame: world}
   - gripper: 0.03
@@ -47,6 +47,7 @@ def test_a_task_file_says_the_same_as_python(tmp_path: Path) -> None:
     assert isinstance(move, Move)
     assert isinstance(move.goal, dp.PoseGoal)
     assert move.goal.free == "z"
+    assert move.constraints == (dp.upright("tool", degrees=15),)
     assert isinstance(place, Place)
     assert [pose.xyz for pose in place.poses] == [(0.4, 0.2, 0.11), (0.4, 0.1, 0.11)]
     assert (place.object, place.free, place.approach, place.retreat) == (None, "z", 0.05, 0.12)
