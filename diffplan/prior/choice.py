@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
+from diffplan.errors import InputError
 from diffplan.prior import common, prior
 from diffplan.prior.path_prior import PathPrior
 from diffplan.prior.prior import by_content, read_tensors
 from diffplan.robot.model import Robot
-from diffplan.system.assets import common_asset, robot_asset
+from diffplan.system.assets import asset_folder, common_asset, robot_asset
 from diffplan.system.kept import Kept
 
 _KEPT_BYTES = 256 << 20
@@ -22,14 +23,31 @@ def prior_file(robot: Robot | str) -> Path:
     """Return where a robot's prior lies, whether or not there is one.
 
     That of its file, beside it, in the user's folder, or shipped for it, whichever comes first; else the common prior
-    of all arms, if there is one.
+    of all arms, if there is one. A shipped one serves a robot of another file only if joints and limits are the same:
+    robots from elsewhere may be named `panda` too.
     """
     if isinstance(robot, Robot) and robot.prior is not None:
         return robot.prior
     name, beside = (robot, None) if isinstance(robot, str) else (robot.name, robot.file)
     own = robot_asset(name, beside, "prior.safetensors")
     shared = common_asset("common.safetensors")
-    return shared if shared is not None and not own.exists() else own
+    if shared is None or (own.exists() and not _only_a_namesake(robot, own)):
+        return own
+    return shared
+
+
+def _only_a_namesake(robot: Robot | str, own: Path) -> bool:
+    """Return whether weights are shipped for a robot of the same name whose joints or limits are others."""
+    shipped = asset_folder("robots").resolve()
+    if isinstance(robot, str) or robot.file is None or robot.file.resolve().is_relative_to(shipped):
+        return False
+    if not own.resolve().is_relative_to(shipped):
+        return False
+    try:
+        kept_prior(own, torch.float32).check(robot)
+    except InputError:
+        return True
+    return False
 
 
 def load_any_prior(path: Path, *, products: torch.dtype = torch.float32) -> PathPrior:

@@ -135,5 +135,8 @@ def test_weights_are_found_by_the_robot_file_beside_it_in_the_users_folder_and_s
     given = tmp_path / "given.safetensors"
     assert prior_file(replace(robot, prior=given)) == given
     assert prior_file(Robot.load("panda")).parent.name == "panda"
+    copy = replace(Robot.load("panda"), file=rail_file)
+    assert prior_file(copy).parent.name == "panda"  # the same joints and limits
+    assert prior_file(replace(copy, upper=copy.upper - 0.01)) == asset_folder("robots") / "common.safetensors"
     assert prior_file("../rail") != users
     assert robot_asset("panda", None, "value.safetensors").exists()
