@@ -1,4 +1,4 @@
-"""Grippers of shipped robots whose second finger follows the first (URDF `mimic`): both move, for every part that looks."""
+"""Grippers of shipped robots whose second finger follows the first (URDF `mimic`): both move, whoever looks."""
 
 import numpy as np
 import pytest
