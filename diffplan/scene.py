@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
@@ -309,14 +309,23 @@ class Scene:
 
     @staticmethod
     def from_pybullet(
-        client: int, *, robot_body: int | None = None, robot: Robot | str | None = None, ignore: Collection[int] = ()
+        client: int,
+        *,
+        robot_body: int | None = None,
+        robot: Robot | str | None = None,
+        ignore: Collection[int] = (),
+        attached: Collection[int] | Mapping[int, str] = (),
     ) -> Scene:
-        """Read the obstacles of a running PyBullet world; see `diffplan.pybullet.live.scene_from_pybullet`.
+        """Read the obstacles of a running PyBullet world, and what the robot holds (bodies `attached`).
+
+        See `diffplan.pybullet.live.scene_from_pybullet`.
 
         Raises:
             InputError: naming the body that cannot be read.
         """
-        return higher("pybullet.live:scene_from_pybullet")(client, robot_body=robot_body, robot=robot, ignore=ignore)
+        return higher("pybullet.live:scene_from_pybullet")(
+            client, robot_body=robot_body, robot=robot, ignore=ignore, attached=attached
+        )
 
     def save(self, path: str | Path) -> None:
         """Write a scene file (YAML, `diffplan/scene@1`); meshes below its folder are named relative to it.

@@ -26,7 +26,7 @@ from diffplan.certificate.overlap import Parts, depth
 from diffplan.certificate.pair_table import Pairs, allowed_depths
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
-from diffplan.certificate.world import Stage, in_base_frame, load_hull, load_scene_bodies
+from diffplan.certificate.world import WHOLE, Stage, in_base_frame, load_hull, load_scene_bodies
 from diffplan.constraints.kinds import Constraint
 from diffplan.curves import hermite
 from diffplan.errors import InputError
@@ -40,7 +40,6 @@ MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
 _NEAR = 0.03
 _MEANT = 2  # the group of pairs that may touch, beside those with obstacles (0) and between links (1)
-_WHOLE = -2  # PyBullet's index for all links of a body
 _METHOD = (
     "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation, "
     "with room for the cubic one"
@@ -445,7 +444,7 @@ class Certifier:
                         clearance[row + column] = point[8]
             for name, row in self._held:
                 if row + column in pairs[of_arm:split]:
-                    clearance[row + column] = self._least(self._body.parts(name), [(shape, _WHOLE)], sight)
+                    clearance[row + column] = self._least(self._body.parts(name), [(shape, WHOLE)], sight)
             if column in self._hulls:
                 self._look_into_hollow(column, clearance, sight)
         for pair in pairs[split:].tolist():
@@ -472,7 +471,7 @@ class Certifier:
         ends, shapes = [], []
         for name in self._pairs.names[pair]:
             if name in self._column:
-                ends.append([(self._bodies[self._column[name]], _WHOLE)])
+                ends.append([(self._bodies[self._column[name]], WHOLE)])
                 shapes.append(self._shapes[name])
             else:
                 body, matrix = placement[name]
@@ -508,7 +507,7 @@ class Certifier:
         beyond = np.inf if sight <= _NEAR else _NEAR
         for name, row in self._pairs.row.items():
             if clearance[row + column] <= near:
-                least = self._least(self._body.parts(name), [(self._bodies[column], _WHOLE)], near)
+                least = self._least(self._body.parts(name), [(self._bodies[column], WHOLE)], near)
                 clearance[row + column] = min(least, beyond)
 
     def _hidden(self, q: Float) -> tuple[str, str, float] | None:
@@ -538,7 +537,7 @@ class Certifier:
         """Return link, obstacle and clearance where a link that no joint moves stands too deep in an obstacle."""
         for link in set(self.robot.links) - set(self._pairs.row):
             for obstacle, body in zip(self.scene.obstacles, self._bodies, strict=True):
-                least = self._least(self._body.parts(link), [(body, _WHOLE)], SIGHT)
+                least = self._least(self._body.parts(link), [(body, WHOLE)], SIGHT)
                 least += self._depths.get(frozenset((link, obstacle.name)), 0.0)
                 if least < -MOUNT_DEPTH:
                     return link, obstacle.name, least

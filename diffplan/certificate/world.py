@@ -32,6 +32,8 @@ from diffplan.scene import Obstacle, Scene
 
 Colour: TypeAlias = tuple[float, float, float, float]
 """RGBA, 0...1."""
+WHOLE = -2
+"""PyBullet's index for all links of a body."""
 _SHINE = (0.1, 0.1, 0.1)
 _WHITE = (0.9, 0.9, 0.9, 1.0)
 _HERE = Pose()
@@ -60,8 +62,11 @@ class RobotBody:
         """Put the planning joints at q [dof], and what moves with them where it belongs, without simulating."""
         values = [[value] for value in self.robot.chain.values(q).tolist()]
         bullet.resetJointStatesMultiDof(self.body, self.moving, values, physicsClientId=self.client)
-        if not self.held:
-            return
+        if self.held:
+            self.carry(q)
+
+    def carry(self, q: Float) -> None:
+        """Put what is held where it is when the planning joints are at q [dof]."""
         bodies = self.robot.body_poses(q)[0]
         for name, parts in self.held.items():
             body, T_body_held = self.robot.chain.placement[name]
@@ -112,13 +117,17 @@ def load_robot_body(
 def load_held(client: int, robot: Robot, colours: Iterator[Colour | None]) -> dict[str, tuple[tuple[int, Float], ...]]:
     """Load what the robot holds as immovable bodies, one a shape; returns each with T_held_shape [4, 4], by name.
 
+    In a colour it is what it looks like, without what the certificate looks at: the hulls of meshes.
+
     Raises:
         InputError: if PyBullet does not hold what we read.
     """
     found = {}
     for body, colour in zip(robot.attached, colours, strict=False):
-        shapes = [(replace(shape, pose=Pose()), shape.pose.matrix) for shape in body.shapes]
-        found[body.name] = tuple((load_obstacle(client, shape, colour), matrix) for shape, matrix in shapes)
+        shapes = body.shapes if colour is None else body.drawn
+        found[body.name] = tuple(
+            (load_obstacle(client, replace(shape, pose=_HERE), colour), shape.pose.matrix) for shape in shapes
+        )
     return found
 
 

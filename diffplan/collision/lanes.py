@@ -259,6 +259,14 @@ def _distance(w, obstacles, o):
 
 
 @njit(cache=True, fastmath=_FAST)
+def _give(w, give):
+    """After `_distance`: count the points as so much farther away, and return by how much."""
+    for n in range(LANES):
+        w[_D, n] += give
+    return give
+
+
+@njit(cache=True, fastmath=_FAST)
 def _normal(w, obstacles, o):
     """After `_distance`: write the distance's gradient in the base frame into rows _NX.. (unit, or a subgradient)."""
     kind = obstacles.kind[o]
@@ -379,25 +387,25 @@ def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wren
         if body == 0:
             continue
         for o in range(obstacles.first[scene], obstacles.first[scene + 1]):
-            give = obstacles.give[o, link] if gives else _ZERO
-            near = reach - give
-            if _far(s.box[link], near, obstacles.aabb[o]):
+            if _far(s.box[link], reach, obstacles.aabb[o]):
                 continue
             _load(s.w, s.bound[link])
-            if _distance(s.w, obstacles, o) > near + robot.bound[link, 3]:
+            if _distance(s.w, obstacles, o) > reach + robot.bound[link, 3]:
                 continue
             _spheres(pose, robot, link, s.centre, s.ready)
             for i in range(robot.link_first[link], robot.link_first[link + 1]):
                 radius = robot.sphere[i, 3]
                 _load(s.w, s.centre[i])
                 least = _distance(s.w, obstacles, o)
-                if least >= near + radius:
+                if gives:
+                    least += _give(s.w, obstacles.give[o, link])
+                if least >= reach + radius:
                     continue
                 for n in range(LANES):
-                    clear[n] = min(clear[n], s.w[_D, n] - radius + give)
+                    clear[n] = min(clear[n], s.w[_D, n] - radius)
                 if mode == GRADED:
                     _normal(s.w, obstacles, o)
-                    _push(s.w, near + radius, wrench[body], cost)
+                    _push(s.w, reach + radius, wrench[body], cost)
                 elif mode == STOP:
                     return
 
@@ -563,22 +571,22 @@ def nearest(q, robot, obstacles, scene, reach, centre, distance, normal):
             if robot.link_body[link] == 0:
                 continue
             for o in range(obstacles.first[scene], obstacles.first[scene + 1]):
-                give = obstacles.give[o, link] if gives else _ZERO
-                near = reach - give
-                if _far(s.box[link], near, obstacles.aabb[o]):
+                if _far(s.box[link], reach, obstacles.aabb[o]):
                     continue
                 _load(s.w, s.bound[link])
-                if _distance(s.w, obstacles, o) > near + robot.bound[link, 3]:
+                if _distance(s.w, obstacles, o) > reach + robot.bound[link, 3]:
                     continue
                 for i in range(robot.link_first[link], robot.link_first[link + 1]):
                     radius = robot.sphere[i, 3]
                     _load(s.w, s.centre[i])
-                    if _distance(s.w, obstacles, o) >= near + radius:
+                    if _distance(s.w, obstacles, o) >= reach + radius:
                         continue
+                    if gives:
+                        _give(s.w, obstacles.give[o, link])
                     _normal(s.w, obstacles, o)
                     for n in range(count):
-                        if s.w[_D, n] - radius + give < distance[lo + n, i]:
-                            distance[lo + n, i] = s.w[_D, n] - radius + give
+                        if s.w[_D, n] - radius < distance[lo + n, i]:
+                            distance[lo + n, i] = s.w[_D, n] - radius
                             normal[lo + n, i, 0] = s.w[_NX, n]
                             normal[lo + n, i, 1] = s.w[_NY, n]
                             normal[lo + n, i, 2] = s.w[_NZ, n]

@@ -102,6 +102,8 @@ def play(plan: Plan, client: int, body: int) -> float:
 def execute(plan: Plan) -> ExecutionReport:
     """Follow the plan in a client of our own, with gravity, in the plan's scene; obstacles do not move.
 
+    What the robot holds moves with its link, and weighs nothing. Contacts that the scene allows are not told.
+
     Raises:
         InputError: if the plan has no trajectory, or a file cannot be read.
     """
@@ -115,6 +117,10 @@ def execute(plan: Plan) -> ExecutionReport:
         for body in bodies.values():
             _hold(client, body, {})
         _hold(client, robot.body, plan.robot.still_joints)
+        for name in robot.held:
+            for part, _ in robot.parts(name):  # it is moved with the hand, and shall not push it
+                for link in robot.links.values():
+                    bullet.setCollisionFilterPair(robot.body, part, link, -1, 0, physicsClientId=client)
         watch = _ContactWatch(robot=robot, plan=plan, names={body: name for name, body in bodies.items()}, found={})
         errors = follow(robot, trajectory, settle=_SETTLE_S, after_step=watch)
     return ExecutionReport(
@@ -168,7 +174,7 @@ def tracker(robot: Robot) -> Iterator[Callable[[Trajectory], Float]]:
     """
     with connection() as client:
         bullet.setGravity(0, 0, _GRAVITY, physicsClientId=client)
-        body = load_robot_body(client, robot, Pose())
+        body = load_robot_body(client, robot.empty_handed, Pose())
         _hold(client, body.body, robot.still_joints)
 
         def track(trajectory: Trajectory) -> Float:
@@ -247,7 +253,10 @@ def _hold(client: int, body: int, targets: dict[str, float]) -> None:
 
 @dataclass(kw_only=True)
 class _ContactWatch:
-    """Notes after every step which moving links touch which obstacles, the deepest contact of each pair."""
+    """Notes after every step which moving links touch which obstacles, the deepest contact of each pair.
+
+    What the robot holds is put where its link is then, and its contacts are noted too.
+    """
 
     robot: RobotBody
     plan: Plan
@@ -261,8 +270,20 @@ class _ContactWatch:
         links = {index: link for link, index in self.robot.links.items()}
         for point in bullet.getContactPoints(self.robot.body, physicsClientId=self.robot.client):
             other, link, depth = point[2], links[point[3]], -point[8]
-            if other == self.robot.body or depth <= 0 or placement.get(link, (1,))[0] == 0:
-                continue
-            pair = (link, self.names[other])
-            if pair not in self.found or depth > self.found[pair].depth_m:
-                self.found[pair] = Contact(link=link, obstacle=pair[1], time_s=self.elapsed, depth_m=depth)
+            if other in self.names and depth > 0 and placement.get(link, (1,))[0] > 0:
+                self._note(link, self.names[other], depth)
+        if self.robot.held:
+            self.robot.carry(self.robot.joint_positions())
+        for held in self.robot.held:
+            for part, _ in self.robot.parts(held):
+                for other, name in self.names.items():
+                    points = bullet.getClosestPoints(part, other, 0.0, physicsClientId=self.robot.client)
+                    if points and min(point[8] for point in points) < 0:
+                        self._note(held, name, -min(point[8] for point in points))
+
+    def _note(self, link: str, obstacle: str, depth: float) -> None:
+        pair = (link, obstacle)
+        if any(set(pair) == set(contact.pair) for contact in self.plan.scene.allowed_contacts):
+            return
+        if pair not in self.found or depth > self.found[pair].depth_m:
+            self.found[pair] = Contact(link=link, obstacle=obstacle, time_s=self.elapsed, depth_m=depth)

@@ -10,7 +10,7 @@ import numpy as np
 from diffplan.certificate.bisection import TOUCH
 from diffplan.certificate.bullet import bullet, connection
 from diffplan.certificate.certifier import Certifier, ConfigurationCheck
-from diffplan.certificate.world import load_obstacle, load_robot_body
+from diffplan.certificate.world import WHOLE, load_obstacle, load_robot_body
 from diffplan.geometry.pose import Float
 from diffplan.problem import Contact, Plan, Status, Trajectory
 from diffplan.pybullet.palette import GOAL, START, TOUCHING, Rgba
@@ -104,13 +104,18 @@ def contact_point(robot: Robot, scene: Scene, contact: Contact) -> Float:
     with connection() as client:
         arm = load_robot_body(client, robot, scene.robot_base)
         arm.place(np.array(contact.q))
-        ends: dict[str, int] = {"linkIndexA": arm.links[contact.link]}
-        other = arm.body
         if contact.obstacle:
-            other = load_obstacle(client, scene.obstacle(contact.obstacle))
+            others = [(load_obstacle(client, scene.obstacle(contact.obstacle)), WHOLE)]
         else:
-            ends["linkIndexB"] = arm.links[contact.other_link]
-        points = bullet.getClosestPoints(arm.body, other, _IN_SIGHT, **ends, physicsClientId=client)
+            others = arm.parts(contact.other_link)
+        points = [
+            point
+            for one, link in arm.parts(contact.link)
+            for other, its_link in others
+            for point in bullet.getClosestPoints(
+                one, other, _IN_SIGHT, linkIndexA=link, linkIndexB=its_link, physicsClientId=client
+            )
+        ]
         if points:
             nearest = min(points, key=lambda point: point[8])
             return (np.array(nearest[5]) + np.array(nearest[6])) / 2

@@ -6,12 +6,13 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from diffplan import arguments
 from diffplan.certificate.body_shapes import BodyShape, as_shape, corners_in_link, shapes_in_link
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.frames import joint_indices, link_frame, link_indices
@@ -26,7 +27,7 @@ from diffplan.pybullet.running import as_bodies, bodies_of, check_body, check_cl
 from diffplan.pybullet.same_robot import check_same_robot
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import FOLLOWS
-from diffplan.scene import Obstacle, Scene
+from diffplan.scene import Attached, Obstacle, Scene
 from diffplan.system.assets import shipped_robots
 from diffplan.system.exclusive import exclusive
 from diffplan.system.files import write_text
@@ -38,9 +39,14 @@ _ROUND_SIDES = 32
 
 @exclusive
 def scene_from_pybullet(
-    client: int, *, robot_body: int | None = None, robot: Robot | str | None = None, ignore: Collection[int] = ()
+    client: int,
+    *,
+    robot_body: int | None = None,
+    robot: Robot | str | None = None,
+    ignore: Collection[int] = (),
+    attached: Collection[int] | Mapping[int, str] = (),
 ) -> Scene:
-    """Read the obstacles of a running world, at their current poses.
+    """Read the obstacles of a running world, at their current poses, and what the robot holds.
 
     Every collision shape becomes one obstacle `<body>#<id>`, with the link's and the shape's number behind it where
     there are several. A plane is a `Plane`. A mesh is what PyBullet collides with: convex hulls, or a
@@ -53,6 +59,8 @@ def scene_from_pybullet(
         robot_body: the robot, which is no obstacle; `robot_base` and `hold`, where its fingers stand, are read from it.
         robot: what it is; without it, the shipped robot that the body is.
         ignore: other bodies to leave out, those tied to the robot by a constraint among them.
+        attached: the bodies that the robot holds, by its tool's link, or each with the link that holds it; every shape
+            of them becomes an `Attached` object where it is now.
 
     Raises:
         InputError: if the client is not connected, a body is not there, or the robot's body is not the robot (see
@@ -63,20 +71,34 @@ def scene_from_pybullet(
     arm = None if robot_body is None else check_body(client, robot_body, "robot_body")
     robot = None if robot is None else _as_robot(robot)
     base, hold = Pose(), {}
+    in_hand = [check_body(client, body, "attached") for body in as_bodies(attached, "attached")]
+    held: list[Attached] = []
+    if in_hand and arm is None:
+        raise InputError("which body holds them?", key="attached", value=in_hand, allowed="with robot_body=...")
     if arm is not None:
-        if arm in left_out:
-            raise InputError("the robot is no other body to leave out", key="ignore", value=arm)
+        for key, bodies in (("ignore", left_out), ("attached", in_hand)):
+            if arm in bodies:
+                raise InputError("the robot is no other body", key=key, value=arm)
         robot = robot or _shipped_robot(client, arm)
-        check_same_robot(client, arm, robot, key="robot_body", ignore=left_out)
+        check_same_robot(client, arm, robot, key="robot_body", ignore=[*left_out, *in_hand])
         base, hold = _base(client, arm, robot), _held(client, arm, robot)
+        links = attached if isinstance(attached, Mapping) else dict.fromkeys(in_hand, robot.tool_frame.link)
+        held = [one for body in in_hand for one in _in_hand(client, arm, body, robot, links[body])]
     obstacles = [
         obstacle
         for body in bodies_of(client)
-        if body != arm and body not in left_out
+        if body != arm and body not in (*left_out, *in_hand)
         for obstacle in _body_obstacles(client, body)
     ]
     name = robot.name if robot else None
-    return Scene(name="pybullet", robot=name, robot_base=base, obstacles=tuple(obstacles), hold=hold)
+    return Scene(
+        name="pybullet",
+        robot=name,
+        robot_base=base,
+        obstacles=tuple(obstacles),
+        hold=hold,
+        attached=tuple(held),
+    )
 
 
 @exclusive
@@ -153,6 +175,15 @@ def _held(client: int, body: int, robot: Robot) -> dict[str, float]:
 
 def _base(client: int, body: int, robot: Robot) -> Pose:
     return link_frame(client, body, link_indices(client, body)[robot.base_link])
+
+
+def _in_hand(client: int, arm: int, body: int, robot: Robot, link: str) -> Iterator[Attached]:
+    """Read a body that a link of the robot holds, where both are now."""
+    indices = link_indices(client, arm)
+    link = arguments.one_of(link, "attached", list(indices), "link")
+    T_link_world = link_frame(client, arm, indices[link]).inverse()
+    for obstacle in _body_obstacles(client, body):
+        yield Attached(obstacle=replace(obstacle, pose=T_link_world @ obstacle.pose), link=link)
 
 
 def _shipped_robot(client: int, body: int) -> Robot:

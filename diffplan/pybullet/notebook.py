@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from diffplan.errors import InputError
-from diffplan.problem import Plan
+from diffplan.problem import Plan, robot_in
 from diffplan.pybullet.failure import Arm
 from diffplan.pybullet.render import strip, strip_pictures
 from diffplan.pybullet.still import draw_obstacles, draw_still
@@ -38,7 +38,7 @@ def scene_picture(scene: Scene) -> str:
         InputError: if a file of the scene cannot be read.
     """
     try:
-        robot = Robot.load(scene.robot) if scene.robot else None
+        robot = robot_in(Robot.load(scene.robot), scene) if scene.robot else None
     except InputError:
         robot = None
     if robot is None:

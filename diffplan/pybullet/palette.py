@@ -29,6 +29,11 @@ _OBSTACLES: tuple[Rgba, ...] = (
 )
 
 
+def held_colours() -> Iterator[Rgba]:
+    """Give distinct colours for what an arm holds, without end."""
+    return cycle(reversed(_OBSTACLES[:7]))
+
+
 def obstacle_colours() -> Iterator[Rgba]:
     """Give distinct colours, without end."""
     return cycle(_OBSTACLES)

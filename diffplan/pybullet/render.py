@@ -15,12 +15,13 @@ from diffplan import arguments
 from diffplan.certificate.bullet import bullet, connection
 from diffplan.certificate.world import RobotBody, at_origin, load_robot_body
 from diffplan.errors import InputError
-from diffplan.geometry.pose import Float
+from diffplan.geometry.pose import Float, Pose
 from diffplan.problem import Contact, Plan, Trajectory
 from diffplan.pybullet.camera import Camera, find_camera
 from diffplan.pybullet.failure import Arm, Failure, contact_point, contact_words, failure, motion_contact
-from diffplan.pybullet.palette import OTHER_PATH, TOUCHING
+from diffplan.pybullet.palette import OTHER_PATH, TOUCHING, held_colours
 from diffplan.pybullet.stage_set import REACH, add_tool_path, load_coloured, tool_path
+from diffplan.robot.held import HeldBody
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.system.exclusive import exclusive
@@ -133,8 +134,10 @@ def _still(
 
 
 def place_arm(client: int, robot: Robot, scene: Scene, arm: Arm) -> RobotBody:
-    """Put an arm into the picture, in its colours."""
-    body = load_robot_body(client, robot, scene.robot_base, visuals=True)
+    """Put an arm into the picture, in its colours, with what it holds."""
+    own = zip(robot.attached, held_colours(), strict=False)
+    held = [arm.links.get(body.name, arm.colour or colour) for body, colour in own]
+    body = load_robot_body(client, robot, scene.robot_base, visuals=True, colours=held)
     body.place(arm.q)
     for name, link in body.links.items():
         colour = arm.links.get(name, None if name == robot.base_link else arm.colour)
@@ -227,14 +230,14 @@ def _pictures(
         for time, pose in zip(times, q, strict=True):
             now = contact is not None and time == contact.time_s
             if contact and now:
-                bullet.removeBody(body.body, physicsClientId=client)
+                body.remove()
                 red_arm = Arm(q=pose, links=dict.fromkeys(contact.links, TOUCHING))
                 body = place_arm(client, plan.robot, scene, red_arm)
             body.place(pose)
             text = contact_words(contact) if contact and now else f"{time - trajectory.time[0]:.2f} s"
             yield label(shoot(client, camera, size, finer=finer), text)
             if now:  # its own colours again
-                bullet.removeBody(body.body, physicsClientId=client)
+                body.remove()
                 body = place_arm(client, plan.robot, scene, Arm(q=pose))
 
 
@@ -280,9 +283,10 @@ def set_up(
     arm = frames[:, :3, 3]
     tips = tool_path(robot, base, path)
     others = [tool_path(robot, base, way) for way in ways]
+    held = [_corners_held(robot, base, body, poses) for body in robot.attached]
     flesh = _FLESH * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     body = (np.concatenate([[base.xyz], arm, tips, *others])[:, None] + flesh).reshape(-1, 3)
-    around = np.concatenate([body, np.array(corners).reshape(-1, 3).clip(low, high)])
+    around = np.concatenate([body, *held, np.array(corners).reshape(-1, 3).clip(low, high)])
     motion = np.concatenate([tips[:: max(1, len(tips) // 24)], arm[robot.dof :: robot.dof + 1]])
     ends = arm.reshape(len(poses), -1, 3)[[0, -1]].reshape(-1, 3)
     yaw = float(np.arctan2(base.matrix[1, 0], base.matrix[0, 0]))
@@ -308,6 +312,14 @@ def set_up(
     if tube:
         add_tool_path(client, tips)
     return camera
+
+
+def _corners_held(robot: Robot, base: Pose, held: HeldBody, poses: Float) -> Float:
+    """Return the corners [n, 3] of the box around what is held, at joint positions [k, dof] (world)."""
+    centre, radius = held.spheres.centre, held.spheres.radius[:, None]
+    ends = np.stack([(centre - radius).min(axis=0), (centre + radius).max(axis=0)])
+    corners = np.array([[ends[i, 0], ends[j, 1], ends[k, 2], 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    return (base.matrix @ robot.link_pose(poses, held.name) @ corners.T).transpose(0, 2, 1).reshape(-1, 4)[:, :3]
 
 
 def shoot(client: int, camera: Camera, size: tuple[int, int], *, finer: float) -> Image.Image:

@@ -205,7 +205,8 @@ def _alike(shape: Shape, other: BodyShape) -> bool:
 
 def _check_constraints(arm: _Arm, ignore: Collection[int]) -> None:
     """Refuse what a constraint ties to a link that moves: it would be carried along, unseen."""
-    client, moving = arm.client, {arm.links[link] for link, (k, _) in arm.robot.chain.placement.items() if k > 0}
+    placement = arm.robot.chain.placement
+    client, moving = arm.client, {index for link, index in arm.links.items() if placement.get(link, (0,))[0] > 0}
     names = {index: link for link, index in arm.links.items()}
     for i in range(bullet.getNumConstraints(physicsClientId=client)):
         number = bullet.getConstraintUniqueId(i, physicsClientId=client)
@@ -219,9 +220,10 @@ def _check_constraints(arm: _Arm, ignore: Collection[int]) -> None:
             what = f"body {other}" if other >= 0 else "the world"
             raise InputError(
                 f"a constraint (number {number}) ties {what} to {names[link]}: it would move with the arm, and "
-                "diffplan plans for an arm that carries nothing",
+                "was not said to be held",
                 key=arm.key,
-                allowed=f"without the constraint; or ignore=[{other}], if nothing shall be known of it",
+                allowed=f"Scene.from_pybullet(attached=[{other}]) if the arm holds it; or ignore=[{other}], if nothing "
+                "shall be known of it",
             )
 
 

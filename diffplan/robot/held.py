@@ -24,14 +24,16 @@ class HeldBody:
     """A body that a link holds; to a robot it is one more link, with this name.
 
     `pose` is T_link_body; `shapes` are solids in the body's own frame, and so are the `spheres` that planners see. A
-    mesh counts as the convex hulls of its parts. `may_touch` are the links whose contact with it does not count. `key`
-    says all that it depends on: two bodies with the same key are the same.
+    mesh counts as the convex hulls of its parts; `drawn` are the shapes as they were given, for pictures. `may_touch`
+    are the links whose contact with it does not count. `key` says all that it depends on: two bodies with the same key
+    are the same.
     """
 
     name: str
     link: str
     pose: Pose
     shapes: tuple[Shape, ...]
+    drawn: tuple[Shape, ...]
     may_touch: tuple[str, ...]
     spheres: SphereFit = field(repr=False)
     key: str = field(repr=False)
@@ -49,7 +51,16 @@ class HeldBody:
         content = repr([(shape, [content_key(file) for file in shape.files]) for shape in solid])
         spheres = _covers.get(content, lambda: _cover(solid), lambda fit: fit.centre.nbytes + fit.radius.nbytes)
         key = hashlib.sha256(repr((name, link, pose, may_touch, content)).encode()).hexdigest()
-        return HeldBody(name=name, link=link, pose=pose, shapes=solid, may_touch=may_touch, spheres=spheres, key=key)
+        return HeldBody(
+            name=name,
+            link=link,
+            pose=pose,
+            shapes=solid,
+            drawn=shapes,
+            may_touch=may_touch,
+            spheres=spheres,
+            key=key,
+        )
 
 
 def _cover(shapes: tuple[Shape, ...]) -> SphereFit:

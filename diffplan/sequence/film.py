@@ -95,14 +95,14 @@ def _by_step(plan: SequencePlan, many: int | None) -> Iterator[list[_Frame]]:
 
 def _drawn(plan: SequencePlan, frames: list[_Frame], size: tuple[int, int]) -> Iterator[Image.Image]:
     """Draw frames, all by the same camera."""
-    scene = at_origin(plan.scene)
+    scene, robot = at_origin(plan.scene), plan.robot.empty_handed  # what it holds at first is drawn as a thing
     shift = scene.robot_base @ plan.scene.robot_base.inverse()
     rest = tuple(obstacle for obstacle in scene.obstacles if obstacle.name not in plan.moved)
     still = replace(scene, obstacles=rest, attached=(), allowed_contacts=())
     path = np.concatenate([one.trajectory.position for one in plan.plans if one.trajectory])
     with connection() as client:
-        camera = set_up(client, plan.robot, still, path, ways=(), tube=False, aspect=size[0] / size[1])
-        body = load_robot_body(client, plan.robot, scene.robot_base, visuals=True)
+        camera = set_up(client, robot, still, path, ways=(), tube=False, aspect=size[0] / size[1])
+        body = load_robot_body(client, robot, scene.robot_base, visuals=True)
         obstacles = {one.name: one for one in (*scene.obstacles, *(body.obstacle for body in scene.attached))}
         things = {name: load_obstacle(client, obstacles[name], HELD) for name in frames[0].objects}
         in_link = {name: _inertia(client, number) for name, number in things.items()}

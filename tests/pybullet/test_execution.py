@@ -12,10 +12,10 @@ from diffplan.certificate.world import load_robot_body
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box
-from diffplan.problem import Plan, Status
+from diffplan.problem import Plan, Status, robot_in
 from diffplan.pybullet.execution import execute, play
 from diffplan.robot.model import Robot
-from diffplan.scene import Scene
+from diffplan.scene import Attached, Scene
 
 
 @pytest.fixture
@@ -105,3 +105,17 @@ def test_followers_go_with_their_leader_when_a_plan_is_played(rail_file):
 def test_a_plan_without_trajectory_cannot_be_followed(plan):
     with pytest.raises(InputError, match="no trajectory"):
         execute(replace(plan, trajectory=None, status=Status.NO_PATH_FOUND))
+
+
+def test_what_is_held_is_carried_along_and_its_contacts_are_told_unless_they_are_allowed(plan):
+    rod = Box(name="rod", size=(0.02, 0.02, 0.3), pose=Pose(xyz=(0.0, 0.0, 0.25)))
+    scene = Scene(attached=(Attached(obstacle=rod, link="panda_hand"),))
+    robot = robot_in(plan.robot, scene)
+    middle = robot.link_pose(plan.trajectory.position[len(plan.trajectory.time) // 2], "rod")[0]
+    low = Pose.from_matrix(middle) @ Pose(xyz=(0.0, 0.0, 0.16))
+    block = Box(name="block", size=(0.04, 0.04, 0.04), pose=Pose(xyz=low.xyz))
+    hit = execute(replace(plan, robot=robot, scene=scene.add(block)))
+    assert [(contact.link, contact.obstacle) for contact in hit.contacts] == [("rod", "block")]
+    assert hit.max_tracking_error_rad < 0.01
+    assert execute(replace(plan, robot=robot, scene=scene.add(block).allow("rod", "block"))).contacts == ()
+    assert execute(replace(plan, robot=robot, scene=scene)).contacts == ()

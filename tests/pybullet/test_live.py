@@ -6,6 +6,8 @@ import pybullet_data
 import pytest
 import trimesh
 
+import diffplan as dp
+from diffplan.certificate.frames import joint_indices, link_frame, link_indices
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Sphere
@@ -244,3 +246,39 @@ def test_a_mesh_of_the_same_name_in_the_current_folder_is_not_read_instead(world
     p.loadURDF("block.urdf", TILT.xyz, TILT.quat_xyzw, physicsClientId=world)
     monkeypatch.chdir(tmp_path / "other")
     _assert_same_world(world)
+
+
+def test_what_the_hand_holds_is_read_from_a_world_and_planned_with(world):
+    client, panda = world, dp.Robot.load("panda")
+    arm = p.loadURDF(str(panda.model.file), [0.2, 0.1, 0.3], useFixedBase=True, physicsClientId=client)
+    joints = joint_indices(client, arm)
+    home = panda.configuration("home")
+    for name, value in zip(panda.joint_names, home, strict=True):
+        p.resetJointState(arm, joints[name], value, physicsClientId=client)
+    for name in panda.held_joints:
+        p.resetJointState(arm, joints[name], 0.02, physicsClientId=client)
+    hand = link_frame(client, arm, link_indices(client, arm)["panda_grasptarget"])
+    cube = p.createCollisionShape(p.GEOM_BOX, halfExtents=[0.02, 0.02, 0.06], physicsClientId=client)
+    pose = hand @ Pose(xyz=(0, 0, 0.03))
+    held = p.createMultiBody(0.1, cube, -1, pose.xyz, pose.quat_xyzw, physicsClientId=client)
+    p.createConstraint(
+        arm, joints["panda_grasptarget_hand"], held, -1, p.JOINT_FIXED, [0, 0, 0], [0, 0, 0], [0, 0, -0.03],
+        physicsClientId=client,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=rf"was not said to be held.*attached=\[{held}\]"):
+        Scene.from_pybullet(client, robot_body=arm, robot=panda)
+    scene = Scene.from_pybullet(client, robot_body=arm, robot=panda, attached=[held])
+    (attached,) = scene.attached
+    assert scene.obstacles == ()
+    assert attached.link == "panda_grasptarget"
+    np.testing.assert_allclose(attached.obstacle.pose.xyz, (0, 0, 0.03), atol=1e-5)
+    assert attached.obstacle.size == pytest.approx((0.04, 0.04, 0.12))
+    other = Scene.from_pybullet(client, robot_body=arm, robot=panda, attached={held: "panda_link7"})
+    assert other.attached[0].link == "panda_link7"
+    plan = dp.plan(panda, scene, "home", "left", planner="straight")
+    assert plan.solved
+    assert plan.certificate.attached == (attached.name,)
+    with pytest.raises(InputError, match="which body holds them"):
+        Scene.from_pybullet(client, attached=[held])
+    with pytest.raises(InputError, match=r"no link 'thumb'"):
+        Scene.from_pybullet(client, robot_body=arm, robot=panda, attached={held: "thumb"})

@@ -10,11 +10,11 @@ from diffplan.certificate.bullet import bullet, connection
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Plane, Sphere
-from diffplan.problem import Contact, Plan, Status
+from diffplan.problem import Contact, Plan, Status, robot_in
 from diffplan.pybullet import render as rendering
 from diffplan.pybullet.failure import contact_point, failure, motion_contact
 from diffplan.pybullet.stage_set import tool_path, tube
-from diffplan.scene import Scene
+from diffplan.scene import Attached, Scene
 
 
 @pytest.fixture
@@ -202,3 +202,26 @@ def test_a_floor_is_seen_only_where_there_is_one(plan, tmp_path):
     wall = plan.scene.obstacles[1]
     without = grey(Scene(obstacles=(wall,)))
     assert grey(Scene(obstacles=(wall, Plane(name="floor")))) > without + 5000
+
+
+def test_what_is_held_moves_along_in_pictures_and_is_red_where_it_touches(plan, tmp_path):
+    ball = Sphere(name="ball", radius=0.12, pose=Pose(xyz=(0.0, 0.0, 0.25)))
+    scene = replace(plan.scene, attached=(Attached(obstacle=ball, link="panda_hand"),))
+    holding = replace(plan, scene=scene, robot=robot_in(plan.robot, scene))
+    bare, held = _strip(plan, tmp_path / "bare.png"), _strip(holding, tmp_path / "held.png")
+    for half in (slice(0, 160), slice(160, 320)):
+        assert np.abs(bare[:, half] - held[:, half]).max() > 60
+    touched = replace(scene, obstacles=(*scene.obstacles, _ball_at(holding, 0.25)))
+    contact = motion_contact(replace(holding, scene=touched), plan.trajectory)
+    assert contact is not None
+    assert (contact.link, contact.obstacle) == ("ball", "touched")
+    point = contact_point(holding.robot, touched, contact)
+    centre = (holding.robot.link_pose(np.array(contact.q), "ball")[0])[:3, 3]
+    assert np.linalg.norm(point - centre) < 0.15
+    _strip(replace(holding, scene=touched), tmp_path / "touch.png")
+
+
+def _ball_at(plan, ahead):
+    hand = plan.robot.link_pose(plan.trajectory.position[-1], "panda_hand")[0]
+    place = (hand @ np.array([0.0, 0.0, ahead, 1.0]))[:3]
+    return Sphere(name="touched", radius=0.02, pose=Pose(xyz=tuple(place.tolist())))
