@@ -446,7 +446,7 @@ def _self_cost(pose, robot, reach, s, mode, cost, clear, wrench):
                     s.w[_NX, n] = (s.w[_CX, n] - s.centre[j, 0, n]) * inverse
                     s.w[_NY, n] = (s.w[_CY, n] - s.centre[j, 1, n]) * inverse
                     s.w[_NZ, n] = (s.w[_CZ, n] - s.centre[j, 2, n]) * inverse
-                if body_one > 0:
+                if body_one > 0 or body_two == 0:
                     _push(s.w, touch, wrench[body_one], cost)
                 if body_two > 0:  # no motion helps the base: its wrench is asked of nobody
                     for n in range(LANES):

@@ -25,7 +25,7 @@ from diffplan.system.reading import is_file
 
 _REQUIRED = ("format", "name", "urdf", "base_link", "end_link", "joints", "configurations", "collision")
 _OPTIONAL = ("held_joints", "packages", "prior", "tool", "gripper", "exempt_pairs")
-_TOUCHING = ("adjacent", "always")
+_TOUCHING, _APART = ("adjacent", "always"), ("never", "unclear")
 
 
 def robot_path(name_or_path: str | Path) -> Path:
@@ -320,7 +320,7 @@ def _collision_model(
     return (
         replace(fitted, **errors),
         frozenset(pair for pair, reason in ignored.items() if reason in _TOUCHING),
-        frozenset(pair for pair, reason in ignored.items() if reason not in _TOUCHING),
+        frozenset(pair for pair, reason in ignored.items() if reason in _APART),
         with_parts(model, parts),
     )
 
@@ -357,5 +357,5 @@ def _ignored_pairs(entry: Entry, model: UrdfModel) -> dict[frozenset[str], str]:
         links = frozenset(link.choice(model.collisions, "link") for link in fields["links"].sequence())
         if len(links) != 2 or links in pairs:
             raise item.error("not a pair of two links, each pair once")
-        pairs[links] = fields["reason"].choice((*_TOUCHING, "never"), "reason")
+        pairs[links] = fields["reason"].choice((*_TOUCHING, *_APART), "reason")
     return pairs

@@ -19,6 +19,7 @@ from diffplan.learning.sphere_contacts import Balls
 from diffplan.robot.model import Robot
 
 ALWAYS_SHARE, NEVER_DISTANCE = 0.98, 0.002
+_UNCLEAR_SHARE = 0.5
 _FIRST, _KNOWN = 4000, (0.01, 0.96)
 _ROOM = 0.002
 """What is added to the reach of PyBullet's questions [m]: its margin, and what lies between samples of surfaces."""
@@ -122,11 +123,13 @@ def sample_contacts(robot: Robot, spheres: Mapping[str, SphereFit], samples: int
 
 
 def ignored_pairs(robot: Robot, contacts: Contacts) -> dict[tuple[str, str], str]:
-    """Return the link pairs that planning need not check, with the reason: adjacent, always or never.
+    """Return the link pairs that planning need not check, with the reason: adjacent, always, never or unclear.
 
     *adjacent*: neighbours in the kinematic tree, or carried by the same body, so that no planning joint moves them
     against each other. *always*: touching in nearly all sampled configurations. *never*: farther than 2 mm apart in all
-    of them. The certificate still checks the pairs that never touch.
+    of them. *unclear*: of the configurations in which they are apart, their spheres touch in more than half, however
+    fine, so that planners would find hardly a free one. The certificate still checks pairs that never touch or are
+    unclear.
     """
     ignored = {pair: "adjacent" for pair in combinations(robot.links, 2) if adjacent(robot, *pair)}
     for pair in contacts.pairs:
@@ -134,6 +137,8 @@ def ignored_pairs(robot: Robot, contacts: Contacts) -> dict[tuple[str, str], str
             ignored[pair.links] = "always"
         elif pair.least_distance > NEVER_DISTANCE:
             ignored[pair.links] = "never"
+        elif pair.false_share > _UNCLEAR_SHARE * (1 - pair.touching_share):
+            ignored[pair.links] = "unclear"
     return ignored
 
 

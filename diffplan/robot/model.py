@@ -133,8 +133,9 @@ class Robot:
     is kept clear of as well. A continuous joint has no limits; `lower` and `upper` are the window that it is planned
     in: one turn either way of zero, or of as many turns as the start has (`turned`).
 
-    `touching` are the link pairs that always touch (adjacent ones among them), `never_touching` those for which
-    sampling with the real meshes found no contact. `file` is the robot file that it was read from, if it was,
+    `touching` are the link pairs that always touch (adjacent ones among them), `never_touching` those that
+    planners leave to the certificate: sampling with the real meshes found no contact, or the spheres touch nearly
+    everywhere although the links do not. `file` is the robot file that it was read from, if it was,
     `prior` the file of weights that it names. `assumed` are the joints by `velocity`, `acceleration`, `jerk` whose
     limit neither robot file nor URDF tells, so that a default stands for it.
 

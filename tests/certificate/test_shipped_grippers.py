@@ -25,7 +25,9 @@ def hands(request):
     """The robot with an open and with a closed gripper, of which only the first finger's joint is set."""
     try:
         robot = Robot.load(request.param)
-    except InputError as error:
+    except InputError as error:  # the Gen3's package is not one that diffplan needs
+        if "pip install" not in str(error):
+            raise
         pytest.skip(str(error))
     assert robot.gripper is not None
     (lead,) = (name for name in robot.gripper.joints if robot.model.joints[name].mimic is None)

@@ -1,5 +1,6 @@
 """Which links touch, truly and in the sphere model: against PyBullet asked everywhere, and after a finer fit."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from diffplan.certificate.pairs import pair_distances
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning.collision_model import FitReport, fit_robot
-from diffplan.learning.link_pairs import adjacent, sample_contacts
+from diffplan.learning.link_pairs import adjacent, ignored_pairs, sample_contacts
 from diffplan.robot.model import Robot
 
 URDF = """<robot name="near">
@@ -53,6 +54,23 @@ def test_links_whose_spheres_touch_falsely_are_fitted_finer(fitted):
     assert pair.touching_share == pytest.approx(0.003 / 0.512, abs=0.005)
     assert 0 < pair.false_share < 0.01  # as coarse as other links they would touch below 18 mm, in 3.4 %
     assert sample_contacts(robot, coarse, 500).pairs[0].false_share > 0.03
+
+
+def test_a_pair_whose_spheres_say_nothing_is_left_to_the_certificate(fitted):
+    robot, report = fitted
+    contacts = sample_contacts(robot, report.links, 500)
+    assert ("base", "hand") not in ignored_pairs(robot, contacts)
+    (pair,) = contacts.pairs
+    useless = replace(contacts, pairs=[replace(pair, spheres_touching=np.ones_like(pair.touching))])
+    assert ignored_pairs(robot, useless)["base", "hand"] == "unclear"
+    text = report.file.read_text()
+    report.file.write_text(text.replace("ignore:", "ignore:\n    - {links: [base, hand], reason: unclear}", 1))
+    try:
+        read = load_robot(report.file.parent)
+    finally:
+        report.file.write_text(text)
+    assert ("base", "hand") not in read.checked_pairs
+    assert ("base", "hand") in read.certified_pairs
 
 
 def test_pybullet_is_asked_wherever_links_are_near():

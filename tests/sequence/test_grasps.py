@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import diffplan as dp
+from diffplan.errors import InputError
 from diffplan.robot.model import Robot
 from diffplan.sequence.fingers import Fingers, joint_values
 from diffplan.sequence.grasps import Grasp, grasps_of
@@ -38,7 +39,12 @@ def test_the_fingers_of_the_panda_are_8_cm_apart_and_close_across_its_hand(finge
 
 
 def test_a_gripper_whose_fingers_turn_is_measured_too() -> None:
-    robot = Robot.load("gen3")
+    try:
+        robot = Robot.load("gen3")
+    except InputError as error:  # its package is not one that diffplan needs
+        if "pip install" not in str(error):
+            raise
+        pytest.skip(str(error))
     fingers = Fingers.of(robot)
     assert fingers.widest == pytest.approx(0.085, abs=2e-3)  # as the Robotiq 2F-85 is called
     assert (np.diff(fingers.width) <= 0).all()
