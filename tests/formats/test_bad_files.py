@@ -71,7 +71,7 @@ MESSAGES = {
     ),
     "robot_collision_bad_reason.yaml": (
         "collision_bad_reason.yaml:6: self_collision.ignore[0].reason: unknown "
-        "reason (found sometimes); allowed: adjacent, always, never"
+        "reason (found sometimes); allowed: adjacent, always, never, unclear"
     ),
     "robot_collision_unknown_link.yaml": (
         "collision_unknown_link.yaml:3: links.hnad: unknown key (did you mean 'hand'?); allowed: base, upper, hand, tip"
