@@ -22,7 +22,7 @@ from diffplan.planners.task import packed
 from diffplan.preflight import allowing
 from diffplan.problem import Certificate, Judged, Plan, Status, Trajectory, robot_in, trajectory_metrics
 from diffplan.pybullet.failure import contact_of
-from diffplan.request import LONGEST_TIMEOUT, read_robot, read_scene
+from diffplan.request import MotionRequest, read_robot, read_scene
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.system.exclusive import exclusive
@@ -68,9 +68,7 @@ def plan_line(
     """
     begin = perf_counter()
     arguments.instance(line, Line, "line", allowed="a Line")
-    seed = arguments.whole(seed, "seed", 0, 2**63 - 1, what="seed", allowed="whole numbers from 0 to 2^63 - 1")
-    most = LONGEST_TIMEOUT
-    timeout = arguments.positive(timeout, "timeout", what="time limit", highest=most, allowed=f"0 < s <= {most:g}")
+    request = MotionRequest(seed=seed, timeout=timeout, speed=1.0, jerk=None)
     scene = read_scene(scene)
     robot = robot_in(read_robot(robot), scene)
     q = configuration(robot, start, "start")
@@ -84,27 +82,33 @@ def plan_line(
     with Certifier(robot, scene) as certifier:
         sums = fingerprint(robot, scene)
         loaded = perf_counter()
-        search = _LineSearch(finder=finder, certifier=certifier, start=q, segment=finder.segment(q, line), seed=seed)
-        answer = search.plan(scene, loaded + timeout)
+        answer = line_from(q, line, finder, certifier, request)
     times = {"prepare": prepared - begin, "warmup": warm - prepared, "load": loaded - warm}
     times |= {"total": perf_counter() - begin}
     return replace(answer, fingerprint=sums, timing_s={**times, **answer.timing_s})
 
 
-def certified_line(
-    path: LinePath, finder: LineFinder, certifier: Certifier, *, seed: int = 0, speed: float = 1.0
-) -> Plan:
-    """Return the plan of a path on a line that was found already: timed and certified.
+def line_from(q: Float, line: Line, finder: LineFinder, certifier: Certifier, request: MotionRequest) -> Plan:
+    """Return the plan of a line from q [dof], as `plan_line` does, without the fingerprint.
 
     Args:
-        path: of this finder.
+        q: where the line begins.
+        line: where the tool goes.
         finder: for the certifier's robot among its obstacles.
         certifier: who judges.
-        seed: noted in the plan; nothing depends on it.
-        speed: share of the velocity, acceleration and jerk limits that the motion may use, in (0, 1].
+        request: seed, time limit and share of the robot's limits.
+    """
+    search = _LineSearch(finder=finder, certifier=certifier, start=q, segment=finder.segment(q, line), request=request)
+    return search.plan(perf_counter() + request.timeout)
+
+
+def certified_line(path: LinePath, finder: LineFinder, certifier: Certifier, request: MotionRequest) -> Plan:
+    """Return the plan of a path on a line that was found already: timed and certified.
+
+    The arguments are those of `line_from`; the path is of this finder.
     """
     start, segment = path.control[0], path.segment
-    search = _LineSearch(finder=finder, certifier=certifier, start=start, segment=segment, seed=seed, speed=speed)
+    search = _LineSearch(finder=finder, certifier=certifier, start=start, segment=segment, request=request)
     return search.judged(path)
 
 
@@ -153,25 +157,23 @@ class _LineSearch:
     certifier: Certifier
     start: Float
     segment: Segment
-    seed: int
-    speed: float = 1.0
+    request: MotionRequest
     plan_time: float = 0.0
     certify_time: float = 0.0
     rejected: tuple[Trajectory, Certificate] | None = None
     untimed: str = ""
     offered: int = 0
 
-    def plan(self, scene: Scene, deadline: float) -> Plan:
+    def plan(self, deadline: float) -> Plan:
         begin = perf_counter()
         outside = outside_limits(self.finder.robot, self.start)
         if outside:
-            return self._unsolved(scene, Status.START_OUTSIDE_LIMITS, outside)
+            status = Status.START_OUTSIDE_LIMITS
+            return self._answer(status, f"{outside}; {status.advice}")
         check = self.certifier.check(self.start)
         if check.contact:
-            touching = contact_of(check, self.start, "start")
-            answer = self._unsolved(
-                scene, Status.START_IN_COLLISION, f"at the start, {check.contact}{allowing(touching)}"
-            )
+            status, touching = Status.START_IN_COLLISION, contact_of(check, self.start, "start")
+            answer = self._answer(status, f"at the start, {check.contact}{allowing(touching)}; {status.advice}")
             return replace(answer, contact=touching)
         stop: LineStop | None = None
         found: tuple[Trajectory, Certificate] | None = None
@@ -184,19 +186,19 @@ class _LineSearch:
                 break
         self.plan_time = perf_counter() - begin - self.certify_time
         if found or self.rejected:
-            return self._verdict(scene, found)
-        if _out_of_reach(self.segment, 1.0, self.finder, self.seed):
+            return self._verdict(found)
+        if _out_of_reach(self.segment, 1.0, self.finder, self.request.seed):
             status, words = Status.GOAL_UNREACHABLE, "no joint values within the limits reach the end of the line; "
         else:
             status, words = Status.NO_PATH_FOUND, ""
         if stop:
-            words += line_reason(stop, self.finder, self.certifier, self.seed)
+            words += line_reason(stop, self.finder, self.certifier, self.request.seed)
         elif self.untimed:
-            words += f"a path along the line could not be timed: {self.untimed}"
+            words += self._not_timed
         else:
             words += "the time is up" if perf_counter() > deadline else "no path along the line is smooth enough"
         self.plan_time = perf_counter() - begin - self.certify_time
-        return self._unsolved(scene, status, f"{words}; {_ADVICE}")
+        return self._answer(status, f"{words}; {_ADVICE}")
 
     def judged(self, path: LinePath) -> Plan:
         """Return the plan of this path."""
@@ -204,21 +206,20 @@ class _LineSearch:
         found = self._judged(path)
         self.plan_time = perf_counter() - begin - self.certify_time
         if found or self.rejected:
-            return self._verdict(self.certifier.scene, found)
-        words = f"a path along the line could not be timed: {self.untimed}"
-        return self._unsolved(self.certifier.scene, Status.NO_PATH_FOUND, words)
+            return self._verdict(found)
+        return self._answer(Status.NO_PATH_FOUND, self._not_timed)
 
-    def _verdict(self, scene: Scene, found: tuple[Trajectory, Certificate] | None) -> Plan:
+    def _verdict(self, found: tuple[Trajectory, Certificate] | None) -> Plan:
         """Return the plan of a path that passed, or of the last that did not."""
         if found:
-            return self._answer(scene, Status.SOLVED, Status.SOLVED.advice, *found)
+            return self._answer(Status.SOLVED, Status.SOLVED.advice, found)
         assert self.rejected is not None
         words = f"a path along the line was rejected: {self.rejected[1].reason}"
-        return self._answer(scene, Status.NOT_CERTIFIED, f"{words}; {_ADVICE}", *self.rejected)
+        return self._answer(Status.NOT_CERTIFIED, f"{words}; {_ADVICE}", self.rejected)
 
     def _judged(self, path: LinePath) -> tuple[Trajectory, Certificate] | None:
         robot = self.finder.robot
-        trajectory = retime(path.control, robot, speed=self.speed)
+        trajectory = retime(path.control, robot, speed=self.request.speed)
         if trajectory is None:
             self.untimed = why_untimed(path.control, robot)
             return None
@@ -234,42 +235,37 @@ class _LineSearch:
         return None
 
     @property
+    def _not_timed(self) -> str:
+        return f"a path along the line could not be timed: {self.untimed}"
+
+    @property
     def _kept(self) -> OnLine:
         return OnLine(tool=self.finder.tool, segment=self.segment)
 
-    def _unsolved(self, scene: Scene, status: Status, cause: str) -> Plan:
-        message = cause if status in (Status.NO_PATH_FOUND, Status.GOAL_UNREACHABLE) else f"{cause}; {status.advice}"
-        return self._bare(scene, status, message)
-
-    def _bare(self, scene: Scene, status: Status, message: str) -> Plan:
+    def _answer(self, status: Status, message: str, motion: tuple[Trajectory, Certificate] | None = None) -> Plan:
+        """Return a plan with this motion; where there is none, none was judged."""
+        robot, solved = self.finder.robot, status is Status.SOLVED
+        trajectory, certificate = motion or (None, None)
+        rejected = self.offered - solved
         return Plan(
             status=status,
             message=message,
             planner=LINE,
-            solved_by=LINE if status is Status.SOLVED else "",
-            robot=self.finder.robot,
-            scene=scene,
-            seed=self.seed,
+            solved_by=LINE if solved else "",
+            robot=robot,
+            scene=self.certifier.scene,
+            seed=self.request.seed,
+            speed=self.request.speed,
             start=self.start,
-            goals=np.zeros((0, self.finder.robot.dof)),
-            timing_s={"plan": self.plan_time, "certify": self.certify_time},
-        )
-
-    def _answer(
-        self, scene: Scene, status: Status, message: str, trajectory: Trajectory, certificate: Certificate
-    ) -> Plan:
-        plan = self._bare(scene, Status.NOT_CERTIFIED, message)
-        rejected = self.offered - (status is Status.SOLVED)
-        return replace(
-            plan,
-            status=status,
-            solved_by=LINE if status is Status.SOLVED else "",
-            goals=trajectory.position[-1:],
+            goals=np.zeros((0, robot.dof)) if trajectory is None else trajectory.position[-1:],
             trajectory=trajectory,
             certificate=certificate,
-            metrics=trajectory_metrics(trajectory, self.finder.robot.metric),
+            metrics=None if trajectory is None else trajectory_metrics(trajectory, robot.metric),
             constraints=(self._kept,),
-            judged=Judged(offered=self.offered, rejected=rejected, first_rejected=rejected > 0),
+            judged=Judged(
+                offered=self.offered, rejected=rejected, first_rejected=rejected > 0 if self.offered else None
+            ),
+            timing_s={"plan": self.plan_time, "certify": self.certify_time},
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST_TIMEOUT = 1e9  # [s]
 _MOST_ALTERNATIVES = 1000
 
-_SLOWEST, _SPEEDS = 0.001, "0.001 to 1"  # slower motions have millions of samples
+_SLOWEST, _SPEEDS = 0.001, "0.001 to 1"
 JERK = ("limited", "off")
 """Whether the robot's jerk limits are kept."""
 EarlierPlan: TypeAlias = "Plan | PlanFile | str | Path"
@@ -30,23 +30,15 @@ Wish: TypeAlias = "Cost | Upright"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Request:
-    """How to solve a problem; `diffplan.planning.plan` says what each argument means.
+class MotionRequest:
+    """What any motion is asked for with; `diffplan.planning.plan` says what each argument means.
 
     Raises:
-        InputError: for a number, flag or name that makes no sense.
+        InputError: for a number or word that makes no sense.
     """
 
-    planner: str | Planner
-    helper: str | Planner | None
     seed: int
     timeout: float
-    fallback: bool
-    options: Options | None
-    warm_start: EarlierPlan | None
-    alternatives: int
-    start_tolerance: float
-    start_contact_m: float
     speed: float
     jerk: str | None
 
@@ -59,26 +51,49 @@ class Request:
             "timeout": arguments.positive(
                 self.timeout, "timeout", what="time limit", highest=most, allowed=f"0 < s <= {most:g}"
             ),
-            "alternatives": arguments.whole(self.alternatives, "alternatives", 0, _MOST_ALTERNATIVES),
-            "start_tolerance": arguments.start_tolerance(self.start_tolerance),
-            "start_contact_m": arguments.start_contact(self.start_contact_m),
-            "speed": arguments.positive(self.speed, "speed", what="share", highest=1.0, allowed=_SPEEDS),
+            "speed": share(self.speed, "speed"),
             "jerk": None if self.jerk is None else arguments.one_of(self.jerk, "jerk", JERK, "choice"),
-            "fallback": arguments.flag(self.fallback, "fallback"),
         }
         for key, value in read.items():
             object.__setattr__(self, key, value)
-        if self.speed < _SLOWEST:
-            raise InputError("too small a share", key="speed", value=self.speed, allowed=_SPEEDS)
-        if self.helper is not None and not isinstance(self.helper, Planner):
-            check_name(self.helper, "helper")
-        if self.helper is not None and not self.fallback:
-            raise InputError("a helper, but no planner may help", key="fallback", value=False, allowed="True")
 
     @property
     def jerk_limited(self) -> bool:
         """Whether the jerk limits are kept; they are not unless that is asked for."""
         return self.jerk == "limited"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request(MotionRequest):
+    """How to solve a problem; `diffplan.planning.plan` says what each argument means.
+
+    Raises:
+        InputError: for a number, flag or name that makes no sense.
+    """
+
+    planner: str | Planner
+    helper: str | Planner | None
+    fallback: bool
+    options: Options | None
+    warm_start: EarlierPlan | None
+    alternatives: int
+    start_tolerance: float
+    start_contact_m: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        read = {
+            "alternatives": arguments.whole(self.alternatives, "alternatives", 0, _MOST_ALTERNATIVES),
+            "start_tolerance": arguments.start_tolerance(self.start_tolerance),
+            "start_contact_m": arguments.start_contact(self.start_contact_m),
+            "fallback": arguments.flag(self.fallback, "fallback"),
+        }
+        for key, value in read.items():
+            object.__setattr__(self, key, value)
+        if self.helper is not None and not isinstance(self.helper, Planner):
+            check_name(self.helper, "helper")
+        if self.helper is not None and not self.fallback:
+            raise InputError("a helper, but no planner may help", key="fallback", value=False, allowed="True")
 
     def chosen(self) -> Planner:
         """Return the planner, made now if it was given by name.
@@ -127,6 +142,18 @@ class Request:
             status = plan.status.value
             raise InputError("this plan has no trajectory", key="warm_start", value=status, allowed="plans with one")
         return plan.trajectory
+
+
+def share(value: float, key: str) -> float:
+    """Return a share of the robot's limits.
+
+    Raises:
+        InputError: naming `key`, if it is none, or so small that motions would have millions of samples.
+    """
+    found = arguments.positive(value, key, what="share", highest=1.0, allowed=_SPEEDS)
+    if found < _SLOWEST:
+        raise InputError("too small a share", key=key, value=value, allowed=_SPEEDS)
+    return found
 
 
 def read_robot(value: object) -> Robot:

@@ -15,10 +15,11 @@ from time import perf_counter
 
 from diffplan.constraints.line import Line
 from diffplan.geometry.pose import Float
-from diffplan.line_planning import certified_line, plan_line
+from diffplan.line_planning import certified_line, line_from
 from diffplan.lines import LinePath
 from diffplan.planning import plan
 from diffplan.problem import Plan, Status
+from diffplan.request import MotionRequest
 from diffplan.sequence.choices import Choice, Maker, Offer, Reason, Way, offers
 from diffplan.sequence.closing import width_between
 from diffplan.sequence.fingers import Fingers, joint_values
@@ -39,10 +40,8 @@ class Search:
 
     steps: Sequence[Step]
     fingers: Fingers | None
-    seed: int
-    timeout: float
+    request: MotionRequest
     start: Float
-    speed: float = 1.0
     held_speed: float = 1.0
     done: list[SequenceStep] = field(default_factory=list)
     end: Setting | None = None
@@ -59,7 +58,7 @@ class Search:
     @property
     def left(self) -> float:
         """The time that is left [s]."""
-        return self._begin + self.timeout - perf_counter()
+        return self._begin + self.request.timeout - perf_counter()
 
     def run(self, setting: Setting) -> bool:
         """Do all steps from the start; False if that cannot be done, or not in time."""
@@ -124,7 +123,7 @@ class Search:
             begin = perf_counter()
             maker = Maker(
                 fingers=self.fingers,
-                seed=self.seed,
+                seed=self.request.seed,
                 near=self.start,
                 blocked=lambda reason: self.block(i, setting, offer.title, reason),
             )
@@ -193,15 +192,15 @@ class Search:
     def _moved(self, i: int, setting: Setting, q: Float, goals: list[Float]) -> Plan:
         """Plan a move from q [dof] to any of these joint positions."""
         begin, step = perf_counter(), self.steps[i]
-        limit = min(max(self.left, 1e-3), max(_LEAST_S, self._share * self.timeout))
+        limit = min(max(self.left, 1e-3), max(_LEAST_S, self._share * self.request.timeout))
         found = plan(
             setting.bare,
             setting.scene,
             q,
             goals,
-            seed=self.seed,
+            seed=self.request.seed,
             timeout=limit,
-            speed=self._speed(setting),
+            speed=self._speed(setting.held),
             constraints=step.constraints if isinstance(step, Move) else (),
         )
         self.spent["moves"] += perf_counter() - begin
@@ -236,13 +235,14 @@ class Search:
         self._add("line", f"{what}: {'lift' if picks else 'go back'}", choice.after, plan=other)
         return True
 
-    def _speed(self, setting: Setting) -> float:
-        return min(self.speed, self.held_speed) if setting.held else self.speed
+    def _speed(self, held: Sequence[str]) -> float:
+        """Return the share of the limits that a motion may use with this in hand."""
+        return min(self.request.speed, self.held_speed) if held else self.request.speed
 
     def _certified(self, setting: Setting, path: LinePath) -> Plan:
         begin = perf_counter()
-        speed = self._speed(setting)
-        found = certified_line(path, setting.finder, setting.certifier, seed=self.seed, speed=speed)
+        request = replace(self.request, speed=self._speed(setting.held))
+        found = certified_line(path, setting.finder, setting.certifier, request)
         self.spent["lines"] += perf_counter() - begin
         return replace(found, fingerprint=setting.sums)
 
@@ -250,7 +250,7 @@ class Search:
         """Do a step that leaves no choice; None if it cannot be done."""
         scene, robot = setting.scene, setting.robot
         if isinstance(step, Line):
-            found = plan_line(setting.bare, scene, q, step, seed=self.seed, timeout=max(self.left, 1e-3))
+            found = self._line(step, q, setting)
             if not found.solved or found.trajectory is None:
                 self.block(i, setting, "line", found.message)
                 return None
@@ -267,6 +267,14 @@ class Search:
             after = setting.changed(scene.detach(step.object, robot=robot, q=q))
         self._add(step.kind, f"{step.kind} {step.object}", after, object=step.object)
         return q, after
+
+    def _line(self, step: Line, q: Float, setting: Setting) -> Plan:
+        """Plan a line from q [dof]."""
+        begin = perf_counter()
+        request = replace(self.request, speed=self._speed(setting.held), timeout=max(self.left, 1e-3))
+        found = line_from(q, step, setting.finder_at(q), setting.certifier, request)
+        self.spent["lines"] += perf_counter() - begin
+        return replace(found, fingerprint=setting.sums)
 
     def _fingers(self, step: Gripper, setting: Setting, q: Float) -> dict[str, float]:
         """Return the gripper's joint values after a gripper step [rad or m]."""

@@ -15,7 +15,7 @@ from diffplan.ends import configuration, outside_limits
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Float
 from diffplan.problem import Status
-from diffplan.request import read_robot, read_scene
+from diffplan.request import MotionRequest, read_robot, read_scene, share
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.sequence.fingers import Fingers
@@ -80,9 +80,8 @@ class Sequence:
                 that makes no sense.
         """
         begin = perf_counter()
-        seed = arguments.whole(seed, "seed", 0, 2**63 - 1, what="seed", allowed="whole numbers from 0 to 2^63 - 1")
-        timeout = arguments.positive(timeout, "timeout", what="time limit")
-        speed, held_speed = _share(speed, "speed"), _share(held_speed, "held_speed")
+        request = MotionRequest(seed=seed, timeout=timeout, speed=speed, jerk=None)
+        held_speed = share(held_speed, "held_speed")
         scene, robot = read_scene(scene), read_robot(robot).empty_handed
         q = configuration(robot, start, "start")
         fingers = Fingers.of(robot) if any(isinstance(step, Pick | Place | Gripper) for step in self.steps) else None
@@ -96,10 +95,8 @@ class Sequence:
             search = Search(
                 steps=self.steps,
                 fingers=fingers,
-                seed=seed,
-                timeout=timeout,
+                request=request,
                 start=q,
-                speed=speed,
                 held_speed=held_speed,
             )
             outside = outside_limits(robot, q)
@@ -122,14 +119,10 @@ class Sequence:
             scene=scene,
             end=end,
             start=q,
-            seed=seed,
+            seed=request.seed,
             steps=tuple(search.done) if status is Status.SOLVED else (),
             timing_s=times,
         )
-
-
-def _share(value: float, key: str) -> float:
-    return arguments.positive(value, key, what="share", highest=1.0, allowed="0 < share <= 1")
 
 
 def _flat(steps: object, key: str) -> Iterable[Step]:

@@ -47,6 +47,13 @@ class Setting:
         """What finds lines here."""
         return LineFinder(packed(self.robot), Obstacles.around(self.robot, self.scene), self.scene.robot_base)
 
+    def finder_at(self, q: Float) -> LineFinder:
+        """Return what finds lines from q [dof], where continuous joints may have turned."""
+        turned = self.robot.turned(q)
+        if turned is self.robot:
+            return self.finder
+        return LineFinder(packed(turned), self.finder.world, self.scene.robot_base)
+
     @computed
     def sums(self) -> Fingerprint:
         """The sums of the files behind robot and scene."""

@@ -15,6 +15,8 @@ from diffplan.sequence.result import SequencePlan
 ROBOT = dp.Robot.load("panda")
 CUBE = dp.Pose(xyz=(0.5, 0.2, 0.025))
 UNDER_ROOF = dp.Pose(xyz=(0.55, -0.25, 0.025))
+HOME = ROBOT.configuration("home")
+TOOL_AT_HOME = dp.Pose.from_matrix(ROBOT.link_pose(HOME, ROBOT.tool_frame.link)[0] @ ROBOT.tool_frame.pose.matrix)
 FROM_ABOVE = dp.Pose.from_rpy((0.0, 0.0, 0.0), (np.pi, 0.0, 0.0))
 OBLIQUE = dp.Pose.from_rpy((0.0, 0.0, 0.0), (0.0, np.radians(120.0), 0.0))  # 30 degrees above level, from the robot
 
@@ -166,6 +168,20 @@ def test_single_steps_do_the_same_by_hand() -> None:
     closed = plan.steps[3].fingers["panda_finger_joint1"]
     assert closed == pytest.approx(0.025, abs=5e-4)  # on the cube
     assert plan.end.obstacle("cube").pose.xyz[2] == pytest.approx(0.125, abs=1e-3)
+
+
+@pytest.mark.parametrize(("held", "share"), [(False, 0.5), (True, 0.2)])
+def test_a_line_keeps_the_share_of_the_limits_that_the_sequence_may_use(held: bool, share: float) -> None:
+    peg = dp.Box(name="peg", size=(0.01, 0.01, 0.01), pose=TOOL_AT_HOME)
+    steps = [dp.Attach("peg"), dp.Line(to=(0.0, 0.0, -0.2))] if held else dp.Line(to=(0.0, 0.0, -0.2))
+    plan = dp.Sequence(steps).plan(ROBOT, scene(*[peg] * held), "home", speed=0.5, held_speed=0.2)
+    assert plan, plan.message
+    line = plan.steps[-1].plan
+    assert line is not None
+    assert line.trajectory is not None
+    assert line.speed == share
+    assert (np.abs(line.trajectory.velocity) / ROBOT.velocity).max() <= share
+    assert 0.8 * share < (np.abs(line.trajectory.acceleration) / ROBOT.acceleration).max() <= share
 
 
 @pytest.mark.parametrize(
