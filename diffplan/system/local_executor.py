@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing_extensions import override
 
 from diffplan.system.executor import THREAD_VARIABLES, Event, Executor, Worker, begun, perform
-from diffplan.system.stopping import end, held, leave_on_terminate
+from diffplan.system.stopping import Stopped, end, held, stoppable
 
 
 @dataclass(kw_only=True, eq=False)
@@ -69,9 +69,8 @@ class LocalExecutor(Executor[_LocalWorker]):
 
 
 def _serve(connection: Connection, begin: bytes) -> None:
-    """Do jobs until the parent is gone."""
-    leave_on_terminate()
-    with suppress(EOFError, OSError):
+    """Do jobs until the parent is gone, or asks for the end."""
+    with suppress(EOFError, OSError, Stopped), stoppable():
         work, event = begun(begin)
         connection.send(event)
         while work is not None:

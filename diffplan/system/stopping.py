@@ -15,6 +15,8 @@ from types import FrameType
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _PATIENCE = 0.5
 """How long worker processes may take to tidy up before they are killed [s]."""
+_AGAIN = 0.01
+"""After what time a signal is sent again that Python could only ignore [s]."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -26,8 +28,31 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
+def _lost_ones_sent_again() -> Iterator[None]:
+    before, main = sys.unraisablehook, threading.get_ident()
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        error = lost.exc_value
+        if isinstance(error, KeyboardInterrupt):
+            number = error.number if isinstance(error, Stopped) else signal.SIGINT
+            threading.Timer(_AGAIN, signal.pthread_kill, (main, number)).start()  # wakes it where it waits
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+@contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Stopped` in the block; what was set to be ignored (nohup) stays ignored."""
+    """Let SIGTERM and SIGHUP raise `Stopped` in the block; what was set to be ignored (nohup) stays ignored.
+
+    Python only reports what a signal raises within a finalizer or the callback of a weak reference, and goes on: such a
+    signal, Ctrl-C's too, is sent again until it is heard.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -40,7 +65,8 @@ def stoppable() -> Iterator[None]:
         if handler is signal.SIG_DFL:
             signal.signal(number, stop)
     try:
-        yield
+        with _lost_ones_sent_again():
+            yield
     finally:
         for number, handler in before.items():
             if handler is signal.SIG_DFL:
@@ -83,11 +109,6 @@ def held() -> Iterator[None]:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def leave_on_terminate() -> None:
-    """In a worker process: take SIGTERM for the end, and tidy up (temporary files)."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
 
 
 def end(processes: Sequence[BaseProcess]) -> None:
