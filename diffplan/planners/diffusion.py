@@ -266,7 +266,7 @@ class DiffusionPlanner(Planner):
         with threads(c.threads):
             straight = spline.straight(problem.start, problem.goals[nearest], c.horizon)
             pushed = brief.push(brief.settled(straight))
-            found = self._tight(task, refiner, pushed, nearest, "straight")
+            found = self._tight(task, refiner, pushed, nearest, self.name)
         most = c.first_look * away.min()
         return [some for some in found if lengths(some.control[None], problem.robot.metric)[0] <= most]
 

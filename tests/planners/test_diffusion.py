@@ -131,7 +131,7 @@ def test_a_planner_uses_the_prior_and_the_value_that_it_was_given(problem: Probl
 def test_the_first_look_offers_the_straight_line_where_it_is_clear_and_no_sample(problem: Problem) -> None:
     free = replace(problem, scene=dp.Scene())
     first = next(_planner(free, seeds="prior").candidates(Task.of(free)))
-    assert first.source == "straight"
+    assert (first.source, first.round) == ("diffusion", 0)
     assert first.goal_index == 1  # the nearer goal
     away = problem.robot.distance(problem.start, problem.goals[1])
     assert _length(first) == pytest.approx(away, abs=1e-3)
@@ -143,13 +143,13 @@ def test_the_first_look_offers_the_straight_line_where_it_is_clear_and_no_sample
 def test_no_first_look_where_something_else_is_asked(problem: Problem, options: dict[str, str | float]) -> None:
     free = replace(problem, scene=dp.Scene())
     planner = _planner(free, rounds=1, **options)
-    assert "straight" not in {candidate.source for candidate in planner.candidates(Task.of(free))}
+    assert 0 not in {candidate.round for candidate in planner.candidates(Task.of(free))}
 
 
 def test_no_first_look_at_other_ways(problem: Problem) -> None:
     free = replace(problem, scene=dp.Scene())
     found = _planner(free, rounds=1).candidates(Task.of(free, alternatives=1))
-    assert "straight" not in {candidate.source for candidate in found}
+    assert 0 not in {candidate.round for candidate in found}
 
 
 def test_the_first_look_offers_no_detour(problem: Problem) -> None:
@@ -157,7 +157,7 @@ def test_the_first_look_offers_no_detour(problem: Problem) -> None:
     low = dp.Box(name="wall", size=(0.6, 0.04, 0.45), pose=dp.Pose(xyz=(0.65, 0.0, 0.2)))
     over = replace(problem, scene=dp.Scene(obstacles=(low,)))
     offered = {
-        most: [c for c in _planner(over, rounds=1, first_look=most).candidates(Task.of(over)) if c.source == "straight"]
+        most: [c for c in _planner(over, rounds=1, first_look=most).candidates(Task.of(over)) if c.round == 0]
         for most in (1.0, 5.0)
     }
     assert not offered[1.0]
