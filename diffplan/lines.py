@@ -242,13 +242,7 @@ class LineFinder:
 
     def _look(self, q: Float) -> tuple[Float, Float]:
         """Return the rooms [n] at q [n, dof] (m), and a push away from what is near [n, dof]."""
-        found = self.model.evaluate(
-            self.world,
-            q[None].astype(np.float32),
-            np.array([self.scene]),
-            activation=_AWAY_M,
-            self_activation=_AWAY_SELF_M,
-        )
+        found = self._evaluated(q, gradient=True)
         slope = found.gradient[0].astype(np.float64) * self._give
         steep = (found.gradient[0] * slope).sum(axis=1)
         step = -slope * (2 * found.cost[0] / (steep + 1e-12))[:, None]
@@ -256,15 +250,17 @@ class LineFinder:
 
     def _rooms(self, q: Float) -> Float:
         """Return the rooms [n] at q [n, dof] (m), up to 5 cm from obstacles and 1 cm from the arm itself."""
-        found = self.model.evaluate(
+        return _room(self._evaluated(q, gradient=False))
+
+    def _evaluated(self, q: Float, *, gradient: bool) -> Evaluation:
+        return self.model.evaluate(
             self.world,
             q[None].astype(np.float32),
             np.array([self.scene]),
             activation=_AWAY_M,
             self_activation=_AWAY_SELF_M,
-            gradient=False,
+            gradient=gradient,
         )
-        return _room(found)
 
     def _capped(self, step: Float, longest: float) -> Float:
         """Return steps [n, dof] of which no joint's is longer (rad)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from typing_extensions import Self
 
 from diffplan import arguments
 from diffplan.constraints.line import OnLine
@@ -69,7 +70,31 @@ def unit(axis: object, key: str) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upright:
+class _OnLink:
+    """A constraint on the frame of a link, or on the robot's tool, which joints must move."""
+
+    link: str = TOOL
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", arguments.text(self.name, "name"))
+        object.__setattr__(self, "link", arguments.text(self.link, f"{self.name}.link"))
+
+    def at(self, robot: Robot, robot_base: Pose, start: Float) -> Self:
+        """Return the same with what it leaves to the start [dof], which is nothing for most.
+
+        Raises:
+            InputError: if the robot has no such link, or it does not move.
+        """
+        tool = frame(robot, self.link, f"{self.name}.link")
+        if robot.chain.placement[tool.link][0] == 0:
+            moving = [TOOL, *(link for link, (body, _) in robot.chain.placement.items() if body > 0)]
+            raise InputError("a link that no joint moves", key=f"{self.name}.link", value=tool.link, allowed=moving)
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upright(_OnLink):
     """An axis of a link stays within `degrees` of the vertical; the tool's if no link is named.
 
     `axis` is a direction in the link's frame (or the tool's), by name or as [3]; None stands for the one that points up
@@ -77,83 +102,59 @@ class Upright:
     `weight` (see `diffplan.costs.terms.upright`).
     """
 
-    link: str = TOOL
     axis: tuple[float, float, float] | None = None
     degrees: float = 5.0
     weight: float = 20.0
     name: str = "upright"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         degrees = arguments.real(self.degrees, f"{self.name}.degrees", allowed="0 < degrees < 180")
         if not 0 < degrees < 180:
             raise InputError(
                 "no such tilt", key=f"{self.name}.degrees", value=self.degrees, allowed="0 < degrees < 180"
             )
         object.__setattr__(self, "degrees", degrees)
-        object.__setattr__(self, "name", arguments.text(self.name, "name"))
-        object.__setattr__(self, "link", arguments.text(self.link, f"{self.name}.link"))
         if self.axis is not None:
             object.__setattr__(self, "axis", unit(self.axis, f"{self.name}.axis"))
 
-    def at(self, robot: Robot, robot_base: Pose, start: Float) -> Upright:
+    def at(self, robot: Robot, robot_base: Pose, start: Float) -> Self:
         """Return the same with the axis that points up at start [dof], if it leaves that to the start.
 
         Raises:
             InputError: if the robot has no such link, or it does not move.
         """
-        tool = frame(robot, self.link, f"{self.name}.link")
-        _expect_moving(robot, tool, self.name)
+        super().at(robot, robot_base, start)
         if self.axis is not None:
             return self
+        tool = frame(robot, self.link)
         pose = robot_base.matrix @ robot.link_pose(start, tool.link)[0] @ tool.pose.matrix
         return replace(self, axis=tuple(pose[2, :3].tolist()))
 
 
 @dataclass(frozen=True, kw_only=True)
-class StayIn:
+class StayIn(_OnLink):
     """The origin of a link, or the tool's, stays in a box in the world."""
 
     box: Box
-    link: str = TOOL
     name: str = "stay_in"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", arguments.text(self.name, "name"))
+        super().__post_init__()
         arguments.instance(self.box, Box, f"{self.name}.box", allowed="a Box")
-        object.__setattr__(self, "link", arguments.text(self.link, f"{self.name}.link"))
-
-    def at(self, robot: Robot, robot_base: Pose, start: Float) -> StayIn:
-        """Return the same.
-
-        Raises:
-            InputError: if the robot has no such link, or it does not move.
-        """
-        _expect_moving(robot, frame(robot, self.link, f"{self.name}.link"), self.name)
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeedLimit:
+class SpeedLimit(_OnLink):
     """The origin of a link, or the tool's, is never faster than `limit` [m/s]."""
 
     limit: float
-    link: str = TOOL
     name: str = "speed"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", arguments.text(self.name, "name"))
+        super().__post_init__()
         limit = arguments.positive(self.limit, f"{self.name}.limit", what="speed", allowed="> 0 m/s")
         object.__setattr__(self, "limit", limit)
-        object.__setattr__(self, "link", arguments.text(self.link, f"{self.name}.link"))
-
-    def at(self, robot: Robot, robot_base: Pose, start: Float) -> SpeedLimit:
-        """Return the same.
-
-        Raises:
-            InputError: if the robot has no such link, or it does not move.
-        """
-        _expect_moving(robot, frame(robot, self.link, f"{self.name}.link"), self.name)
-        return self
 
 
 Constraint: TypeAlias = Upright | StayIn | SpeedLimit | OnLine
@@ -177,12 +178,6 @@ def speed(link: str, limit: float, *, name: str = "speed") -> SpeedLimit:
         InputError: if the limit is not positive.
     """
     return SpeedLimit(link=link, limit=limit, name=name)
-
-
-def _expect_moving(robot: Robot, tool: Tool, name: str) -> None:
-    if robot.chain.placement[tool.link][0] == 0:
-        moving = [TOOL, *(link for link, (body, _) in robot.chain.placement.items() if body > 0)]
-        raise InputError("a link that no joint moves", key=f"{name}.link", value=tool.link, allowed=moving)
 
 
 def read_constraints(value: object) -> tuple[Constraint, ...]:
