@@ -249,6 +249,14 @@ def error_and_jacobian(robot: Robot, link: str, T_base_goal: Float, q: Float) ->
     return _error_and_jacobian(robot, aim, q)
 
 
+def point_jacobian(robot: Robot, frame: Tool, q: Float) -> Float:
+    """Return the Jacobian [n, 3, dof] of a frame's origin at q [n, dof], in the base's frame."""
+    pose = robot.link_pose(q, frame.link)
+    _, J = error_and_jacobian(robot, frame.link, pose, q)
+    arm = pose[:, :3, :3] @ np.asarray(frame.pose.xyz)
+    return J[:, :3] + np.cross(J[:, 3:], arm[..., None], axis=1)
+
+
 def _error_and_jacobian(robot: Robot, aim: _Aim, q: Float) -> tuple[Float, Float]:
     """Return error and Jacobian as `error_and_jacobian`, for an aim.
 

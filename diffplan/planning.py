@@ -224,7 +224,7 @@ def _solve(problem: Problem, request: Request) -> Plan:
                 task=replace(task, problem=replace(begins, goals=problem.goals[goals], goal_numbers=())),
                 open_goals=goals,
                 certifier=certifier,
-                retime=_retimer(request),
+                retime=_retimer(problem, request),
                 way_in=way_in,
                 speed=request.speed,
                 jerk=request.jerk_limited,
@@ -253,9 +253,10 @@ def _run(search: Search, request: Request, times: _Times) -> None:
 
 def _way_in(problem: Problem, request: Request, certifier: Certifier) -> WayIn | None:
     """Return the short motion that comes first where the start is outside of limits or in contact, as allowed."""
+    retime = _retimer(problem, request)
     if request.start_contact_m and not problem.robot.joints_outside(problem.start):
-        return out_of_contact(certifier, problem.start, request.start_contact_m, _retimer(request))
-    return into_limits(problem.robot, problem.start, request.start_tolerance, _retimer(request))
+        return out_of_contact(certifier, problem.start, request.start_contact_m, retime)
+    return into_limits(problem.robot, problem.start, request.start_tolerance, retime)
 
 
 def _prepare(planner: Planner, task: Task, times: _Times) -> None:
@@ -294,16 +295,16 @@ class _Times:
         return replace(plan, timing_s={**plan.timing_s, **self.spent, "total": perf_counter() - self.begin})
 
 
-def _retimer(request: Request) -> Retime:
-    """Return the retimer for this share of the limits, with or without those of jerk."""
-    return partial(_timing().retime, speed=request.speed, jerk=request.jerk_limited)
+def _retimer(problem: Problem, request: Request) -> Retime:
+    """Return what times paths within the share of the limits, with or without those of jerk, and the constraints."""
+    return partial(_timing().paced, constraints=problem.constraints, speed=request.speed, jerk=request.jerk_limited)
 
 
 @cache
 def _timing() -> ModuleType:
-    """Return the module of the retimer with toppra loaded, which takes half a second."""
+    """Return the module that times with toppra loaded, which takes half a second."""
     import_module("toppra")
-    return import_module("diffplan.timing")
+    return import_module("diffplan.pace")
 
 
 def _unsolved(

@@ -10,8 +10,6 @@ from typing import TypeAlias
 import numpy as np
 
 from diffplan.certificate.certifier import Certifier
-from diffplan.certificate.constraint_bounds import kept_bounds
-from diffplan.constraints.kinds import SpeedLimit
 from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Planner
 from diffplan.planners.reuse import WARM_START
@@ -26,7 +24,6 @@ from diffplan.words import count
 
 FURTHER_ROUNDS = 4
 """How many rounds of a planner the search for alternatives goes on after the one that gave the first way."""
-_SLOWINGS, _SLOWER = 4, 0.999
 _DEEPEST = 10 / 13  # share of how far the spheres stick out of the links
 
 Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
@@ -50,7 +47,7 @@ class Search:
     `asked` is the problem as it was asked, of whose goals the task has those with the numbers `open_goals`; `planner`
     is the planner that was asked. `verdicts` tells of each judged candidate, in order, whether it passed, `untimed` why
     others could not be timed. The motion of `way_in` comes before every candidate's. `retime` uses the share `speed` of
-    the limits, and keeps those of jerk where `jerk` says so.
+    the limits, and keeps those of jerk where `jerk` says so, and those of the problem's constraints.
     """
 
     asked: Problem
@@ -169,7 +166,7 @@ class Search:
         )
 
     def _timed(self, candidate: Candidate) -> Trajectory | None:
-        trajectory = slow_enough(candidate.control, self.asked, self.retime)
+        trajectory = self.retime(candidate.control, self.asked.robot)
         if trajectory is None:
             from diffplan.timing import why_untimed  # here, because it imports scipy
 
@@ -223,31 +220,6 @@ class Search:
     def _certificate(self, way: _Way) -> Certificate:
         """Return the certificate with the goal's index among the goals as they were asked."""
         return replace(way.certificate, goal_index=int(self.open_goals[way.certificate.goal_index]))
-
-
-def slow_enough(control: Float, problem: Problem, retime: Retime) -> Trajectory | None:
-    """Return the timed motion along control points [n, dof], slowed until the bounds on speeds that must be kept are.
-
-    None where there is no timing.
-    """
-    limits = [one for one in problem.constraints if isinstance(one, SpeedLimit)]
-    trajectory, robot = retime(control, problem.robot), problem.robot
-    for _ in range(_SLOWINGS if limits else 0):
-        if trajectory is None:
-            break
-        kept = kept_bounds(robot, problem.scene.robot_base, trajectory, limits)
-        share = min(one.limit / one.worst for one in kept) if kept else 1.0
-        if share >= 1:
-            break
-        share *= _SLOWER
-        robot = replace(
-            robot,
-            velocity=share * robot.velocity,
-            acceleration=share**2 * robot.acceleration,
-            jerk=share**3 * robot.jerk,
-        )
-        trajectory = retime(control, robot)
-    return trajectory
 
 
 def _costs(problem: Problem, trajectory: Trajectory) -> dict[str, float]:

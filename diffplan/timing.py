@@ -4,7 +4,8 @@ A path q(s), s in [0, 1], is a clamped cubic B-spline; TOPP-RA (Pham and Pham, "
 Parameterization Based on Reachability Analysis", IEEE T-RO 2018) finds the path speed on a grid, constant in path
 acceleration u between grid points. Position, velocity q' r' and acceleration q'' r'^2 + q' u then follow exactly. Its
 solver compares with fixed numbers such as 1e-8, so it is given a path parameter r that grows with the way, joints in
-units of what their acceleration does in the unit of time, and time in units of about the motion's duration.
+units of what their acceleration does in the unit of time, and time in units of about the motion's duration. Where the
+speed of a point with the Jacobian J is limited to v, the path speed is at most v / |J q'|.
 
 Jerk is limited by smoothing that timing: the path acceleration is averaged over a window as long as its largest jump
 needs (`SmoothLaw`), and the motion slowed by what is still missing. On the same path, a window of w makes it w longer.
@@ -13,6 +14,7 @@ needs (`SmoothLaw`), and the motion slowed by what is still missing. On the same
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,10 +24,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.interpolate import BSpline
 
+from diffplan.constraints.kinds import SpeedLimit, frame
 from diffplan.curves import hermite
 from diffplan.curves.spline import DEGREE, basis, greville, knots
 from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.geometry.pose import Float
+from diffplan.ik import point_jacobian
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot
 
@@ -42,6 +46,8 @@ _ROUNDING = 1e-9
 _LEAST_STEPS = 20  # between samples, in a motion however short
 _JUMP, _SWITCH_APART_S = 0.05, 0.001  # shares of the acceleration limit; samples at switches nearer than that blur them
 _PLACES, _DETAIL = 16, 2  # places where the way is measured, and control points of r, for each of the curve's pieces
+_PACES = 1025  # places where the speed of points is looked at
+_UNEVEN, _STILL = 1.5, 1e-9  # ratio of caps next to each other; share of the greatest pace that counts as none
 _SLOW = 0.1
 _STAND = 0.03  # share of r for the parts of s in which the path does not move
 _JERK_SHARE = 0.95  # of the limit: whoever samples the cubic at another rate finds a little more than was planned
@@ -51,7 +57,14 @@ _WINDOWS, _SMOOTH_ENOUGH = ((1.0, 1.6), (1.0,), (1.0,), (1.0,)), 1.01  # shares 
 _FASTEST, _HARDEST = 50.0, 1e4  # of r by the unit of time, where no joint bounds it
 
 
-def retime(control: Float, robot: Robot, *, speed: float = 1.0, jerk: bool = False) -> Trajectory | None:
+def retime(
+    control: Float,
+    robot: Robot,
+    *,
+    speed: float = 1.0,
+    jerk: bool = False,
+    limits: Sequence[SpeedLimit] = (),
+) -> Trajectory | None:
     """Return the fastest trajectory along a path, from rest to rest, within the robot's limits.
 
     The samples are at most 10 ms apart, with one wherever an acceleration switches, so that the cubic through their
@@ -63,6 +76,8 @@ def retime(control: Float, robot: Robot, *, speed: float = 1.0, jerk: bool = Fal
         robot: whose position, velocity and acceleration limits hold; checked on a 1 ms grid.
         speed: share of the velocity, acceleration and jerk limits that may be used, in (0, 1].
         jerk: whether the jerk limits hold too; the motion then begins and ends with zero acceleration.
+        limits: on speeds of points of the robot; kept on the path, the cubic between the samples may miss them by a
+            little (`diffplan.pace` proves that it does not).
 
     Returns:
         The trajectory, or None where the path leaves the position limits or has no timing within the others
@@ -74,7 +89,7 @@ def retime(control: Float, robot: Robot, *, speed: float = 1.0, jerk: bool = Fal
         return _within_position_limits(_resting(control[0], control[-1]), robot)
     if speed != 1.0:
         robot = slower(robot, speed)
-    path = _Path.of(control)
+    path = _Path.of(control, robot, limits)
     timing = _safe_timing(path, robot)
     if timing is not None and jerk:
         robot = replace(robot, jerk=_JERK_SHARE * robot.jerk)
@@ -116,7 +131,8 @@ class _Path:
     Where neighbouring control points coincide, or nearly (at the ends of a minimum-jerk path, say), dq/ds vanishes and
     ds/dt is without bound; dr/dt is not. s(r) is a cubic B-spline with rising control points, hence rising and twice
     continuously differentiable; for control points at equal distances on a line it is s = r. `curve` is relative to
-    `start`, so that a short one is not lost in rounding; `way` [dof] is what each joint travels.
+    `start`, so that a short one is not lost in rounding; `way` [dof] is what each joint travels. `pace` [k] is by which
+    share of its limit the fastest point that has one moves at unit path speed, at k equal places of r.
     """
 
     start: Float
@@ -124,6 +140,7 @@ class _Path:
     inner: tuple[BSpline, BSpline, BSpline]
     way: Float
     intervals: int
+    pace: Float
 
     @property
     def knots(self) -> Float:
@@ -139,7 +156,7 @@ class _Path:
         return self.curve[2](s, nu=1) * rate**3 + 3 * self.curve[2](s) * rate * bend + self.curve[1](s) * jerk
 
     @staticmethod
-    def of(control: Float) -> _Path:
+    def of(control: Float, robot: Robot, limits: Sequence[SpeedLimit] = ()) -> _Path:
         intervals = len(control) - DEGREE
         curve = BSpline(knots(len(control)), control - control[0], DEGREE)
         s = np.linspace(0.0, 1.0, _PLACES * intervals + 1)
@@ -149,13 +166,46 @@ class _Path:
         r = np.concatenate([[0.0], np.cumsum(share + _STAND)])
         places = greville(_DETAIL * intervals + DEGREE)
         inner = BSpline(knots(len(places)), np.interp(places, r / r[-1], s), DEGREE)
-        return _Path(
+        path = _Path(
             start=control[0],
             curve=(curve, curve.derivative(1), curve.derivative(2)),
             inner=(inner, inner.derivative(1), inner.derivative(2)),
             way=np.abs(steps).sum(axis=0),
             intervals=intervals,
+            pace=np.zeros(1),
         )
+        return replace(path, pace=path._pace(robot, limits)) if limits else path
+
+    def _pace(self, robot: Robot, limits: Sequence[SpeedLimit]) -> Float:
+        position, first, _ = self.at(np.linspace(0.0, 1.0, _PACES))
+        pace = np.zeros(_PACES)
+        for limit in limits:
+            J = point_jacobian(robot, frame(robot, limit.link), position)
+            pace = np.maximum(pace, np.linalg.norm((J @ first[..., None])[..., 0], axis=1) / limit.limit)
+        return pace
+
+    def pace_at(self, r: Float) -> Float:
+        """Return `pace` at parameters r [m]."""
+        return np.interp(r, np.linspace(0.0, 1.0, len(self.pace)), self.pace)
+
+    def caps(self, grid: Float) -> Float:
+        """Return the path speed [n] at grid points [n] that keeps the limits of points, between them too.
+
+        Its square is linear there, hence nowhere above the line from cap to cap; caps are lowered by what that line,
+        times `pace`, is above 1. A point that is slow at a grid point only counts as if it were not much slower there.
+        """
+        if not self.pace.any():
+            return np.full(len(grid), np.inf)
+        r = np.linspace(0.0, 1.0, len(self.pace))
+        segment = np.clip(np.searchsorted(grid, r, side="right") - 1, 0, len(grid) - 2)
+        pace = self.pace_at(grid)
+        most = np.maximum(pace[:-1], pace[1:])
+        np.maximum.at(most, segment, self.pace)
+        around = np.maximum(_either_side(most), _STILL * self.pace.max())
+        square = 1 / np.maximum(pace, around / _UNEVEN) ** 2
+        excess = np.ones(len(grid) - 1)
+        np.maximum.at(excess, segment, self.pace * np.sqrt(np.interp(r, grid, square)))
+        return np.sqrt(square) / _either_side(excess)
 
     def grid(self, points: int) -> Float:
         """Return about so many equal steps of r, at the ends of the curve's pieces too where r is s."""
@@ -168,6 +218,11 @@ class _Path:
         first, second = self.curve[1](s), self.curve[2](s)
         position = self.start + self.curve[0](s)
         return position, first * rate[:, None], second * (rate**2)[:, None] + first * bend[:, None]
+
+
+def _either_side(values: Float) -> Float:
+    """Return the greater of the values [n - 1] of the segments before and after each grid point [n]."""
+    return np.maximum(np.append(values, values[-1]), np.insert(values, 0, values[0]))
 
 
 def _safe_timing(path: _Path, robot: Robot) -> TimeLaw | None:
@@ -203,14 +258,14 @@ def _slowed_to_limits(path: _Path, timing: TimeLaw, robot: Robot, factor: float)
     return None
 
 
-def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | None = None) -> TimeLaw | None:
+def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | float = np.inf) -> TimeLaw | None:
     """Return TOPP-RA's timing on a grid [n] of r with a path speed of at most `caps` [n]; None where it finds none."""
     import toppra  # here, because it imports matplotlib
     from toppra.algorithm import TOPPRA
 
     unit = float(max(np.sqrt(path.way / robot.acceleration).max(), (path.way / robot.velocity).max()))
     size = robot.acceleration * unit**2
-    rate = np.ones_like(grid) if caps is None else np.maximum(1.0, _FASTEST / (unit * caps))
+    rate = np.maximum(1.0, _FASTEST / (unit * np.minimum(path.caps(grid), caps)))
     own = grid, rate, np.zeros_like(grid)
     scaled = [np.column_stack([values / size, column]) for values, column in zip(path.at(grid), own, strict=True)]
 
@@ -321,6 +376,7 @@ class _Smoothing:
         strongest = np.abs(second * speed**2 + first * acceleration) / robot.acceleration
         hardest = np.abs(third * speed**3 + 3 * second * speed * acceleration + first * jerk) / robot.jerk
         excess = np.maximum(np.maximum(fastest, np.sqrt(strongest)), np.cbrt(hardest)).max(axis=1)
+        excess = np.maximum(excess, speed[:, 0] * path.pace_at(r[:, 0]))
         return _Smoothing(law=law, times=times, speed=speed[:, 0], excess=excess)
 
     @property

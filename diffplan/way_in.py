@@ -55,7 +55,7 @@ def into_limits(
         robot: whose limits hold.
         start: joint positions [dof].
         tolerance: by how much joints may stand outside their limits (rad or m).
-        retime: `diffplan.timing.retime`, which is slow to import.
+        retime: times a path within the limits of a robot (`diffplan.pace.paced`, which is slow to import).
 
     Returns:
         The motion, or None where no joint stands outside, or one farther than that.
@@ -77,7 +77,7 @@ def out_of_contact(
         certifier: measures, in the scene.
         start: joint positions [dof] within the limits.
         depth: how deep bodies may touch there (m).
-        retime: `diffplan.timing.retime`, which is slow to import.
+        retime: times a path within the limits of a robot (`diffplan.pace.paced`, which is slow to import).
 
     Returns:
         The motion, which the certificate accepts, or None where nothing touches, something deeper than that, or no such

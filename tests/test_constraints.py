@@ -1,16 +1,20 @@
 """Constraints are kept: planners lead paths into them, the certificate proves it, files and command line say them."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import diffplan as dp
+from diffplan.certificate.constraint_bounds import kept_bounds
 from diffplan.cli import main
 from diffplan.constraints.kinds import SpeedLimit, StayIn, Upright
+from diffplan.curves.spline import fit
 from diffplan.errors import InputError
 from diffplan.formats.constraints import constraint_word, parse_constraint
+from diffplan.pace import paced
 from diffplan.recheck import recheck
 
 PANDA = dp.Robot.load("panda")
@@ -220,3 +224,23 @@ def test_the_tool_is_nowhere_faster_than_it_may_be() -> None:
     assert fastest(free) > 0.5
     assert plan.certificate
     assert 0.24 < fastest(plan) <= plan.certificate.constraints[0].worst <= 0.25
+
+
+@pytest.mark.parametrize("jerk", [None, "limited"])
+@pytest.mark.parametrize("limit", [0.02, 0.25, 0.8])
+def test_a_limit_on_the_speed_is_used_up_and_proven_to_be_kept(limit: float, jerk: str | None) -> None:
+    way = np.array([HOME, START, GOAL, HOME + 0.2])
+    control = fit(np.concatenate([np.linspace(a, b, 30, endpoint=False) for a, b in pairwise(way)]), 16)
+    asked = [dp.speed("tool", limit), dp.speed("panda_link4", limit, name="elbow")]
+    motion = paced(control, PANDA, asked, jerk=jerk == "limited")
+    assert motion
+    tool, elbow = kept_bounds(PANDA, dp.Pose(), motion, asked)
+    assert 0.99 * limit < max(tool.worst, elbow.worst) <= limit
+
+
+def test_the_short_motion_into_the_limits_keeps_the_speed_too() -> None:
+    start = HOME.copy()
+    start[0] = PANDA.upper[0] + 0.03
+    kept = dp.speed("tool", 0.02)
+    plan = dp.plan(PANDA, SCENE, start, start - 0.1, start_tolerance=0.05, constraints=kept)
+    assert plan.solved, plan.message

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffplan.constraints.kinds import SpeedLimit
 from diffplan.curves.spline import fit, straight
 from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.formats.robot_file import load_robot
+from diffplan.ik import point_jacobian
 from diffplan.planners.waypoints import quintic
 from diffplan.problem import Trajectory, trajectory_metrics
 from diffplan.robot.model import Robot
@@ -265,6 +267,28 @@ def test_a_share_of_the_limits_is_a_share_of_velocity_acceleration_and_jerk():
     assert 0.3**-0.5 < slow.duration / full.duration < 1 / 0.3
 
 
+@pytest.mark.parametrize("jerk", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_with_the_speed_of_a_point_limited_it_or_a_joint_is_at_a_limit_nearly_always(seed, jerk):
+    control, limit = _path(seed, 16, 0.1), 0.3
+    slow = retime(control, PANDA, limits=[SpeedLimit(limit=limit)], jerk=jerk)
+    fast = retime(control, PANDA, jerk=jerk)
+    assert slow is not None
+    assert fast is not None
+
+    def shares(motion: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+        at = motion.at(np.linspace(motion.time[0], motion.time[-1], 4001))
+        velocity = point_jacobian(PANDA, PANDA.tool_frame, at.position) @ at.velocity[..., None]
+        joints = np.maximum(np.abs(at.velocity) / PANDA.velocity, np.abs(at.acceleration) / PANDA.acceleration)
+        return np.linalg.norm(velocity[..., 0], axis=1) / limit, joints.max(axis=1)
+
+    point, joints = shares(slow)
+    assert shares(fast)[0].max() > 4
+    assert point.max() <= 1.001
+    assert np.mean(point > 0.97) > 0.75
+    assert np.mean(np.maximum(point, joints) > 0.9) > 0.85
+
+
 def test_the_smoothed_law_is_the_mean_over_its_window_and_its_fields_are_derivatives():
     law = TimeLaw(grid=np.array([0, 0.2, 0.7, 1.0]), time=np.array([0, 0.4, 0.9, 1.5]), speed=np.array([0, 1, 1, 0.0]))
     smooth = SmoothLaw.of(law, 0.25)
@@ -285,7 +309,7 @@ def test_the_smoothed_law_is_the_mean_over_its_window_and_its_fields_are_derivat
 
 @pytest.mark.parametrize("repeated", [False, True])
 def test_the_third_derivative_of_a_path_is_that_of_its_second(repeated):
-    path, r = _Path.of(_path(2, 12, 0.1, repeated=repeated)), np.random.default_rng(0).uniform(0.01, 0.99, 200)
+    path, r = _Path.of(_path(2, 12, 0.1, repeated=repeated), PANDA), np.random.default_rng(0).uniform(0.01, 0.99, 200)
     r = r[np.abs(r[:, None] - path.knots).min(axis=1) > 1e-4]
     numeric = (path.at(r + 1e-6)[2] - path.at(r - 1e-6)[2]) / 2e-6
     np.testing.assert_allclose(path.third(r), numeric, rtol=1e-4, atol=1e-4 * np.abs(numeric).max())

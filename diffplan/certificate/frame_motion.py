@@ -40,7 +40,7 @@ from diffplan.certificate.interpolation import beside
 from diffplan.certificate.motion_bound import Cover, farthest
 from diffplan.curves import hermite
 from diffplan.geometry.pose import Float, Pose
-from diffplan.ik import error_and_jacobian
+from diffplan.ik import point_jacobian
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot, Tool
 
@@ -81,7 +81,7 @@ class FrameMotion:
         reach, aside = reach[:, 0], aside * carried
         poses = robot_base.matrix @ robot.link_pose(q, frame.link) @ frame.pose.matrix
         h = np.diff(trajectory.time)
-        J, way = _jacobian(robot, frame, q), np.diff(q, axis=0)[..., None]
+        J, way = point_jacobian(robot, frame, q), np.diff(q, axis=0)[..., None]
         ends = np.maximum(*(np.linalg.norm((side @ way)[..., 0], axis=1) for side in (J[:-1], J[1:])))
         on_line = (ends + _triples(straight, steps, turns) / 8) / h
         ends = greater_end(np.linalg.norm((J @ trajectory.velocity[..., None])[..., 0], axis=1))
@@ -109,14 +109,6 @@ def _triples(reach: Float, x: Float, turns: np.ndarray) -> Float:
     before = np.cumsum(turned, axis=1) - turned
     latest = np.where(turns, (before + x) ** 3 - before**3, 3 * x * before**2)
     return (reach * latest).sum(axis=1)
-
-
-def _jacobian(robot: Robot, frame: Tool, q: Float) -> Float:
-    """Return the Jacobian [n, 3, dof] of a frame's origin at q [n, dof]."""
-    pose = robot.link_pose(q, frame.link)
-    _, J = error_and_jacobian(robot, frame.link, pose, q)
-    arm = pose[:, :3, :3] @ np.asarray(frame.pose.xyz)
-    return J[:, :3] + np.cross(J[:, 3:], arm[..., None], axis=1)
 
 
 def _jolt(robot: Robot, reach: Float, carried: np.ndarray, trajectory: Trajectory) -> Float:
