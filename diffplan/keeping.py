@@ -77,17 +77,23 @@ class Keeper:
             excess, slope = self.look(q)
         return q, excess.max(axis=1) <= 0
 
-    def broken(self, q: Float) -> str:
-        """Return in words the first constraint that one configuration q [dof] breaks; empty if it keeps all."""
+    def broken(self, q: Float, *, margin: bool = False) -> str:
+        """Return in words the first constraint that one configuration q [dof] breaks, or with `margin` is too near to;
+        empty if it keeps all.
+        """
         for one in self.constraints:
-            excess = float((self._tilt(q[None], one) if isinstance(one, Upright) else self._box(q[None], one))[0].max())
-            if excess > 0 and isinstance(one, Upright):
+            excess, _, kept = self._tilt(q[None], one) if isinstance(one, Upright) else self._box(q[None], one)
+            worst = float(excess.max())
+            if worst + (kept if margin else 0.0) <= 0:
+                continue
+            if isinstance(one, Upright):
                 return (
-                    f"{one.link} is tilted by {one.degrees + math.degrees(excess / _ARM):.2f} deg ({one.name}: "
+                    f"{one.link} is tilted by {one.degrees + math.degrees(worst / _ARM):.2f} deg ({one.name}: "
                     f"at most {one.degrees:g})"
                 )
-            if excess > 0:
-                return f"{one.link} is {1000 * excess:.1f} mm out of the box of {one.name}"
+            if worst > 0:
+                return f"{one.link} is {1000 * worst:.1f} mm out of the box of {one.name}"
+            return f"{one.link} comes within {-1000 * worst:.1f} mm of a side of the box of {one.name}"
         return ""
 
     def _tilt(self, q: Float, one: Upright) -> tuple[Float, Float, float]:

@@ -12,12 +12,15 @@ import numpy as np
 from diffplan import arguments
 from diffplan.certificate.certifier import Certifier
 from diffplan.collision.obstacles import Obstacles
-from diffplan.constraints.line import Line, OnLine, Segment
+from diffplan.constraints.kinds import Constraint, read_constraints
+from diffplan.constraints.line import Line
+from diffplan.constraints.on_line import OnLine, Segment
 from diffplan.ends import configuration, outside_limits
 from diffplan.formats.fingerprint import fingerprint
 from diffplan.geometry.pose import Float, Pose
 from diffplan.ik import inverse_kinematics
-from diffplan.lines import COLLISION, LIMIT, LineFinder, LinePath, LineStop
+from diffplan.lines import COLLISION, CONSTRAINT, LIMIT, LineFinder, LinePath, LineStop
+from diffplan.pace import paced
 from diffplan.planners.task import packed
 from diffplan.preflight import allowing
 from diffplan.problem import Certificate, Judged, Plan, Status, Trajectory, robot_in, trajectory_metrics
@@ -26,7 +29,7 @@ from diffplan.request import MotionRequest, read_robot, read_scene
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.system.exclusive import exclusive
-from diffplan.timing import retime, why_untimed
+from diffplan.timing import why_untimed
 
 LINE = "line"
 """The planner's name in plans along a line."""
@@ -41,8 +44,11 @@ def plan_line(
     start: str | Sequence[float] | Float,
     line: Line,
     *,
+    constraints: Sequence[Constraint] | Constraint = (),
     seed: int = 0,
     timeout: float = 10.0,
+    speed: float = 1.0,
+    jerk: str | None = None,
 ) -> Plan:
     """Plan a motion on which the tool goes straight, and certify it.
 
@@ -54,21 +60,25 @@ def plan_line(
         scene: the obstacles, or the name of a shipped scene or the path of a scene file.
         start: joint positions [dof] (rad or m) or the name of a configuration: there the line begins.
         line: where the tool goes.
+        constraints: what the motion must keep beside those of the line, as `plan` takes them.
         seed: of the inverse kinematics that tells whether the end can be reached at all, where no path is found; paths
             do not depend on it.
         timeout: limit on planning [s]; certification of a last path may run over it.
+        speed: share of the robot's limits, and
+        jerk: whether its jerk limits are kept, both as `plan` takes them.
 
     Returns:
         A plan, never None, with the planner "line". Without a motion the message says how far along the line the arm
-        came (percent, mm) and why no farther: a joint at its limit, what touches, a singular configuration, out of
-        reach.
+        came (percent, mm) and why no farther: a joint at its limit, what touches, a constraint, a singular
+        configuration, out of reach.
 
     Raises:
         InputError: for an argument that makes no sense.
     """
     begin = perf_counter()
     arguments.instance(line, Line, "line", allowed="a Line")
-    request = MotionRequest(seed=seed, timeout=timeout, speed=1.0, jerk=None)
+    request = MotionRequest(seed=seed, timeout=timeout, speed=speed, jerk=jerk)
+    asked = read_constraints(constraints)
     scene = read_scene(scene)
     robot = robot_in(read_robot(robot), scene)
     q = configuration(robot, start, "start")
@@ -76,19 +86,26 @@ def plan_line(
     finder = LineFinder(packed(robot), Obstacles.around(robot, scene), scene.robot_base)
     prepared = perf_counter()
     finder.segment(q, line)
-    finder.room(q)
-    retime(np.repeat(q[None], 4, axis=0), robot)  # so that what is slow to import or to compile is there
+    finder.under(_at_start(line, asked, finder, q), q).room(q)
+    paced(np.repeat(q[None], 4, axis=0), robot)  # so that what is slow to import or to compile is there
     warm = perf_counter()
     with Certifier(robot, scene) as certifier:
         sums = fingerprint(robot, scene)
         loaded = perf_counter()
-        answer = line_from(q, line, finder, certifier, request)
+        answer = line_from(q, line, finder, certifier, request, asked)
     times = {"prepare": prepared - begin, "warmup": warm - prepared, "load": loaded - warm}
     times |= {"total": perf_counter() - begin}
     return replace(answer, fingerprint=sums, timing_s={**times, **answer.timing_s})
 
 
-def line_from(q: Float, line: Line, finder: LineFinder, certifier: Certifier, request: MotionRequest) -> Plan:
+def line_from(
+    q: Float,
+    line: Line,
+    finder: LineFinder,
+    certifier: Certifier,
+    request: MotionRequest,
+    constraints: tuple[Constraint, ...] = (),
+) -> Plan:
     """Return the plan of a line from q [dof], as `plan_line` does, without the fingerprint.
 
     Args:
@@ -96,10 +113,27 @@ def line_from(q: Float, line: Line, finder: LineFinder, certifier: Certifier, re
         line: where the tool goes.
         finder: for the certifier's robot among its obstacles.
         certifier: who judges.
-        request: seed, time limit and share of the robot's limits.
+        request: seed, time limit, share of the robot's limits and jerk.
+        constraints: what the motion must keep beside those of the line.
     """
-    search = _LineSearch(finder=finder, certifier=certifier, start=q, segment=finder.segment(q, line), request=request)
-    return search.plan(perf_counter() + request.timeout)
+    deadline = perf_counter() + request.timeout
+    kept = _at_start(line, constraints, finder, q)
+    search = _LineSearch(
+        finder=finder.under(kept, q),
+        certifier=certifier,
+        start=q,
+        segment=finder.segment(q, line),
+        request=request,
+        constraints=kept,
+    )
+    return search.plan(deadline)
+
+
+def _at_start(line: Line, constraints: tuple[Constraint, ...], finder: LineFinder, q: Float) -> tuple[Constraint, ...]:
+    """Return the constraints of a line and these, with what they leave to its start q [dof]."""
+    on_line = OnLine(tool=finder.tool, segment=finder.segment(q, line))  # for its name, which no other may have
+    asked = read_constraints([on_line, *read_constraints(line.constraints), *constraints])[1:]
+    return tuple(one.at(finder.robot, finder.base, q) for one in asked)
 
 
 def certified_line(path: LinePath, finder: LineFinder, certifier: Certifier, request: MotionRequest) -> Plan:
@@ -125,6 +159,8 @@ def line_reason(stop: LineStop, finder: LineFinder, certifier: Certifier, seed: 
 
 
 def _why(stop: LineStop, finder: LineFinder, certifier: Certifier, seed: int) -> str:
+    if stop.cause == CONSTRAINT:
+        return finder.keeper.broken(stop.q, margin=finder.margin)
     if stop.cause == COLLISION:
         check = certifier.check(stop.q)
         if check.contact:
@@ -158,6 +194,7 @@ class _LineSearch:
     start: Float
     segment: Segment
     request: MotionRequest
+    constraints: tuple[Constraint, ...] = ()
     plan_time: float = 0.0
     certify_time: float = 0.0
     rejected: tuple[Trajectory, Certificate] | None = None
@@ -175,6 +212,10 @@ class _LineSearch:
             status, touching = Status.START_IN_COLLISION, contact_of(check, self.start, "start")
             answer = self._answer(status, f"at the start, {check.contact}{allowing(touching)}; {status.advice}")
             return replace(answer, contact=touching)
+        broken = self.finder.keeper.broken(self.start)
+        if broken:
+            status = Status.START_BREAKS_CONSTRAINT
+            return self._answer(status, f"at the start, {broken}; {status.advice}")
         stop: LineStop | None = None
         found: tuple[Trajectory, Certificate] | None = None
         for one in self.finder.candidates(self.start, self.segment, deadline):
@@ -212,20 +253,22 @@ class _LineSearch:
     def _verdict(self, found: tuple[Trajectory, Certificate] | None) -> Plan:
         """Return the plan of a path that passed, or of the last that did not."""
         if found:
-            return self._answer(Status.SOLVED, Status.SOLVED.advice, found)
+            words = found[1].contact_words
+            return self._answer(Status.SOLVED, Status.SOLVED.advice + (f"; {words}" if words else ""), found)
         assert self.rejected is not None
         words = f"a path along the line was rejected: {self.rejected[1].reason}"
         return self._answer(Status.NOT_CERTIFIED, f"{words}; {_ADVICE}", self.rejected)
 
     def _judged(self, path: LinePath) -> tuple[Trajectory, Certificate] | None:
         robot = self.finder.robot
-        trajectory = retime(path.control, robot, speed=self.request.speed)
+        speed, jerk = self.request.speed, self.request.jerk_limited
+        trajectory = paced(path.control, robot, self.constraints, speed=speed, jerk=jerk)
         if trajectory is None:
             self.untimed = why_untimed(path.control, robot)
             return None
         begin = perf_counter()
         certificate = self.certifier.certify(
-            trajectory, start=self.start, goals=path.control[-1:], constraints=[self._kept]
+            trajectory, start=self.start, goals=path.control[-1:], jerk_limited=jerk, constraints=self._kept
         )
         self.certify_time += perf_counter() - begin
         self.offered += 1
@@ -239,8 +282,8 @@ class _LineSearch:
         return f"a path along the line could not be timed: {self.untimed}"
 
     @property
-    def _kept(self) -> OnLine:
-        return OnLine(tool=self.finder.tool, segment=self.segment)
+    def _kept(self) -> tuple[Constraint, ...]:
+        return OnLine(tool=self.finder.tool, segment=self.segment), *self.constraints
 
     def _answer(self, status: Status, message: str, motion: tuple[Trajectory, Certificate] | None = None) -> Plan:
         """Return a plan with this motion; where there is none, none was judged."""
@@ -261,7 +304,7 @@ class _LineSearch:
             trajectory=trajectory,
             certificate=certificate,
             metrics=None if trajectory is None else trajectory_metrics(trajectory, robot.metric),
-            constraints=(self._kept,),
+            constraints=self._kept,
             judged=Judged(
                 offered=self.offered, rejected=rejected, first_rejected=rejected > 0 if self.offered else None
             ),

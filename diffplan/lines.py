@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -25,13 +26,16 @@ from itertools import pairwise
 import numpy as np
 
 from diffplan.collision.cpu import CollisionModel, Evaluation, Obstacles
-from diffplan.constraints.line import Line, Segment
+from diffplan.constraints.kinds import Constraint
+from diffplan.constraints.line import Line
+from diffplan.constraints.on_line import Segment
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float, Pose
 from diffplan.ik import error_and_jacobian
+from diffplan.keeping import Keeper
 from diffplan.robot.model import Robot, Tool
 
-LIMIT, COLLISION, SINGULAR = "limit", "collision", "singular"
+LIMIT, COLLISION, CONSTRAINT, SINGULAR = "limit", "collision", "constraint", "singular"
 _LAYER_M, _LAYER_RAD, _LAYERS = 0.02, 0.1, 10  # [m, rad] between layers, and how many there are at least
 _DRIFTS = (0.0, 0.6, -0.6, 1.5, -1.5)  # [rad] along the null space over the whole line
 _NUDGE = 0.05  # [rad] the most that obstacles and limits push in a step
@@ -67,7 +71,8 @@ class LinePath:
 class LineStop:
     """Where a line ends too early: progress [0, 1], the configuration q [dof] there, and the cause.
 
-    `joints` are those that stand at a limit, if the cause is "limit"; with "collision" q is where the spheres touch.
+    `joints` are those that stand at a limit, if the cause is "limit"; with "collision" q is where the spheres touch,
+    with "constraint" where one is broken.
     """
 
     progress: float
@@ -107,6 +112,18 @@ class LineFinder:
         self._give = 1 / self.robot.metric**2
         self._floor = -_DEEPEST * self.robot.spheres.outside
         self._wanted = _WANTED * self.robot.spheres.uncovered
+        self.keeper = Keeper(model, robot_base, ())
+        self.margin = True
+
+    def under(self, constraints: Sequence[Constraint], q: Float) -> LineFinder:
+        """Return a finder of paths that keep constraints as well, for lines that begin or end at q [dof].
+
+        The axes of `Upright` are given. Paths keep the planner's `margin` to what they may, unless q does not.
+        """
+        found = copy(self)
+        found.keeper = Keeper(self.model, self.base, constraints)
+        found.margin = not found.keeper or bool(found.keeper.worst(q[None])[0] <= 0)
+        return found
 
     def pose(self, q: Float) -> Pose:
         """Return where the tool is at q [dof], in the world."""
@@ -246,11 +263,19 @@ class LineFinder:
         slope = found.gradient[0].astype(np.float64) * self._give
         steep = (found.gradient[0] * slope).sum(axis=1)
         step = -slope * (2 * found.cost[0] / (steep + 1e-12))[:, None]
-        return _room(found), self._capped(step, _NUDGE)
+        return self._kept(q, _room(found)), self._capped(step, _NUDGE)
 
     def _rooms(self, q: Float) -> Float:
         """Return the rooms [n] at q [n, dof] (m), up to 5 cm from obstacles and 1 cm from the arm itself."""
-        return _room(self._evaluated(q, gradient=False))
+        return self._kept(q, _room(self._evaluated(q, gradient=False)))
+
+    def _kept(self, q: Float, room: Float) -> Float:
+        """Return the rooms [n]; there is none, however little will do, where q [n, dof] breaks a constraint."""
+        return np.where(self._broken(q), -np.inf, room) if self.keeper else room
+
+    def _broken(self, q: Float) -> np.ndarray:
+        """Return which of q [n, dof] break a constraint, or are too near to it."""
+        return np.asarray(self.keeper.worst(q, margin=self.margin) > 0)
 
     def _evaluated(self, q: Float, *, gradient: bool) -> Evaluation:
         return self.model.evaluate(
@@ -327,7 +352,9 @@ class LineFinder:
         if met:  # the last that went on: look once more at what stops it
             q, met, there, _ = self._tried(q, high, segment, floor)
         at_limit = self._at_limit(there)
-        cause = COLLISION if met else LIMIT if at_limit else SINGULAR
+        cause = LIMIT if at_limit else SINGULAR
+        if met:
+            cause = CONSTRAINT if self.keeper and self._broken(there[None])[0] else COLLISION
         return LineStop(
             progress=low, q=there if met else q, cause=cause, joints=() if met else at_limit, segment=segment
         )

@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 
 import diffplan as dp
 from diffplan.collision.obstacles import Obstacles
-from diffplan.constraints.line import TOLERANCE_M, TOLERANCE_RAD, Segment
+from diffplan.constraints.on_line import TOLERANCE_M, TOLERANCE_RAD, Segment
 from diffplan.geometry.pose import Float
 from diffplan.ik import error_and_jacobian
 from diffplan.planners.task import packed

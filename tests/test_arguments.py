@@ -110,6 +110,7 @@ def each(title: str, door: Callable[..., object], /, *names: str, **good: object
 
 ASKED = {"robot": ROBOT, "scene": SCENE, "start": HOME, "goals": HOME[None]}
 RANGE = {"panda_joint1": (0, 1)}
+MOTION = ("constraints", "seed", "timeout", "speed", "jerk")
 BOX = SCENE.obstacles[0]
 LINE = {"robot": ROBOT, "scene": SCENE, "start": HOME, "line": dp.Line(to=(0.0, 0.0, 0.01))}
 WISH = ("robot_base", "weight", "name")
@@ -195,8 +196,8 @@ DOORS: dict[str, Callable[[object], object]] = {
     **each("upright", dp.upright, "robot", "link", "axis", "tolerance_deg", *WISH, robot=ROBOT),
     **each("stay_in", dp.stay_in, "box", "link", "name", box=BOX),
     **each("speed", dp.speed, "link", "limit", "name", link="tool", limit=0.2),
-    **each("Line", dp.Line, "to", "frame", to=(0, 0, 0.1)),
-    **each("plan_line", dp.plan_line, "robot", "scene", "start", "line", "seed", "timeout", **LINE),
+    **each("Line", dp.Line, "to", "frame", "constraints", to=(0, 0, 0.1)),
+    **each("plan_line", dp.plan_line, "robot", "scene", "start", "line", *MOTION, **LINE),
     **each(
         "prefer",
         dp.prefer,
@@ -262,6 +263,9 @@ TAKEN: dict[str, set[str]] = {
     "avoid(link)": {"None"},
     "avoid(robot_base)": {"None"},
     "plan(constraints)": {"None", "empty list", "range of none"},
+    "Line(constraints)": {"None", "empty list", "range of none"},
+    "plan_line(constraints)": {"None", "empty list", "range of none"},
+    "plan_line(jerk)": {"None"},
     "upright(robot)": TEXTS,
     "upright(link)": {"None"},
     "stay_in(link)": TEXTS,

@@ -169,7 +169,9 @@ def test_every_arm_goes_straight(any_robot: Robot) -> None:
 
 
 def test_a_plan_along_a_line_is_stored_with_its_line_and_certified_again(tmp_path: Path) -> None:
-    plan = dp.plan_line(PANDA, EMPTY, "home", dp.Line(to=(0.0, 0.0, 0.1)))
+    kept = [dp.speed("tool", 0.2), dp.stay_in(_box(0.0, 0.5)), dp.upright("tool")]
+    plan = dp.plan_line(PANDA, EMPTY, "home", dp.Line(to=(0.0, 0.0, 0.1)), constraints=kept)
+    assert plan.solved
     plan.save(tmp_path / "plan.json")
     assert dp.Plan.load(tmp_path / "plan.json").constraints == plan.constraints
     found = recheck(tmp_path / "plan.json")
@@ -177,6 +179,78 @@ def test_a_plan_along_a_line_is_stored_with_its_line_and_certified_again(tmp_pat
     assert plan.certificate
     for then, now in zip(plan.certificate.constraints, found.motions[0].now.constraints, strict=True):
         assert now.worst == pytest.approx(then.worst, rel=1e-6, abs=1e-9)
+
+
+ROLL = dp.Line(to=dp.Pose.from_rpy((0.0, 0.0, 0.0), (0.4, 0.0, 0.0)), frame="tool")
+TOOL = dp.Pose.from_matrix(_tool(PANDA, HOME)[0])
+
+
+def _box(dy: float, size: float) -> dp.Box:
+    """Return a cube around the tool at home, shifted sideways."""
+    x, y, z = TOOL.xyz
+    return dp.Box(name="cube", size=(size,) * 3, pose=dp.Pose(xyz=(x, y + dy, z)))
+
+
+def test_a_line_keeps_a_speed_a_box_and_an_upright_tool_all_proven() -> None:
+    kept = [dp.speed("tool", 0.1), dp.stay_in(_box(0.1, 0.3)), dp.stay_in(_box(0.0, 2.0), "panda_link4", name="elbow")]
+    line = dp.Line(to=(0.0, 0.2, 0.0), constraints=dp.upright("tool", degrees=1))
+    plan = dp.plan_line(PANDA, EMPTY, HOME, line, constraints=kept)
+    assert plan.solved, plan.message
+    assert plan.certificate
+    found = {one.name: one for one in plan.certificate.constraints}
+    assert list(found) == ["line", "line orientation", "upright", "speed", "stay_in", "elbow"]
+    assert all(one.worst <= one.limit for one in found.values())
+    assert found["speed"].worst > 0.098
+    free = dp.plan_line(PANDA, EMPTY, HOME, dp.Line(to=(0.0, 0.2, 0.0)))
+    assert plan.trajectory
+    assert free.trajectory
+    assert plan.trajectory.duration > 1.5 * free.trajectory.duration
+
+
+@pytest.mark.parametrize(
+    ("line", "constraint", "said"),
+    [
+        (ROLL, dp.upright("tool", degrees=10), "tool is tilted by 9."),
+        (dp.Line(to=(0.0, 0.2, 0.0)), dp.stay_in(_box(0.0, 0.2)), "tool comes within"),
+        (dp.Line(to=(0.0, 0.2, 0.0)), dp.stay_in(_box(0.099, 0.2)), "tool is 0.1 mm out of the box of stay_in"),
+    ],
+)
+def test_where_a_line_would_break_a_constraint_it_says_which_and_how_far_it_comes(line, constraint, said) -> None:
+    plan = dp.plan_line(PANDA, EMPTY, HOME, line, constraints=constraint)
+    assert plan.status is dp.Status.NO_PATH_FOUND
+    assert said in plan.message
+    assert constraint.name in plan.message
+    assert "% of the" in plan.message
+
+
+def test_the_free_joint_keeps_a_constraint_on_another_link() -> None:
+    line, link = dp.Line(to=(0.0, -0.3, 0.0)), "panda_link3"
+    free = dp.plan_line(PANDA, EMPTY, HOME, line)
+    half = dp.Box(name="half", size=(2.0, 2.0, 2.0), pose=dp.Pose(xyz=(0.0, -0.99, 1.0)))
+    kept = dp.plan_line(PANDA, EMPTY, HOME, line, constraints=dp.stay_in(half, link))
+    assert kept.solved, kept.message
+    beyond = [PANDA.link_pose(plan.sampled(1000).position, link)[:, 1, 3].max() > 0.01 for plan in (free, kept)]
+    assert beyond == [True, False]
+
+
+def test_a_line_starts_in_its_constraints() -> None:
+    plan = dp.plan_line(PANDA, EMPTY, HOME, dp.Line(to=(0.0, 0.0, 0.1)), constraints=dp.stay_in(_box(0.3, 0.2)))
+    assert plan.status is dp.Status.START_BREAKS_CONSTRAINT
+    assert plan.trajectory is None
+
+
+def test_a_line_keeps_jerk_limits_and_a_share_of_the_others() -> None:
+    line = dp.Line(to=(0.0, 0.0, -0.2))
+    quick = dp.plan_line(PANDA, EMPTY, HOME, line)
+    plan = dp.plan_line(PANDA, EMPTY, HOME, line, speed=0.3, jerk="limited")
+    assert plan.solved, plan.message
+    assert plan.certificate
+    assert plan.certificate.jerk_share is not None
+    assert plan.certificate.jerk_share <= 1
+    assert plan.trajectory
+    assert quick.trajectory
+    assert plan.trajectory.duration > 1.5 * quick.trajectory.duration
+    assert plan.speed == 0.3
 
 
 def test_a_line_that_is_none_is_refused() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from diffplan.certificate.frame_motion import FrameMotion, greater_end
 from diffplan.constraints.kinds import Constraint, StayIn, Upright, frame
-from diffplan.constraints.line import TOLERANCE_M, TOLERANCE_RAD, OnLine
+from diffplan.constraints.on_line import TOLERANCE_M, TOLERANCE_RAD, OnLine
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box
 from diffplan.problem import Kept, Trajectory

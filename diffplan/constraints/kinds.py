@@ -1,4 +1,4 @@
-"""What a motion can be asked to keep: `Upright`, `StayIn`, `SpeedLimit`, and `OnLine` (constraints/line.py).
+"""What a motion can be asked to keep: `Upright`, `StayIn`, `SpeedLimit`, and `OnLine` (constraints/on_line.py).
 
 Each speaks of a frame by a link's name, or of the robot's tool by the word "tool", and holds all that is needed to
 check it, but for the axis of an `Upright` that leaves it to the start.
@@ -14,7 +14,7 @@ import numpy as np
 from typing_extensions import Self
 
 from diffplan import arguments
-from diffplan.constraints.line import OnLine
+from diffplan.constraints.on_line import OnLine
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from diffplan.constraints.kinds import KINDS, TOOL, Constraint, SpeedLimit, StayIn, Upright, unit
-from diffplan.constraints.line import OnLine
 from diffplan.constraints.named import PARAMETERS
+from diffplan.constraints.on_line import OnLine
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box

@@ -201,6 +201,7 @@ class Search:
             seed=self.request.seed,
             timeout=limit,
             speed=self._speed(setting.held),
+            jerk=self.request.jerk,
             constraints=step.constraints if isinstance(step, Move) else (),
         )
         self.spent["moves"] += perf_counter() - begin

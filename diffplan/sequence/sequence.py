@@ -63,6 +63,7 @@ class Sequence:
         timeout: float = 10.0,
         speed: float = 1.0,
         held_speed: float = 0.5,
+        jerk: str | None = None,
     ) -> SequencePlan:
         """Plan all steps together and certify every motion with what the hand holds then.
 
@@ -74,13 +75,14 @@ class Sequence:
             timeout: limit on planning [s]; the last motion may run over it.
             speed: share of the robot's velocity, acceleration and jerk limits that a motion may use, up to 1.
             held_speed: the same while something is held: what fingers hold by friction slips if it is jerked.
+            jerk: `limited` keeps the robot's jerk limits in every motion; `off` and None do not.
 
         Raises:
             InputError: for a robot without a gripper that shall use it, an object that is not there, or an argument
                 that makes no sense.
         """
         begin = perf_counter()
-        request = MotionRequest(seed=seed, timeout=timeout, speed=speed, jerk=None)
+        request = MotionRequest(seed=seed, timeout=timeout, speed=speed, jerk=jerk)
         held_speed = share(held_speed, "held_speed")
         scene, robot = read_scene(scene), read_robot(robot).empty_handed
         q = configuration(robot, start, "start")

@@ -165,20 +165,20 @@ class _Reader:
         with Faults() as faults:
             fields = entry.fields(("goal",), ("constraints",), faults)
             goal = faults.of(lambda: read_goal(fields["goal"], self.robot))
-            items = faults.of(lambda: fields["constraints"].sequence()) if "constraints" in fields else []
-            kept = [faults.of(partial(_constraint, item)) for item in items or []]
+            kept = _constraints(fields, faults)
         return Move(goal, constraints=kept)
 
     def _line(self, entry: Entry) -> Step:
         with Faults() as faults:
             by_offset = "offset" in entry.mapping()
-            fields = entry.fields(("offset" if by_offset else "pose",), ("frame",), faults)
+            fields = entry.fields(("offset" if by_offset else "pose",), ("frame", "constraints"), faults)
             frame = (
                 faults.of(lambda: fields["frame"].choice(("world", "tool"), "frame")) if "frame" in fields else "world"
             )
             to = faults.of(lambda: fields["offset"].numbers(3) if by_offset else read_pose(fields["pose"]))
+            kept = _constraints(fields, faults)
         x: Pose | tuple[float, float, float] = to  # pyright: ignore[reportAssignmentType]
-        return Line(to=x, frame=frame)
+        return Line(to=x, frame=frame, constraints=kept)
 
     def _gripper(self, entry: Entry) -> Step:
         try:
@@ -222,6 +222,11 @@ def _lengths(fields: dict[str, Entry], keys: tuple[str, ...], faults: Faults) ->
     """Return those lengths [m] that are there."""
     found = {key: faults.of(partial(fields[key].number, positive=True)) for key in keys if key in fields}
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _constraints(fields: dict[str, Entry], faults: Faults) -> list[Constraint]:
+    items = faults.of(lambda: fields["constraints"].sequence()) if "constraints" in fields else []
+    return [faults.of(partial(_constraint, item)) for item in items or []]
 
 
 def _constraint(entry: Entry) -> Constraint:

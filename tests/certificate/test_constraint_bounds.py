@@ -13,7 +13,7 @@ from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.constraint_bounds import kept_bounds, on_line, out_of_box, tilt
 from diffplan.certificate.frame_motion import FrameMotion
 from diffplan.constraints.kinds import Constraint, SpeedLimit, StayIn, Upright
-from diffplan.constraints.line import OnLine, Segment
+from diffplan.constraints.on_line import OnLine, Segment
 from diffplan.curves.spline import straight
 from diffplan.formats.robot_file import load_robot
 from diffplan.problem import Trajectory

@@ -170,6 +170,17 @@ def test_single_steps_do_the_same_by_hand() -> None:
     assert plan.end.obstacle("cube").pose.xyz[2] == pytest.approx(0.125, abs=1e-3)
 
 
+def test_a_line_keeps_its_constraints_and_every_motion_jerk_limits() -> None:
+    steps = [dp.Line(to=(0.0, 0.0, -0.1), constraints=dp.speed("tool", 0.05)), dp.Move("home")]
+    plan = dp.Sequence(steps).plan(ROBOT, scene(), "home", jerk="limited")
+    assert plan, plan.message
+    certificates = [step.plan.certificate for step in plan.steps if step.plan]
+    assert [bool(found and found.jerk_share and found.jerk_share <= 1) for found in certificates] == [True, True]
+    assert certificates[0]
+    (speed,) = (one for one in certificates[0].constraints if one.name == "speed")
+    assert 0.049 < speed.worst <= 0.05
+
+
 @pytest.mark.parametrize(("held", "share"), [(False, 0.5), (True, 0.2)])
 def test_a_line_keeps_the_share_of_the_limits_that_the_sequence_may_use(held: bool, share: float) -> None:
     peg = dp.Box(name="peg", size=(0.01, 0.01, 0.01), pose=TOOL_AT_HOME)

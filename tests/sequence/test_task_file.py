@@ -26,7 +26,7 @@ steps:
       lift: 0.2
   - move: {goal: {pose: {xyz: [0.4, 0.2, 0.5], rpy_deg: [180, 0, 0]}, free: z}, constraints: ["upright:degrees=15"]}
   - place: {poses: [{xyz: [0.4, 0.2, 0.11]}, {xyz: [0.4, 0.1, 0.11]}], free: z, approach: 0.05, retreat: 0.12}
-  - line: {offset: [0, 0, 0.05], frame: world}
+  - line: {offset: [0, 0, 0.05], frame: world, constraints: ["speed:limit=0.1"]}
   - gripper: 0.03
   - gripper: close
   - attach: {object: carton}
@@ -51,7 +51,7 @@ def test_a_task_file_says_the_same_as_python(tmp_path: Path) -> None:
     assert isinstance(place, Place)
     assert [pose.xyz for pose in place.poses] == [(0.4, 0.2, 0.11), (0.4, 0.1, 0.11)]
     assert (place.object, place.free, place.approach, place.retreat) == (None, "z", 0.05, 0.12)
-    assert line == Line(to=(0, 0, 0.05), frame="world")
+    assert line == Line(to=(0, 0, 0.05), frame="world", constraints=dp.speed("tool", 0.1))
     assert (width, close) == (Gripper(0.03), Gripper("close"))
     assert (attach, detach) == (Attach("carton"), Detach("carton"))
 
