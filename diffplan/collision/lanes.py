@@ -10,6 +10,7 @@ Frames: everything is in the robot's base frame. Lengths in m.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,12 @@ CLEARANCE, GRADED, STOP = range(3)  # what is asked: distances; cost and gradien
 
 _ZERO, _HALF, _ONE, _TINY = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-24))
 _FAST = {"nnan", "contract", "reassoc", "nsz", "arcp", "afn"}  # inputs are finite: checked at the border
+_inner = partial(njit, cache=True, fastmath=_FAST, _nrt=False)
+"""For functions that are called from compiled ones only and make no arrays.
+
+Without Numba's runtime their arguments are borrowed: counting references to the dozen arrays of a packed robot or scene
+in every call took more than half of the kernel's time.
+"""
 
 # Rows of the scratch array `w` [_ROWS, LANES]: one array, so that the compiler sees that rows do not overlap.
 _CX, _CY, _CZ, _X, _Y, _Z, _D, _NX, _NY, _NZ, _ROWS = range(11)
@@ -77,7 +84,7 @@ class ObstacleArrays(NamedTuple):
     give: np.ndarray
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _forward(q, lo, count, robot, pose):
     """Write T_base_body of lanes lo... into pose [moving + 1, 12, LANES]; one more row is used by the way."""
     moving = robot.origin.shape[0]
@@ -121,7 +128,7 @@ def _forward(q, lo, count, robot, pose):
                 nc[n] = mz
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _place(pose, body, x, y, z, out):
     """Write the base-frame position of a body point into out [3, LANES]."""
     p = pose[body]
@@ -132,7 +139,7 @@ def _place(pose, body, x, y, z, out):
         out[0, n], out[1, n], out[2, n] = px, py, pz
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _localise(w, f):
     """Express the points in rows _CX.. in an obstacle's frame, rows _X.. (f: its rotation and position)."""
     # scalars first: the compiler cannot see that writing to w leaves f alone
@@ -157,7 +164,7 @@ def _localise(w, f):
         w[_Z, n] = f2 * x + f5 * y + f8 * z
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _field_cell(w, n, grid, shape, nodes, first):
     """Return the trilinear value and gradient of a sampled field at lane n, extrapolated outside the grid."""
     size = grid[3]
@@ -191,7 +198,7 @@ def _field_cell(w, n, grid, shape, nodes, first):
     return value, dx, dy, dz
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _split_cell(w, n, grid, shape, nodes, first, cells, cell_first):
     """Return what `_field_cell` does, of the cell's own nodes where lane n stands in a cell that is split."""
     size = grid[3]
@@ -206,7 +213,7 @@ def _split_cell(w, n, grid, shape, nodes, first, cells, cell_first):
     return _field_cell(w, n, corner, (SPLIT + 1, SPLIT + 1, SPLIT + 1), nodes, own)
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _distance(w, obstacles, o):
     """Write the signed distance of the points in rows _CX.. to obstacle o into row _D; return the least."""
     kind = obstacles.kind[o]
@@ -258,7 +265,7 @@ def _distance(w, obstacles, o):
     return least
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _give(w, give):
     """After `_distance`: count the points as so much farther away, and return by how much."""
     for n in range(LANES):
@@ -266,7 +273,7 @@ def _give(w, give):
     return give
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _normal(w, obstacles, o):
     """After `_distance`: write the distance's gradient in the base frame into rows _NX.. (unit, or a subgradient)."""
     kind = obstacles.kind[o]
@@ -309,7 +316,7 @@ def _normal(w, obstacles, o):
         w[_NZ, n] = f6 * x + f7 * y + f8 * z
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _push(w, reach, wrench, cost):
     """Add 0.5 max(0, reach - distance)^2 to cost, and its gradient as force and torque to wrench [6, LANES]."""
     force_x, force_y, force_z = wrench[0], wrench[1], wrench[2]
@@ -326,7 +333,7 @@ def _push(w, reach, wrench, cost):
         torque_z[n] += w[_CX, n] * y - w[_CY, n] * x
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _far(box, reach, aabb):
     """Whether a box [6] grown by reach misses an obstacle's box [6]."""
     for i in range(3):  # noqa: SIM110 (Numba compiles no generators)
@@ -335,7 +342,7 @@ def _far(box, reach, aabb):
     return False
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _bounds(pose, robot, centre, box):
     """Write each link's bounding-sphere centre into centre [links, 3, LANES] and the box of the lanes into box."""
     for link in range(robot.link_body.shape[0]):
@@ -348,13 +355,13 @@ def _bounds(pose, robot, centre, box):
             box[link, i], box[link, 3 + i] = least - b[3], most + b[3]
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _load(w, point):
     for n in range(LANES):
         w[_CX, n], w[_CY, n], w[_CZ, n] = point[0, n], point[1, n], point[2, n]
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _least_square(w, point):
     """Write squared distances from the points in rows _CX.. to point [3, LANES] into row _D; return the least."""
     px, py, pz = point[0], point[1], point[2]
@@ -367,7 +374,7 @@ def _least_square(w, point):
     return least
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _spheres(pose, robot, link, centre, ready):
     """Place the spheres of a link into centre [s, 3, LANES], once."""
     if ready[link]:
@@ -378,7 +385,7 @@ def _spheres(pose, robot, link, centre, ready):
         _place(pose, robot.link_body[link], p[0], p[1], p[2], centre[s])
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wrench):
     """Lower clear [LANES] to the least obstacle distance; GRADED: add cost and wrenches; STOP: leave at the first."""
     gives = obstacles.give.shape[0] > 0
@@ -410,7 +417,7 @@ def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wren
                     return
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _self_cost(pose, robot, reach, s, mode, cost, clear, wrench):
     """The same for the robot's own link pairs."""
     for p in range(robot.pairs.shape[0]):
@@ -487,7 +494,7 @@ def _scratch(q, robot):
     )
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _project(pose, wrench, robot, lo, count, gradient):
     """Turn the bodies' wrenches into joint gradients: axis . (torque - p x force), summed over the bodies behind."""
     for n in range(count):
@@ -512,7 +519,7 @@ def _project(pose, wrench, robot, lo, count, gradient):
                     wrench[parent, i, n] += wrench[k, i, n]
 
 
-@njit(cache=True, fastmath=_FAST)
+@_inner()
 def _block(q, lo, count, robot, obstacles, scene, reach, self_reach, mode, s):
     """Evaluate configurations q[lo : lo + count] into the scratch arrays."""
     s.ready[:] = False
