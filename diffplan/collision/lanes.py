@@ -24,7 +24,7 @@ CLEARANCE, GRADED, STOP = range(3)  # what is asked: distances; cost and gradien
 
 _ZERO, _HALF, _ONE, _TINY = (np.float32(v) for v in (0.0, 0.5, 1.0, 1e-24))
 _FAST = {"nnan", "contract", "reassoc", "nsz", "arcp", "afn"}  # inputs are finite: checked at the border
-_inner = partial(njit, cache=True, fastmath=_FAST, _nrt=False)
+_inner = partial(njit, cache=True, fastmath=_FAST, _nrt=False)  # pyright: ignore[reportCallIssue]
 """For functions that are called from compiled ones only and make no arrays.
 
 Without Numba's runtime their arguments are borrowed: counting references to the dozen arrays of a packed robot or scene
