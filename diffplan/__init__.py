@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from diffplan.sequence.steps import Detach as Detach
     from diffplan.sequence.steps import Gripper as Gripper
     from diffplan.sequence.steps import Move as Move
+    from diffplan.sequence.steps import Pause as Pause
     from diffplan.sequence.steps import pick as pick
     from diffplan.sequence.steps import pick_and_place as pick_and_place
     from diffplan.sequence.steps import place as place
@@ -120,6 +121,7 @@ _HOME = {
     "Move": "sequence.steps",
     "Gripper": "sequence.steps",
     "Attach": "sequence.steps",
+    "Pause": "sequence.steps",
     "Detach": "sequence.steps",
     "pick": "sequence.steps",
     "place": "sequence.steps",

@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -479,7 +478,7 @@ class LineFinder:
             )
             if not met.all():
                 return float(spline.greville(number)[1 + int(np.argmin(met))])
-            control = _interpolation(number) @ q
+            control = spline.interpolation(number) @ q
             control[0], control[-1] = q[0], q[-1]
             s = np.linspace(0.0, 1.0, 4 * number + 1)
             curve = spline.basis(number, len(s)) @ control
@@ -571,15 +570,6 @@ def _resampled(nodes: Float, places: Float) -> Float:
     """Return nodes [n, dof] at equal parameters, interpolated linearly at places [m] in [0, 1]."""
     at = np.linspace(0.0, 1.0, len(nodes))
     return np.stack([np.interp(places, at, joint) for joint in nodes.T], axis=1)
-
-
-@lru_cache(maxsize=len(_CONTROLS))
-def _interpolation(number: int) -> Float:
-    """Return the matrix [n, n] from the curve's values at `spline.greville` to the control points."""
-    from scipy.interpolate import BSpline
-
-    at = BSpline(spline.knots(number), np.eye(number), spline.DEGREE)(spline.greville(number))
-    return np.linalg.inv(at)
 
 
 def _cheapest(costs: list[Float], shut: list[Float], wants: list[Float]) -> list[int] | None:

@@ -258,6 +258,9 @@ class Certificate:
     they are apart; and those that the scene allows (`Scene.allowed_contacts`), whose clearances never count.
     `attached` names the objects that the robot held.
 
+    `from_rest` and `to_rest` tell whether it begins and ends at rest; a motion of a sequence need not, where the arm
+    goes on from one to the next.
+
     `constraints` are those that were asked for, each with a bound on the worst between the samples, of both
     interpolations.
     """
@@ -290,6 +293,14 @@ class Certificate:
     exempt: tuple[Exempt, ...] = ()
     constraints: tuple[Kept, ...] = ()
     attached: tuple[str, ...] = ()
+    from_rest: bool = True
+    to_rest: bool = True
+
+    @property
+    def speed_words(self) -> str:
+        """Where the motion does not begin or end at rest, in words; empty if it does."""
+        moving = [word for word, rests in (("begins", self.from_rest), ("ends", self.to_rest)) if not rests]
+        return f"{' and '.join(moving)} at speed: a part of a longer motion" if moving else ""
 
     @property
     def contact_words(self) -> str:
@@ -379,6 +390,15 @@ class Trajectory:
         rows = hermite.at(self.time, self.position, self.velocity, np.clip(np.atleast_1d(moments), first, last))
         position, velocity, acceleration = rows if moments.ndim else (row[0] for row in rows)
         return Moment(position=position, velocity=velocity, acceleration=acceleration)
+
+    def then(self, motion: Trajectory) -> Trajectory:
+        """Return both motions as one; `motion` begins where this one ends, as fast as it is there."""
+        return Trajectory(
+            time=np.concatenate([self.time[:-1], self.time[-1] - motion.time[0] + motion.time]),
+            position=np.concatenate([self.position[:-1], motion.position]),
+            velocity=np.concatenate([self.velocity[:-1], motion.velocity]),
+            acceleration=np.concatenate([self.acceleration[:-1], motion.acceleration]),
+        )
 
     def sampled(self, hz: float) -> Trajectory:
         """Return the motion at equal steps of 1/hz seconds from the first time on, and at its end.
@@ -650,6 +670,16 @@ class Plan:
             InputError: if the plan is not solved, for a rate that makes no sense, or if the file cannot be written.
         """
         higher("formats.motion_files:write_ros")(self, arguments.path(path, "path"), hz)
+
+    def expect_rest(self) -> None:
+        """Refuse a motion that does not begin and end at rest, which no arm can do alone.
+
+        Raises:
+            InputError: for a part of a longer motion.
+        """
+        if self.certificate and self.certificate.speed_words:
+            allowed = "the whole of it (SequencePlan.motions, .play), or Sequence.plan(join=False)"
+            raise InputError(f"this motion {self.certificate.speed_words}", key=self.planner, allowed=allowed)
 
     def _moving(self) -> Trajectory:
         if self.trajectory is None:

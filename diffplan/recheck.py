@@ -65,6 +65,8 @@ def recheck(path: str | Path, *, robot: Robot | None = None) -> Recheck:
                 start_contact_m=recorded.start_contact_m if recorded else 0.0,
                 constraints=plan.constraints,
                 jerk_limited=recorded is not None and recorded.jerk_share is not None,
+                from_rest=recorded is None or recorded.from_rest,
+                to_rest=recorded is None or recorded.to_rest,
             )
             motions.append(RecheckedMotion(name=name, recorded=recorded, now=now))
     return Recheck(plan=plan, motions=tuple(motions), changed=stored.changed, intact=stored.intact)

@@ -37,13 +37,7 @@ class WayIn:
 
     def then(self, motion: Trajectory) -> Trajectory:
         """Return both motions as one; `motion` begins where this one ends, at rest."""
-        first = self.trajectory
-        return Trajectory(
-            time=np.concatenate([first.time[:-1], first.time[-1] - motion.time[0] + motion.time]),
-            position=np.concatenate([first.position[:-1], motion.position]),
-            velocity=np.concatenate([first.velocity[:-1], motion.velocity]),
-            acceleration=np.concatenate([first.acceleration[:-1], motion.acceleration]),
-        )
+        return self.trajectory.then(motion)
 
 
 def into_limits(

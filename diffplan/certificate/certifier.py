@@ -219,6 +219,8 @@ class Certifier:
         start_contact_m: float = 0.0,
         constraints: Sequence[Constraint] = (),
         jerk_limited: bool = False,
+        from_rest: bool = True,
+        to_rest: bool = True,
     ) -> Certificate:
         """Judge a trajectory, between its samples too: their linear and their cubic interpolation (`Trajectory.at`).
 
@@ -233,6 +235,8 @@ class Certifier:
             constraints: what the motion must keep beside; what it keeps is told of a motion within the limits. Where it
                 breaks one, its clearances are not looked at.
             jerk_limited: whether the samples must be those of a motion within the robot's jerk limits.
+            from_rest: whether it must begin at rest; only a motion that another one leads into need not.
+            to_rest: whether it must end at rest; only a motion that another one goes on from need not.
 
         Returns:
             A certificate, `valid` only if form, ends, limits and the whole path are proven right. Clearances are the
@@ -256,6 +260,7 @@ class Certifier:
             goals=goals,
             start_tolerance=tolerance,
             jerk_limited=arguments.flag(jerk_limited, "jerk_limited"),
+            at_rest=(arguments.flag(from_rest, "from_rest"), arguments.flag(to_rest, "to_rest")),
         )
         if not (form.well_formed and form.joint_limits_ok):
             return self._certificate(form, form.reason, trajectory, None)
@@ -598,6 +603,8 @@ class Certifier:
             velocity_share=form.velocity_share,
             acceleration_share=form.acceleration_share,
             jerk_share=form.jerk_share,
+            from_rest=form.from_rest,
+            to_rest=form.to_rest,
             configurations_checked=len(sweep.places) if sweep else 0,
             attached=tuple(body.name for body in self.robot.attached),
         )

@@ -37,6 +37,8 @@ class LimitCheck:
     velocity_share: float | None = None
     acceleration_share: float | None = None
     jerk_share: float | None = None
+    from_rest: bool = True
+    to_rest: bool = True
 
 
 def check_limits(
@@ -47,6 +49,7 @@ def check_limits(
     goals: Float,
     start_tolerance: float = 0.0,
     jerk_limited: bool = False,
+    at_rest: tuple[bool, bool] = (True, True),
 ) -> LimitCheck:
     """Check form, ends, and position, velocity and acceleration limits of the samples.
 
@@ -68,6 +71,7 @@ def check_limits(
         jerk_limited: whether the samples must be those of a motion within the jerk limits (by 0.1 %), which begins and
             ends with zero acceleration. Then the acceleration changes from sample to sample by no more than jerk times
             time, and that of the cubic is off from it by at most `hermite.OFF_ACCELERATION` times as much.
+        at_rest: whether it must begin and end at rest; where not, another motion comes before or after it.
     """
     form = _form_error(robot, trajectory)
     if form:
@@ -92,18 +96,19 @@ def check_limits(
             _velocity_error(robot, trajectory),
             _acceleration_error(robot, trajectory),
         )
+    resting = [bool(speed <= _REST) for speed in np.abs(trajectory.velocity[[0, -1]]).max(axis=1)]
     ends = ""
     if start_error > START_TOLERANCE:
         ends = f"begins {start_error:.2g} rad away from the start"
     elif errors[nearest] > GOAL_TOLERANCE:
         ends = f"ends {errors[nearest]:.2g} rad away from the nearest goal"
-    elif np.abs(trajectory.velocity[[0, -1]]).max() > _REST:
-        ends = "does not begin and end at rest"
+    elif any(asked and not rests for asked, rests in zip(at_rest, resting, strict=True)):
+        ends = f"does not {_where(at_rest)} at rest"
     cubic = None if position or velocity or acceleration else _Cubic.of(trajectory)
     if cubic:
         position, velocity = cubic.position_error(robot, low[1:], high[1:]), cubic.velocity_error(robot)
         acceleration = cubic.acceleration_error(robot)
-    jerk = cubic.jerk_error(robot, trajectory) if cubic and jerk_limited else ""
+    jerk = cubic.jerk_error(robot, trajectory, at_rest) if cubic and jerk_limited else ""
     return LimitCheck(
         well_formed=True,
         reason=ends or position or velocity or acceleration or jerk,
@@ -117,6 +122,8 @@ def check_limits(
         velocity_share=float((cubic.speed / robot.velocity).max()) if cubic else None,
         acceleration_share=float((cubic.acceleration / robot.acceleration).max()) if cubic else None,
         jerk_share=float((_jerk(trajectory) / robot.jerk).max()) if jerk_limited else None,
+        from_rest=resting[0],
+        to_rest=resting[1],
     )
 
 
@@ -178,20 +185,24 @@ class _Cubic:
         joint, row = _worst(robot, excess)
         return f"no motion within the acceleration limit of {joint} has these samples, after sample {row}"
 
-    def jerk_error(self, robot: Robot, trajectory: Trajectory) -> str:
+    def jerk_error(self, robot: Robot, trajectory: Trajectory, at_rest: tuple[bool, bool]) -> str:
         excess = _jerk(trajectory) / robot.jerk - 1
         if excess.max() > _RELATIVE_TOLERANCE:
             joint, row = _worst(robot, excess)
             return f"{joint} exceeds its jerk limit by {100 * excess.max():.2g} %, after sample {row}"
         told = trajectory.acceleration
-        if np.any(np.abs(told[[0, -1]]) > _RELATIVE_TOLERANCE * robot.acceleration):
-            return "does not begin and end with zero acceleration"
+        if np.any(np.abs(told[[0, -1]][list(at_rest)]) > _RELATIVE_TOLERANCE * robot.acceleration):
+            return f"does not {_where(at_rest)} with zero acceleration"
         off = np.abs(self.at_ends - np.stack([told[:-1], told[1:]], axis=1)).max(axis=1)
         excess = off - hermite.OFF_ACCELERATION * robot.jerk * self.step - _RELATIVE_TOLERANCE * robot.acceleration
         if excess.max() <= 0:
             return ""
         joint, row = _worst(robot, excess)
         return f"no motion within the jerk limit of {joint} has these samples, after sample {row}"
+
+
+def _where(at_rest: tuple[bool, bool]) -> str:
+    return " and ".join(word for word, rests in zip(("begin", "end"), at_rest, strict=True) if rests)
 
 
 def _form_error(robot: Robot, trajectory: Trajectory) -> str:

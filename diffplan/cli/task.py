@@ -86,7 +86,7 @@ def _report(plan: SequencePlan, name: str, load: float) -> None:
         about = ""
         if step.plan and step.plan.certificate and step.plan.trajectory:
             words = [f"{step.plan.trajectory.duration:.2f} s", step.plan.certificate.clearance_words]
-            words.append(step.plan.certificate.contact_words)
+            words += [step.plan.certificate.contact_words, "goes on without a stop" if step.goes_on else ""]
             about = ": " + ", ".join(word for word in words if word)
         held = f" (holds {', '.join(step.held)})" if step.held else ""
         print(f"  {step.label}{held}{about}", file=sys.stderr)

@@ -48,6 +48,12 @@ def greville(n: int) -> Float:
 
 
 @lru_cache(maxsize=64)
+def interpolation(n: int) -> Float:
+    """Return the matrix [n, n] from the curve's values at `greville` to the control points."""
+    return np.linalg.inv(BSpline(knots(n), np.eye(n), DEGREE)(greville(n)))
+
+
+@lru_cache(maxsize=64)
 def _fit_matrix(n: int, points: int) -> tuple[Float, Float]:
     matrix = basis(n, points)
     return np.linalg.pinv(matrix[:, 1:-1]).astype(np.float64), matrix[:, [0, -1]]

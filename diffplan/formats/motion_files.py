@@ -68,9 +68,10 @@ def _motion(plan: Plan, hz: float | None) -> Trajectory:
     """Return what is to be written.
 
     Raises:
-        InputError: if the plan is not solved, or for a rate that makes no sense.
+        InputError: if the plan is not solved, does not begin and end at rest, or for a rate that makes no sense.
     """
     if not plan.solved or plan.trajectory is None:
         allowed = "solved plans: only certified motions are written for controllers"
         raise InputError("this plan is not solved", value=plan.status.value, allowed=allowed)
+    plan.expect_rest()
     return plan.trajectory if hz is None else plan.trajectory.sampled(hz)

@@ -73,12 +73,14 @@ def play(plan: Plan, client: int, body: int) -> float:
         The largest tracking error of a joint [rad].
 
     Raises:
-        InputError: if the plan is not certified, the client is not connected, or the body is not there, another robot
-            (see `check_same_robot`), not at the start, or on another base (that matters only among obstacles).
+        InputError: if the plan is not certified or a part of a longer motion, the client is not connected, or the body
+            is not there, another robot (see `check_same_robot`), not at the start, or on another base (that matters
+            only among obstacles).
     """
     trajectory = _trajectory(plan)
     if not plan.solved:
         raise InputError("the plan is not certified; only `execute` follows such plans", key=plan.planner)
+    plan.expect_rest()
     client = check_client(client)
     body = check_body(client, body, "body")
     # What is tied to the arm was told when the scene was read, and left out knowingly.

@@ -42,6 +42,8 @@ def _document(plan: SequencePlan, names: list[str | None], execution: PlayReport
             "object": step.object or None,
             "held": list(step.held),
             "fingers": dict(step.fingers),
+            "goes_on": step.goes_on,
+            "seconds": step.seconds,
         }
         for step, name in zip(plan.steps, names, strict=True)
     ]

@@ -120,11 +120,14 @@ def play_sequence(
             after_step()
 
     hand = Hand(robot=robot, fingers=Fingers.of(plan.robot)) if plan.robot.gripper else None
-    worst, q = 0.0, plan.start
+    worst, q, motions = 0.0, plan.start, iter(plan.motions)
     for one in plan.steps:
-        if one.plan and one.plan.trajectory:
-            errors = follow(robot, one.plan.trajectory, settle=0.0, after_step=stepped, before_step=hand)
-            worst, q = max(worst, float(errors.max())), one.plan.trajectory.position[-1]
+        if one.plan and not one.goes_on:
+            motion = next(motions)
+            errors = follow(robot, motion, settle=0.0, after_step=stepped, before_step=hand)
+            worst, q = max(worst, float(errors.max())), motion.position[-1]
+        elif one.seconds:
+            _stay(robot, q, hand, one.seconds, stepped)
         elif one.kind == "gripper" and hand:
             hand.send(one.fingers, closing=one.closing)
             for _ in range(round(_MOST_S / _LEAST_S)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffplan import arguments
 from diffplan.geometry.pose import Float
-from diffplan.problem import Plan, Status
+from diffplan.problem import Plan, Status, Trajectory
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.system.higher import higher
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SequenceStep:
-    """One step as it was planned: `kind` is move, line, gripper, attach or detach, `label` what it is for.
+    """One step as it was planned: `kind` is move, line, gripper, attach, detach or pause, `label` what it is for.
 
     `plan` is the certified motion of a move or line. `held` names what the robot holds during it, for attach and detach
     after it. `fingers` are the gripper's joint values after it [rad or m]; `closing` says that it closes on something.
+    `seconds` is how long a pause lasts.
     """
 
     kind: str
@@ -34,6 +35,12 @@ class SequenceStep:
     held: tuple[str, ...] = ()
     fingers: dict[str, float] = field(default_factory=dict)
     closing: bool = False
+    seconds: float = 0.0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the arm goes on from here to the next step without a stop."""
+        return bool(self.plan and self.plan.certificate and not self.plan.certificate.to_rest)
 
     @property
     def status(self) -> Status:
@@ -71,6 +78,17 @@ class SequencePlan:
     def plans(self) -> tuple[Plan, ...]:
         """The motions, in order."""
         return tuple(step.plan for step in self.steps if step.plan)
+
+    @property
+    def motions(self) -> tuple[Trajectory, ...]:
+        """What the arm does from rest to rest: the motions of steps that are joined as one."""
+        found: list[Trajectory] = []
+        joined = False
+        for step in self.steps:
+            if step.plan and step.plan.trajectory:
+                found.append(found.pop().then(step.plan.trajectory) if joined else step.plan.trajectory)
+            joined = step.goes_on
+        return tuple(found)
 
     @property
     def moved(self) -> tuple[str, ...]:

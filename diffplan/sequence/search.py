@@ -23,9 +23,10 @@ from diffplan.request import MotionRequest
 from diffplan.sequence.choices import Choice, Maker, Offer, Reason, Way, offers
 from diffplan.sequence.closing import width_between
 from diffplan.sequence.fingers import Fingers, joint_values
+from diffplan.sequence.joins import join_steps
 from diffplan.sequence.result import SequenceStep
 from diffplan.sequence.setting import Setting
-from diffplan.sequence.steps import Attach, Detach, Gripper, Move, Pick, Place, Step
+from diffplan.sequence.steps import Attach, Detach, Gripper, Move, Pause, Pick, Place, Step
 
 _AT_ONCE = 2  # ways that one move may end in
 _MOVES = 3  # moves planned for one choice
@@ -43,7 +44,7 @@ class Search:
     request: MotionRequest
     start: Float
     held_speed: float = 1.0
-    done: list[SequenceStep] = field(default_factory=list)
+    done: list[tuple[SequenceStep, Setting]] = field(default_factory=list)
     end: Setting | None = None
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     blocked: dict[int, dict[tuple[int, str], Reason]] = field(default_factory=lambda: defaultdict(dict))
@@ -69,6 +70,13 @@ class Search:
             if self._is_over() or not self._cut_short:
                 break
         return False
+
+    def joined(self) -> tuple[SequenceStep, ...]:
+        """Return the steps that are done, motions joined where nothing lies between them, as far as there is time."""
+        begin = perf_counter()
+        found = join_steps(self.done, lambda: self.left)
+        self.spent["joins"] += perf_counter() - begin
+        return found
 
     def _run(self, i: int, q: Float, setting: Setting) -> bool:
         """Do the steps from number i on, the arm at q [dof] in this setting."""
@@ -206,7 +214,7 @@ class Search:
         )
         self.spent["moves"] += perf_counter() - begin
         self._cut_short = self._cut_short or found.status in (Status.NO_PATH_FOUND, Status.NOT_CERTIFIED)
-        if found.status in _NO_START and not any(one.plan for one in self.done):
+        if found.status in _NO_START and not any(one.plan for one, _ in self.done):
             self.unfit = found.status, found.message
         return found
 
@@ -261,6 +269,9 @@ class Search:
             after = setting.changed(replace(scene, hold={**scene.hold, **self._fingers(step, setting, q)}))
             self._add("gripper", f"gripper {step.to}", setting, fingers=after, closing=step.to == "close")
             return q, after
+        if isinstance(step, Pause):
+            self._add("pause", f"pause {step.seconds:g} s", setting, seconds=step.seconds)
+            return q, setting
         if isinstance(step, Attach):
             after = setting.changed(scene.attach(step.object, robot=robot, q=q))
         else:
@@ -297,19 +308,20 @@ class Search:
         object: str = "",
         fingers: Setting | None = None,
         closing: bool = False,
+        seconds: float = 0.0,
     ) -> None:
         holds = (fingers or setting).scene.hold
-        self.done.append(
-            SequenceStep(
-                kind=kind,
-                label=label,
-                plan=plan,
-                object=object,
-                held=setting.held,
-                fingers=dict(holds),
-                closing=closing,
-            )
+        step = SequenceStep(
+            kind=kind,
+            label=label,
+            plan=plan,
+            object=object,
+            held=setting.held,
+            fingers=dict(holds),
+            closing=closing,
+            seconds=seconds,
         )
+        self.done.append((step, setting))
 
 
 _THERE = {"pick": "{}: come near", "place": "{}: carry", "move": "move"}

@@ -46,7 +46,7 @@ class Sequence:
         """Check the steps and their order."""
         self.steps: tuple[Step, ...] = tuple(_flat(steps, "steps"))
         if not self.steps:
-            raise InputError("no steps", key="steps", allowed="Move, Line, Gripper, Attach, Detach, pick, place")
+            raise InputError("no steps", key="steps", allowed="Move, Line, Gripper, Attach, Detach, Pause, pick, place")
         _check_order(self.steps)
 
     def __repr__(self) -> str:
@@ -64,6 +64,7 @@ class Sequence:
         speed: float = 1.0,
         held_speed: float = 0.5,
         jerk: str | None = None,
+        join: bool = True,
     ) -> SequencePlan:
         """Plan all steps together and certify every motion with what the hand holds then.
 
@@ -76,6 +77,8 @@ class Sequence:
             speed: share of the robot's velocity, acceleration and jerk limits that a motion may use, up to 1.
             held_speed: the same while something is held: what fingers hold by friction slips if it is jerked.
             jerk: `limited` keeps the robot's jerk limits in every motion; `off` and None do not.
+            join: whether the arm goes on from one motion to the next without a stop where nothing lies between them and
+                the path allows it (see `diffplan.sequence.joins`).
 
         Raises:
             InputError: for a robot without a gripper that shall use it, an object that is not there, or an argument
@@ -83,7 +86,7 @@ class Sequence:
         """
         begin = perf_counter()
         request = MotionRequest(seed=seed, timeout=timeout, speed=speed, jerk=jerk)
-        held_speed = share(held_speed, "held_speed")
+        held_speed, join = share(held_speed, "held_speed"), arguments.flag(join, "join")
         scene, robot = read_scene(scene), read_robot(robot).empty_handed
         q = configuration(robot, start, "start")
         fingers = Fingers.of(robot) if any(isinstance(step, Pick | Place | Gripper) for step in self.steps) else None
@@ -108,9 +111,10 @@ class Sequence:
             if search.unfit is None and search.run(setting):
                 assert search.end is not None
                 status, message, end = Status.SOLVED, Status.SOLVED.advice, search.end.scene
+                steps = search.joined() if join else tuple(step for step, _ in search.done)
             else:
                 status, message = search.unfit or _why(search)
-                end = scene
+                end, steps = scene, ()
         now = perf_counter()
         times = {"load": loaded - begin, "warmup": ready - loaded, "plan": now - ready}
         times |= {**search.spent, "total": now - begin}
@@ -122,13 +126,13 @@ class Sequence:
             end=end,
             start=q,
             seed=request.seed,
-            steps=tuple(search.done) if status is Status.SOLVED else (),
+            steps=steps,
             timing_s=times,
         )
 
 
 def _flat(steps: object, key: str) -> Iterable[Step]:
-    allowed = "Move, Line, Gripper, Attach, Detach, or lists of them as pick and place return them"
+    allowed = "Move, Line, Gripper, Attach, Detach, Pause, or lists of them as pick and place return them"
     if isinstance(steps, STEPS):
         yield steps
         return

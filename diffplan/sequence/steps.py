@@ -16,6 +16,7 @@ from diffplan.sequence.grasps import Grasps
 
 _FREE = ("x", "y", "z")
 _LONGEST = 2.0  # m of an approach, lift or retreat
+_LONGEST_S = 3600.0  # of a pause
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +80,22 @@ class Detach:
         _set(self, "object", arguments.text(object, "detach", allowed="the name of a held object"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """The arm stands still for so long [s]; 0 s are a stop."""
+
+    seconds: float
+    kind = "pause"
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        """Take the time by position."""
+        allowed = f"0 <= s <= {_LONGEST_S:g}"
+        value = arguments.real(seconds, "pause", allowed=allowed)
+        if not 0 <= value <= _LONGEST_S:
+            raise InputError("no such time", key="pause", value=seconds, allowed=allowed)
+        _set(self, "seconds", value)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pick:
     """Take one of `objects`: open, move before it, go in straight, close, attach, lift straight up.
@@ -107,8 +124,8 @@ class Place:
     kind = "place"
 
 
-Step: TypeAlias = "Move | Line | Gripper | Attach | Detach | Pick | Place"
-STEPS = (Move, Line, Gripper, Attach, Detach, Pick, Place)
+Step: TypeAlias = "Move | Line | Gripper | Attach | Detach | Pause | Pick | Place"
+STEPS = (Move, Line, Gripper, Attach, Detach, Pause, Pick, Place)
 
 
 def pick(

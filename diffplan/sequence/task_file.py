@@ -20,13 +20,13 @@ from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.sequence.grasps import Grasps
 from diffplan.sequence.sequence import Sequence
-from diffplan.sequence.steps import Attach, Detach, Gripper, Move, Step, pick, place
+from diffplan.sequence.steps import Attach, Detach, Gripper, Move, Pause, Step, pick, place
 from diffplan.strict.entry import Entry
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import asset_folder, shipped_scenes, shipped_tasks
 from diffplan.system.reading import is_file
 
-_KINDS = ("pick", "place", "move", "line", "gripper", "attach", "detach")
+_KINDS = ("pick", "place", "move", "line", "gripper", "attach", "detach", "pause")
 _GRASPS = ("top", "side", "any")
 
 
@@ -120,6 +120,7 @@ class _Reader:
             "gripper": self._gripper,
             "attach": self._attach,
             "detach": self._detach,
+            "pause": self._pause,
         }
         return readers[kind](value)
 
@@ -185,6 +186,10 @@ class _Reader:
             return Gripper(entry.number())
         except InputError:
             return Gripper(_word(entry))
+
+    def _pause(self, entry: Entry) -> list[Step]:
+        seconds = entry.number()
+        return _at(entry, lambda: [Pause(seconds)])
 
     def _attach(self, entry: Entry) -> Step:
         name = self._obstacle(entry.fields(("object",))["object"])

@@ -63,10 +63,18 @@ def test_every_motion_passes_a_fresh_certifier_and_begins_where_the_last_one_end
     q = plan.start
     for one in plan.plans:
         assert one.trajectory is not None
+        assert one.certificate is not None
         np.testing.assert_allclose(one.trajectory.position[0], q, atol=1e-6)
         q = one.trajectory.position[-1]
         with Certifier(one.robot, one.scene) as certifier:
-            again = certifier.certify(one.trajectory, start=one.start, goals=q[None], constraints=one.constraints)
+            again = certifier.certify(
+                one.trajectory,
+                start=one.start,
+                goals=q[None],
+                constraints=one.constraints,
+                from_rest=one.certificate.from_rest,
+                to_rest=one.certificate.to_rest,
+            )
         assert again.valid, again.reason
 
 
