@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import print_table, tell_assumed, tell_left_out, tell_parts, tell_units
+from diffplan.cli.common import print_table, tell_assumed, tell_held, tell_left_out, tell_parts, tell_units
 from diffplan.words import count
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     from diffplan.benchmark.preflight import preflight, stand
     from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
     from diffplan.errors import InputError
+    from diffplan.problem import robot_in
     from diffplan.system.progress import working
 
     rows, bad, broken = [], 0, list[InputError]()
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     tell_left_out(scenes)
     tell_assumed([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
     tell_parts([*(robot for robot, _ in scenes), *(case.robot for case in cases)])
+    tell_held(robot_in(robot, scene) for robot, scene in scenes)
     with working("checking", len(bare) + len(cases)) as task:
         for robot, scene in bare:
             stand(robot, scene)
@@ -89,7 +91,9 @@ def _check_plan(file: Path, robot: str | None, out: TextIO) -> int:
     print_table(out, ("motion", "the file says", "now", "its clearance", "clearance now"), rows)
     for what in found.changed:
         print(f"not as it was when the plan was made: {what}", file=sys.stderr)
-    for words in sorted({motion.now.start_words for motion in found.motions} - {""}):
+    tell_held([found.plan.robot])
+    told = {words for motion in found.motions for words in (motion.now.start_words, motion.now.speed_words)}
+    for words in sorted(told - {""}):
         print(words, file=sys.stderr)
     print(_conclusion(found), file=sys.stderr)
     return 0 if found.holds else 1

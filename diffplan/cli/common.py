@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from diffplan.words import count
+
 if TYPE_CHECKING:
     from diffplan.robot.model import Robot
     from diffplan.scene import Scene
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from diffplan.system.jobs import Resources
 
 DEFAULT_TIMEOUT_S = 10.0
+_HOLLOW = 0.01  # share of its volume by which a mesh is less than its hulls
 
 
 def positive_number(text: str) -> float:
@@ -47,6 +50,28 @@ def add_planner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-fallback", action="store_true", help="no sampling planner may help `diffusion`")
     about = "planner options (YAML: planner: {option: value})"
     parser.add_argument("--options", type=Path, metavar="FILE", help=about)
+
+
+PICTURES = (".png", ".gif", ".mp4")
+"""The kinds of files that can be drawn to."""
+
+
+def add_render_argument(parser: argparse.ArgumentParser, about: str) -> None:
+    """Declare `--render`, whose files `check_pictures` checks."""
+    parser.add_argument("--render", type=Path, action="append", default=[], metavar="FILE", help=about)
+
+
+def check_pictures(files: Iterable[Path]) -> None:
+    """Make sure that these files of `--render` can be drawn, before anything slow happens.
+
+    Raises:
+        InputError: naming the first that cannot.
+    """
+    from diffplan.errors import InputError
+
+    for file in files:
+        if file.suffix.lower() not in PICTURES:
+            raise InputError("cannot draw this kind of file", key="--render", value=str(file), allowed=PICTURES)
 
 
 def add_hold_argument(parser: argparse.ArgumentParser, about: str) -> None:
@@ -218,6 +243,21 @@ def tell_parts(robots: Sequence[Robot]) -> None:
                 "collide with the hulls of their meshes, which are larger)",
                 file=sys.stderr,
             )
+
+
+def tell_held(robots: Iterable[Robot]) -> None:
+    """Say on stderr once of each held object how well planners' spheres cover it, and how much larger its hulls are."""
+    from diffplan.geometry.shapes import Mesh
+
+    for body in {body.name: body for robot in robots for body in robot.attached}.values():
+        fit = body.spheres
+        words = f"surface uncovered {1000 * fit.uncovered:.1f} mm, spheres outside {1000 * fit.outside:.1f} mm"
+        print(f"{body.name} (held): {count(len(fit.radius), 'sphere')}, {words}", file=sys.stderr)
+        for mesh in (shape for shape in body.drawn if isinstance(shape, Mesh)):
+            more = sum(hull.volume for hull in mesh.hulls()) / sum(part.volume for part in mesh.solids()) - 1
+            if more > _HOLLOW:
+                about = f"the hull of each of its parts, {100 * more:.0f} % more than the mesh: hollows count as solid"
+                print(f"{body.name} (held): it collides as {about}", file=sys.stderr)
 
 
 def print_table(

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, TextIO, TypeAlias
 from diffplan.cli.common import (
     add_hold_argument,
     add_planner_arguments,
+    add_render_argument,
+    check_pictures,
     check_planner,
     held_joints,
     positive_number,
     read_options,
     tell_assumed,
+    tell_held,
     tell_parts,
     tell_units,
 )
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     _Goal: TypeAlias = Float | Goal | list[PoseGoal]
 
 _UNDER = 0.02  # m above the base: what begins higher does not hold the robot
-_PICTURES = (".png", ".gif", ".mp4")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,14 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jerk", choices=("limited", "off"), metavar="limited|off", help=about)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the plan file (JSON)")
-    parser.add_argument(
-        "--render",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="draw to .png, .gif or .mp4; repeatable",
-    )
+    add_render_argument(parser, "draw to .png, .gif or .mp4; repeatable")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw joint curves with their limits")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the certified motion as a table")
     about = "write the certified motion as a ROS JointTrajectory message (YAML)"
@@ -144,9 +139,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     files: list[Path] = [*args.render, *(file for file in (args.out, args.plot, args.csv, args.ros) if file)]
     if args.rate is not None and not (args.csv or args.ros):
         raise InputError("a rate of what?", key="--rate", value=args.rate, allowed="with --csv or --ros")
-    for picture in args.render:
-        if picture.suffix.lower() not in _PICTURES:
-            raise InputError("cannot draw this kind of file", key="--render", value=str(picture), allowed=_PICTURES)
+    check_pictures(args.render)
     check_planner(args.planner)
     options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
 
@@ -185,6 +178,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     _report(result, args.alternatives)
     tell_assumed([robot])
     tell_parts([robot])
+    tell_held([result.robot])
     _report_waiting(result, args.timeout)
     _report_costs(result, costs)
     _write(result, args, out)

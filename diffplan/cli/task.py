@@ -8,14 +8,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from diffplan.cli.common import DEFAULT_TIMEOUT_S, positive_number, tell_assumed, tell_parts, tell_units
-from diffplan.errors import InputError
+from diffplan.cli.common import (
+    DEFAULT_TIMEOUT_S,
+    add_render_argument,
+    check_pictures,
+    positive_number,
+    tell_assumed,
+    tell_held,
+    tell_parts,
+    tell_units,
+)
 from diffplan.system.files import check_writable, make_folder
 
 if TYPE_CHECKING:
     from diffplan.sequence.result import SequencePlan
-
-_FILMS = (".png", ".gif", ".mp4")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = f"time limit of planning the whole sequence (default {DEFAULT_TIMEOUT_S:g})"
     parser.add_argument("--timeout", type=positive_number, default=DEFAULT_TIMEOUT_S, metavar="S", help=about)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write task.json and a plan file for each motion there")
-    parser.add_argument(
-        "--render",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="film it (.gif, .mp4) or draw the end of each motion (.png); repeatable",
-    )
+    add_render_argument(parser, "film it (.gif, .mp4) or draw the end of each motion (.png); repeatable")
     about = "play it in PyBullet's physics, with gravity and real contact, and say where the objects ended"
     parser.add_argument("--execute", action="store_true", help=about)
 
@@ -40,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: TextIO) -> int:
     """Plan and report; 0 if the whole sequence is certified, 1 if not."""
     begin = perf_counter()
-    for film in args.render:
-        if film.suffix.lower() not in _FILMS:
-            raise InputError("cannot draw this kind of file", key="--render", value=str(film), allowed=_FILMS)
+    check_pictures(args.render)
 
     from diffplan.sequence.files import save_sequence
     from diffplan.sequence.task_file import load_task
@@ -59,6 +56,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     _report(plan, task.name, load)
     tell_assumed([task.robot])
     tell_parts([task.robot])
+    tell_held(one.robot for one in plan.plans)
     played = None
     if args.execute and plan.solved:
         from diffplan.sequence.own_world import execute_sequence

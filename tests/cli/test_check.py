@@ -1,8 +1,10 @@
 """`diffplan check` of scenes without queries and of folders, and what large meshes are told."""
 
+import re
 from pathlib import Path
 
 import pytest
+import trimesh
 
 from diffplan.cli import main
 
@@ -75,3 +77,27 @@ def test_a_mesh_a_thousand_times_too_large_gets_the_units_hint(folder, capfd, sc
     err = capfd.readouterr().err
     assert ("in millimetres, its scale is" in err) == hinted
     assert (f"{0.001 * scale:g}" in err) == hinted
+
+
+HELD = """format: diffplan/scene@1
+name: carried
+robot: panda
+obstacles: []
+attached:
+  - {name: bowl, type: mesh, file: bowl.obj, link: panda_hand, pose: {xyz: [0, 0, 0.1034]}}
+queries:
+  level: {start: home, goal: home, constraints: ["upright:degrees=5"]}
+  tipped: {start: home, goal: [0, -0.785, 0, -2.356, 0, 2.2, 0.785], constraints: ["upright:degrees=5"]}
+"""
+
+
+def test_the_constraints_of_queries_are_checked_and_the_cover_of_what_is_held_is_told(folder, capfd):
+    bowl = trimesh.creation.annulus(r_min=0.02, r_max=0.03, height=0.04)
+    bowl.export(folder / "bowl.obj")
+    (folder / "a.yaml").write_text(HELD)
+    assert main(["check", str(folder / "a.yaml")]) == 1
+    out, err = capfd.readouterr()
+    assert "tool is tilted by" in " ".join(out.split())
+    assert "1 of 2 problems can start and end where they say" in err
+    assert re.search(r"bowl \(held\): \d+ spheres, surface uncovered \d+\.\d mm, spheres outside \d+\.\d mm", err)
+    assert re.search(r"bowl \(held\): it collides as the hull of each of its parts, 8\d % more than the mesh", err)
