@@ -14,19 +14,19 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.certificate import limits
-from diffplan.certificate.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
+from diffplan.certificate.bisection import SIGHT, TOUCH, Bound, Measure, Sweep, bisect
+from diffplan.certificate.bounding import Bounds, Boxes, Spheres
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.constraint_bounds import broken, kept_bounds
-from diffplan.certificate.frames import link_frame
 from diffplan.certificate.interpolation import swerve
 from diffplan.certificate.least import refine
 from diffplan.certificate.leaving import Leaving, leaving
-from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.motion_bound import farthest, kept_cover, length, travel
 from diffplan.certificate.overlap import Parts, depth
 from diffplan.certificate.pair_table import Pairs, allowed_depths
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
-from diffplan.certificate.world import WHOLE, Stage, in_base_frame, load_hull, load_scene_bodies
+from diffplan.certificate.world import WHOLE, Stage, content_of, in_base_frame, load_hull
 from diffplan.constraints.kinds import Constraint
 from diffplan.curves import hermite
 from diffplan.errors import InputError
@@ -39,6 +39,7 @@ from diffplan.system.exclusive import exclusive
 MOUNT_DEPTH = 0.005
 """How deep [m] a link that cannot move may stand in an obstacle: a robot touches what it is mounted on."""
 _NEAR = 0.03
+_AT_ONCE = 8  # pairs that are measured before it is asked whether others can be nearer
 _MEANT = 2  # the group of pairs that may touch, beside those with obstacles (0) and between links (1)
 _METHOD = (
     "adaptive bisection by motion bounds (Schwarzer, Saha, Latombe 2005) on the linear interpolation, "
@@ -96,25 +97,29 @@ class Certifier:
         robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
         self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
         self.robot = robot = holding(robot, scene)
-        self._cover = cover(robot)
+        content = content_of(robot)
+        self._cover = kept_cover(robot, content)
         self._pairs = Pairs.of(robot, scene, self._cover)
         self._depths = allowed_depths(scene)
         self._column = {obstacle.name: i for i, obstacle in enumerate(scene.obstacles)}
         near = judged(in_base_frame(scene), robot, self._cover)  # all of this client stands in the base frame
         parts = (shape for obstacle in near.obstacles for body in bodies(obstacle) for shape in body.shapes)
         self._solids = [Solid.of(shape) for shape in parts if shape.hollow]
-        self._stage: Stage | None = Stage.enter(robot)
+        self._bounds = Bounds(
+            robot=robot,
+            cover=self._cover,
+            spheres=Spheres.of(robot, content),
+            pairs=self._pairs,
+            boxes=Boxes.of(near),
+        )
+        self._stage: Stage | None = Stage.enter(robot, content)
         self._client, self._body = self._stage.client, self._stage.body
         try:
-            self._bodies = list(load_scene_bodies(self._client, near).values())
+            self._bodies = self._stage.put(near.obstacles)
             self._hulls = self._load_hulls()
             self._rounded = self._pairs.rounded(robot, near)
-            self._row = {
-                self._body.links[link]: row for link, row in self._pairs.row.items() if link in self._body.links
-            }
-            self._held = [(name, row) for name, row in self._pairs.row.items() if name in self._body.held]
             self._shapes = self._exempt_shapes(near)
-            self._check_kinematics()
+            self._stage.check_kinematics()
             self._mount = self._deep_mount()
         except BaseException:
             self.close()
@@ -145,7 +150,7 @@ class Certifier:
         self._expect_open()
         q = self._finite("q", q)
         names, split, allowed = self._pairs.names, self._pairs.with_obstacles, self._pairs.allowed
-        clearance = self._measure(q, np.arange(len(names)), SIGHT)
+        clearance = self._least_ones(q)
         clearance[(allowed > 0) & (clearance + allowed > TOUCH)] = np.inf
         least: list[tuple[str, str, float, float]] = []
         for first, part in ((0, clearance[:split]), (split, clearance[split:])):
@@ -191,8 +196,13 @@ class Certifier:
             InputError: if q is not `dof` finite numbers, or the certifier is closed.
         """
         self._expect_open()
-        clearance = self._judged(self._finite("q", q), np.arange(len(self._pairs.names)), SIGHT)
-        return {self._pairs.names[pair]: float(clearance[pair]) for pair in np.flatnonzero(clearance <= TOUCH)}
+        q = self._finite("q", q)
+        pairs = np.flatnonzero(self._low(q[None])[0] <= TOUCH)
+        clearance = self._judged(q, pairs, SIGHT)
+        close = clearance <= TOUCH
+        return {
+            self._pairs.names[pair]: float(least) for pair, least in zip(pairs[close], clearance[close], strict=True)
+        }
 
     @exclusive
     def clearances(self, q: Float, pairs: Collection[tuple[str, str]]) -> Float:
@@ -243,8 +253,8 @@ class Certifier:
             least that were measured, up to the first contact (from a hollow mesh farther than 3 cm, a lower bound);
             beside those of a path without contact stand proven lower bounds for both interpolations, which may be some
             millimetres lower; `resolution_rad` is the largest joint step between two neighbouring measured
-            configurations, proven free in between. What is no trajectory (shapes, values that are not finite, times
-            that do not increase) gets a certificate that is not valid and says so.
+            configurations (or an end of the path), proven free in between. What is no trajectory (shapes, values that
+            are not finite, times that do not increase) gets a certificate that is not valid and says so.
 
         Raises:
             InputError: if start is not `dof` finite numbers or goals are not rows of them, or the certifier is closed.
@@ -270,13 +280,14 @@ class Certifier:
             return replace(self._certificate(form, form.reason or broken(kept), trajectory, None), constraints=kept)
         allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
         hidden = self._hidden(trajectory.position[0])
-        room = self._room(trajectory, form)
+        reach = farthest(self.robot, self._cover, trajectory.position)
+        room = self._room(trajectory, form, reach)
         out = self._leaving(trajectory.position, room, start_depth) if start_depth else None
         if out:
             hidden = hidden or self._hidden(trajectory.position[out.sample])
             sweep, bounds = self._sweep_after(trajectory.position, room, out)
         else:
-            sweep, bounds = self._sweep(trajectory.position, room)
+            sweep, bounds = self._sweep(trajectory.position, room, reach=reach)
         reason = form.reason
         if not reason and hidden:
             reason = _contact(*hidden)
@@ -315,12 +326,33 @@ class Certifier:
             raise InputError("not joint positions", key=key, value=array.tolist(), allowed=allowed)
         return array
 
-    def _room(self, trajectory: Trajectory, form: limits.LimitCheck) -> Float:
+    def _room(self, trajectory: Trajectory, form: limits.LimitCheck, reach: Float) -> Float:
         """Return by how much the cubics may bring each pair [pairs] nearer than the straight lines do (m)."""
         if not form.interpolation_rad:
             return np.zeros(len(self._pairs.names))
-        inward = self._pairs.travel(swerve(self.robot, self._cover, trajectory))
-        return np.asarray(inward.max(axis=0))
+        return self._pairs.most(swerve(self.robot, self._cover, trajectory, reach))
+
+    def _low(self, q: Float) -> Float:
+        """Return lower bounds [n, pairs] at q [n, dof] on how far pairs are from a contact that is not allowed (m)."""
+        bounds = self._bounds.at(q)
+        low = bounds - self._rounded + self._pairs.allowed
+        low[(bounds <= 0) & np.isfinite(self._pairs.allowed)] = -np.inf  # nothing is known of how deep they touch
+        return low
+
+    def _least_ones(self, q: Float) -> Float:
+        """Return the clearances [pairs] at q of all pairs that are nearest of their kind or may touch, and of others
+        where they are less than 0.25 m; infinite where none was measured, which is more than the least of the kind.
+        """
+        low, split, found = self._low(q[None])[0], self._pairs.with_obstacles, np.full(len(self._pairs.names), np.inf)
+        meant = self._pairs.allowed > 0
+        for own in (np.arange(split), np.arange(split, len(found))):
+            order = own[np.argsort(np.where(meant, -np.inf, low)[own], kind="stable")]
+            best, done = SIGHT, 0
+            while done < len(order) and (meant[order[done]] or low[order[done]] <= best):
+                some = np.sort(order[done : done + _AT_ONCE])
+                found[some] = self._measure(q, some, SIGHT)
+                best, done = min(best, float(found[some][~meant[some]].min(initial=np.inf))), done + _AT_ONCE
+        return found
 
     def _measured(self, path: Float, room: Float, but: np.ndarray | None = None) -> Measure:
         """Return what measures at places of the path, less the `room` [pairs]; the pairs `but` are never seen.
@@ -334,6 +366,23 @@ class Certifier:
             return clearance if but is None else np.where(np.isin(pairs, but), np.inf, clearance)
 
         return measure
+
+    def _travel(self, path: Float, reach: Float | None = None) -> Float:
+        """Bound the relative travel of each pair up to each sample of a path [n, pairs] (m), as `bisect` wants it."""
+        reach = farthest(self.robot, self._cover, path) if reach is None else reach
+        by_joint = travel(self.robot, self._cover, path, reach)
+        return self._pairs.travel(by_joint, length(self.robot, self._cover, path, reach))
+
+    def _bounded(self, path: Float, room: Float, but: np.ndarray | None = None) -> Bound:
+        """Return what bounds from below what `_measured` measures."""
+
+        def bound(places: Float) -> Float:
+            low = self._low(np.array([_along(path, place) for place in places])) - room
+            if but is not None:
+                low[:, but] = np.inf
+            return low
+
+        return bound
 
     def _judged(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
         """Return how far these pairs (sorted numbers) are from a contact that is not allowed (m), as `_measure`."""
@@ -351,7 +400,7 @@ class Certifier:
             def apart(place: float, _: np.ndarray, sight: float, which: np.ndarray = which) -> Float:
                 return self._measure(_along(path, place), which, sight + float(room[which[0]])) - room[which]
 
-            way = self._pairs.travel(travel(self.robot, self._cover, path)) if way is None else way
+            way = self._travel(path) if way is None else way
             touch = bisect(way[:, which], apart).touch
             if touch is None:
                 continue
@@ -368,7 +417,7 @@ class Certifier:
 
     def _leaving(self, path: Float, room: Float, depth: float) -> Leaving | None:
         """Return how the path leaves the contact that it begins in, if it does, nowhere deeper than `depth`."""
-        return leaving(self._pairs.travel(travel(self.robot, self._cover, path)), self._measured(path, room), depth)
+        return leaving(self._travel(path), self._measured(path, room), depth)
 
     def _sweep_after(self, path: Float, room: Float, out: Leaving) -> tuple[Sweep, tuple[float, float]]:
         """Return the same as `_sweep` for a path that begins in contact, without the touching pairs while they part."""
@@ -398,76 +447,65 @@ class Certifier:
             for pair, least in zip(out.pairs.tolist(), out.least, strict=True)
         )
 
-    def _sweep(self, path: Float, room: Float, but: np.ndarray | None = None) -> tuple[Sweep, tuple[float, float]]:
-        """Bisect the path [n, dof]; where no obstacle came into sight, look farther at the places looked at.
+    def _sweep(
+        self, path: Float, room: Float, but: np.ndarray | None = None, reach: Float | None = None
+    ) -> tuple[Sweep, tuple[float, float]]:
+        """Bisect the path [n, dof], and look closer at where it is nearest.
 
         From every clearance the `room` [pairs] is taken that the cubics between the samples need; the pairs `but` are
-        left out.
+        left out; `reach` is what `farthest` says of the path, if it is known.
 
         Returns:
             What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
         """
         measure = self._measured(path, room, but)
-        way = self._pairs.travel(travel(self.robot, self._cover, path))
-        sweep = bisect(way, measure)
-        group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
-        group[self._pairs.allowed > 0] = _MEANT
-        first, looks = np.flatnonzero(group == 0), sweep.looks
-        if len(first) and np.isinf(sweep.least[first]).all():
-            looks = [(place, pairs[group[pairs] > 0], seen[group[pairs] > 0]) for place, pairs, seen in looks]
-            for place in sweep.places:
-                clearance = measure(place, first, FAR)
-                closer = clearance < sweep.least[first]
-                sweep.least[first[closer]], sweep.least_place[first[closer]] = clearance[closer], place
-                looks.append((place, first, np.minimum(clearance, FAR)))
+        way = self._travel(path, reach)
+        sweep = bisect(way, measure, self._bounded(path, room, but))
         if not sweep.free:
             return sweep, (-np.inf, -np.inf)
-        if (group == _MEANT).any():
-            counts = [(place, group[pairs] != _MEANT, pairs, seen) for place, pairs, seen in looks]
-            looks = [(place, pairs[own], seen[own]) for place, own, pairs, seen in counts]
-        near, near_self = refine(sweep, looks, way, measure, group).tolist()
+        group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
+        group[self._pairs.allowed > 0] = _MEANT
+        near, near_self = refine(sweep, way, measure, group).tolist()
         return sweep, (near, near_self)
 
     def _measure(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
         """Return the clearances of these pairs (sorted numbers) at q [dof], infinite beyond `sight` (m).
 
-        PyBullet gives one point for every pair of convex parts or triangles nearer than `sight`; the least counts.
+        PyBullet gives one point for every two convex parts or triangles nearer than `sight`; the least counts.
         """
         self._body.place(q)
-        clearance = np.full(len(self._pairs.names), np.inf)
-        client, body, rows = self._client, self._body.body, self._row
-        split = int(np.searchsorted(pairs, self._pairs.with_obstacles))
-        of_arm = int(np.searchsorted(pairs, self._held[0][1])) if self._held else split
-        columns = pairs[:split] % max(1, len(self._bodies))
-        for column in np.unique(columns).tolist():
-            shape = self._hulls[column] if column in self._hulls else self._bodies[column]
-            one = {"linkIndexA": self._body.links[self._pairs.names[pairs[0]][0]]} if of_arm == 1 == split else {}
-            if of_arm == split or column in columns[:of_arm]:
-                for point in bullet.getClosestPoints(body, shape, sight, physicsClientId=client, **one):
-                    row = rows.get(point[3])
-                    if row is not None and point[8] < clearance[row + column]:
-                        clearance[row + column] = point[8]
-            for name, row in self._held:
-                if row + column in pairs[of_arm:split]:
-                    clearance[row + column] = self._least(self._body.parts(name), [(shape, WHOLE)], sight)
-            if column in self._hulls:
-                self._look_into_hollow(column, clearance, sight)
-        for pair in pairs[split:].tolist():
-            one, other = self._pairs.names[pair]
-            clearance[pair] = self._least(self._body.parts(one), self._body.parts(other), sight)
-        clearance -= self._rounded
-        for pair in pairs[(self._pairs.allowed[pairs] > 0) & (clearance[pairs] <= TOUCH)].tolist():
-            clearance[pair] = max(clearance[pair], -self._depth(pair, q))
-        return clearance[pairs]
+        found = [self._distance(pair, sight) for pair in pairs.tolist()]
+        clearance = np.array(found, dtype=np.float64) - self._rounded[pairs]
+        for i in np.flatnonzero((self._pairs.allowed[pairs] > 0) & (clearance <= TOUCH)).tolist():
+            clearance[i] = max(clearance[i], -self._depth(int(pairs[i]), q))
+        return clearance
+
+    def _distance(self, pair: int, sight: float) -> float:
+        """Return what PyBullet says of a pair as the robot stands (m); infinite beyond `sight`."""
+        one, other = self._ends(pair)
+        least = self._least(one, other, sight)
+        if pair >= self._pairs.with_obstacles:
+            return least
+        column = pair % len(self._bodies)
+        if column not in self._hulls or least > min(sight, _NEAR):
+            return least
+        return self._into_hollow(one, column, sight)
+
+    def _ends(self, pair: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return PyBullet's bodies and link indices of both ends of a pair; of a hollow mesh those of its hull."""
+        one, other = self._pairs.names[pair]
+        if pair >= self._pairs.with_obstacles:
+            return self._body.parts(one), self._body.parts(other)
+        column = pair % len(self._bodies)
+        return self._body.parts(one), [(self._hulls.get(column, self._bodies[column]), WHOLE)]
 
     def _least(self, one: list[tuple[int, int]], other: list[tuple[int, int]], sight: float) -> float:
         """Return the least clearance between two bodies (m), each given by its parts; infinite beyond sight."""
-        least = np.inf
+        least, client = np.inf, self._client
         for body, link in one:
             for shape, its_link in other:
-                ends = {"linkIndexA": link, "linkIndexB": its_link, "physicsClientId": self._client}
-                points = bullet.getClosestPoints(body, shape, sight, **ends)
-                least = min(least, min((point[8] for point in points), default=np.inf))
+                for point in bullet.getClosestPoints(body, shape, sight, link, its_link, physicsClientId=client):
+                    least = min(least, point[8])
         return least
 
     def _depth(self, pair: int, q: Float) -> float:
@@ -502,18 +540,15 @@ class Certifier:
         }
         return {name: Parts.of(placed[name] if name in placed else self.robot.shapes(name)) for name in names}
 
-    def _look_into_hollow(self, column: int, clearance: Float, sight: float) -> None:
-        """Replace the clearances from a hollow mesh's hull, where they are small, by those from its triangles.
+    def _into_hollow(self, link: list[tuple[int, int]], column: int, sight: float) -> float:
+        """Return the distance of a link from a hollow mesh's triangles, where that from its hull is small.
 
         The hull holds the mesh, so that distance from it never exceeds distance from the mesh; and PyBullet's distance
         from a thousand triangles is slow. Beyond `_NEAR` the clearance from a hollow mesh is thus a lower bound.
         """
         near = min(sight, _NEAR)
         beyond = np.inf if sight <= _NEAR else _NEAR
-        for name, row in self._pairs.row.items():
-            if clearance[row + column] <= near:
-                least = self._least(self._body.parts(name), [(self._bodies[column], WHOLE)], near)
-                clearance[row + column] = min(least, beyond)
+        return min(self._least(link, [(self._bodies[column], WHOLE)], near), beyond)
 
     def _hidden(self, q: Float) -> tuple[str, str, float] | None:
         """Return the contact that surface distances do not show at q [dof]: (link, obstacle, clearance).
@@ -547,20 +582,6 @@ class Certifier:
                 if least < -MOUNT_DEPTH:
                     return link, obstacle.name, least
         return None
-
-    def _check_kinematics(self) -> None:
-        """Compare our forward kinematics, on which the motion bounds stand, with PyBullet's in a bent configuration."""
-        low, high = np.maximum(self.robot.lower, -3.0), np.minimum(self.robot.upper, 3.0)
-        q = low + (high - low) * np.linspace(0.3, 0.8, self.robot.dof)
-        self._body.place(q)
-        for link in self.robot.links:
-            body, index = self._body.parts(link)[0]
-            theirs = link_frame(self._client, body, index).matrix
-            ours = self.robot.link_pose(q, link)[0]
-            if link in self._body.held:
-                ours = ours @ self._body.held[link][0][1]
-            if np.abs(ours - theirs).max() > 1e-5:
-                raise RuntimeError(f"{self.robot.name}: PyBullet puts {link} at {theirs}, our kinematics at {ours}")
 
     def _certificate(
         self,
@@ -626,7 +647,7 @@ def _along(path: Float, place: float) -> Float:
 
 
 def _largest_step(path: Float, places: list[float]) -> float:
-    """Return the largest step of a joint along the path [n, dof] between two neighbouring places (rad or m)."""
+    """Return the largest step of a joint along the path [n, dof] between neighbouring places, ends too (rad or m)."""
     along = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(np.abs(np.diff(path, axis=0)), axis=0)])
-    at = [np.interp(sorted(places), np.arange(len(path)), joint) for joint in along.T]
+    at = [np.interp(sorted([0.0, *places, len(path) - 1.0]), np.arange(len(path)), joint) for joint in along.T]
     return float(np.diff(at, axis=1).max(initial=0.0))

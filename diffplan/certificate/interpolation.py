@@ -18,24 +18,26 @@ from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot
 
 
-def swerve(robot: Robot, shapes: Cover, trajectory: Trajectory) -> Float:
+def swerve(robot: Robot, shapes: Cover, trajectory: Trajectory, reach: Float | None = None) -> Float:
     """Bound how far because of each moving joint a link's points are off the straight lines, at the same time.
+
+    `reach` is what `farthest` says of its positions, if it is known.
 
     Returns:
         [n - 1, links, moving] in m for the steps of the trajectory.
     """
-    reach, aside = beside(robot, shapes, trajectory)
+    reach, aside = beside(robot, shapes, trajectory, reach)
     return reach * aside[:, None]
 
 
-def beside(robot: Robot, shapes: Cover, trajectory: Trajectory) -> tuple[Float, Float]:
+def beside(robot: Robot, shapes: Cover, trajectory: Trajectory, reach: Float | None = None) -> tuple[Float, Float]:
     """Return R'_k [n - 1, links, moving] (m; 1 for a joint that slides), good for the lines, for the cubics and for the
     straight ways between them, and the deviations [n - 1, moving] (rad or m).
     """
     chain = robot.chain
     deviations = hermite.deviations(trajectory.time, trajectory.position, trajectory.velocity)
     aside = deviations[:, chain.source] * np.abs(chain.factor)
-    reach = farthest(robot, shapes, trajectory.position)
+    reach = farthest(robot, shapes, trajectory.position) if reach is None else reach.copy()
     grown = np.zeros(reach.shape[:2])
     for k in reversed(range(chain.moving)):
         if not chain.prismatic[k]:

@@ -18,6 +18,15 @@ Going from the last joint to the first, every R_j that P needs is known already.
 The same holds where a stretch of several pieces stands for the piece and |dq_j| for the joint's total variation in
 it, so that R_k is computed once for a stretch of samples.
 
+That sum says what each joint can do alone. What they do together is seen at the samples: along a piece, u in [0, 1], a
+point p of a link goes from p(0) to p(1). It lies in one of the link's spheres, so that this is at most
+
+    chord = |c(1) - c(0)| + r |R(1) - R(0)|
+
+with the sphere's centre c, radius r, rotation R. That is the mean of its velocity p'(u), from which p' differs by at
+most bend / 2, where `bend` bounds |p''| (both as in frame_motion.py). No part of the piece is therefore longer than its
+share of chord + bend / 2; of the Panda's hand that is about a third of the sum. The less of both counts (`length`).
+
 f at the ends comes from spheres that cover the link: distance of the centre from the axis plus the radius. The
 distance from a line is convex, so its largest value over the link's convex hulls is taken at their vertices, and
 covering the vertices is enough. PyBullet's margin is part of the radius.
@@ -25,6 +34,7 @@ covering the vertices is enough. PyBullet's margin is part of the radius.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,18 +42,21 @@ import numpy as np
 from diffplan.certificate.loaded import MARGIN
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
+from diffplan.system.kept import Kept
 
 _SLICES = 4
 _STRETCH = 8
 _ROUNDING = 1e-5
+_ROUNDED = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cover:
-    """Spheres in which each link lies: `centre` [links, s, 3] in the frame of the link's body, `radius` [links, s] (m).
+    """Spheres in which all corners of each link lie.
 
-    `body` [links] is the moving body of each link; `inner` holds for each link a point inside every one of its convex
-    parts [parts, 3] in the frame of the body.
+    `centre` [links, s, 3] in the frame of the link's body, `radius` [links, s] (m). `body` [links] is the moving body
+    of each link; `inner` holds for each link a point inside every one of its convex parts [parts, 3] in the frame of
+    the body.
     """
 
     centre: Float
@@ -52,19 +65,57 @@ class Cover:
     inner: tuple[Float, ...]
 
 
+_covers: Kept[Cover] = Kept(8 << 20)
+
+
 def cover(robot: Robot) -> Cover:
-    """Cover each of `robot.links` (held bodies too) with spheres around slices of its vertices along its length."""
+    """Cover each of `robot.links` (held bodies too) with spheres around slices of its corners along its length."""
+    return _cover(robot, robot.links)
+
+
+def kept_cover(robot: Robot, content: str) -> Cover:
+    """Return the cover of a robot with this `content` (`world.content_of`); that of its own links is made once.
+
+    It depends on their shapes, of which the content tells all (mesh files as they are now), and on where they hang on
+    which moving body. What is held is covered anew.
+    """
+    bare = robot.empty_handed
+    key = placed_content(bare, content)
+    own = _covers.get(key, lambda: cover(bare), lambda found: found.centre.nbytes + found.radius.nbytes)
+    if not robot.attached:
+        return own
+    held = _cover(robot, robot.links[len(bare.links) :])
+    return Cover(
+        centre=np.concatenate([own.centre, held.centre]),
+        radius=np.concatenate([own.radius, held.radius]),
+        body=np.concatenate([own.body, held.body]),
+        inner=own.inner + held.inner,
+    )
+
+
+def placed_content(robot: Robot, content: str) -> tuple[str, tuple[tuple[str, int, bytes], ...]]:
+    """Return what the links of a robot with this content are, and where they hang on which moving body."""
+    placed = ((link, *robot.chain.placement[link]) for link in robot.links)
+    return content, tuple((link, body, T_body_link.tobytes()) for link, body, T_body_link in placed)
+
+
+def _cover(robot: Robot, links: Sequence[str]) -> Cover:
     centres, radii, inner = [], [], []
-    for link in robot.links:
-        rotation, shift = np.split(robot.chain.placement[link][1][:3], [3], axis=1)
+    for link in links:
+        parts = link_parts(robot, link)
         shapes = robot.shapes(link)
-        parts = [part @ rotation.T + shift.T for shape in shapes for part in shape.corners()]
         centre, radius = _slices(np.concatenate(parts))
         centres.append(centre)
         radii.append(radius + MARGIN + _ROUNDING + max(shape.rounding for shape in shapes))
         inner.append(np.array([part.mean(axis=0) for part in parts]))
-    body = np.array([robot.chain.placement[link][0] for link in robot.links])
+    body = np.array([robot.chain.placement[link][0] for link in links])
     return Cover(centre=np.array(centres), radius=np.array(radii), body=body, inner=tuple(inner))
+
+
+def link_parts(robot: Robot, link: str) -> list[Float]:
+    """Return the corners [n, 3] of a link's convex parts in the frame of its body; they may be rounder than these."""
+    rotation, shift = np.split(robot.chain.placement[link][1][:3], [3], axis=1)
+    return [part @ rotation.T + shift.T for shape in robot.shapes(link) for part in shape.corners()]
 
 
 def _slices(points: Float) -> tuple[Float, Float]:
@@ -82,20 +133,59 @@ def _slices(points: Float) -> tuple[Float, Float]:
     return np.array(centres), np.array(radii)
 
 
-def travel(robot: Robot, shapes: Cover, path: Float) -> Float:
+def travel(robot: Robot, shapes: Cover, path: Float, reach: Float | None = None) -> Float:
     """Bound the length that any point of a link travels because of each moving joint, up to each sample of a path.
 
     Args:
         robot: the arm.
         shapes: the cover of its links.
         path: configurations [n, dof], joined by straight lines in joint space.
+        reach: what `farthest` says of this path, if it is known.
 
     Returns:
         [n, links, moving] in m, not falling along the first axis; the difference of two rows bounds the travel between
         them, and inside a piece it grows linearly.
     """
-    pieces = farthest(robot, shapes, path) * np.abs(np.diff(robot.chain.values(path), axis=0))[:, None]
+    reach = farthest(robot, shapes, path) if reach is None else reach
+    pieces = reach * np.abs(np.diff(robot.chain.values(path), axis=0))[:, None]
     return np.concatenate([np.zeros((1, *pieces.shape[1:])), np.cumsum(pieces, axis=0)])
+
+
+def length(robot: Robot, shapes: Cover, path: Float, reach: Float) -> Float:
+    """Bound the length of the way of any point of a link, seen from the base, up to each sample of a path.
+
+    Args:
+        robot: the arm.
+        shapes: the cover of its links.
+        path: configurations [n, dof], joined by straight lines in joint space.
+        reach: what `farthest` says of it.
+
+    Returns:
+        [n, links] in m, like the sum of `travel` over the joints and never more.
+    """
+    chain = robot.chain
+    steps = np.abs(np.diff(chain.values(path), axis=0))
+    turned = (steps * ~chain.prismatic)[:, None] * chain.carried[shapes.body]
+    alone = reach * steps[:, None]
+    bend = (alone * (2 * np.cumsum(turned, axis=2) - turned)).sum(axis=2)
+    bodies = robot.body_poses(path)
+    swing = np.sqrt(_squares(np.diff(bodies[..., :3, :3], axis=0).reshape(len(steps), -1, 9)) / 2)
+    away = np.sqrt(_squares(np.diff(sphere_centres(bodies, shapes.body, shapes.centre), axis=0)))
+    chord = (away + shapes.radius * swing[:, shapes.body, None]).max(axis=2)
+    pieces = np.minimum(alone.sum(axis=2), chord + bend / 2 + _ROUNDED)
+    return np.concatenate([np.zeros((1, pieces.shape[1])), np.cumsum(pieces, axis=0)])
+
+
+def _squares(vectors: Float) -> Float:
+    """Return the squares of the lengths of vectors [..., k]."""
+    return np.einsum("...i,...i->...", vectors, vectors)
+
+
+def sphere_centres(bodies: Float, body: np.ndarray, centre: Float) -> Float:
+    """Return where points [links, s, 3] of the bodies `body` [links] are, [n, links, s, 3] (m); `bodies` are poses."""
+    poses = bodies[:, body, None]
+    x, y, z = (poses[..., :3, i] * centre[..., i, None] for i in range(3))
+    return x + y + z + poses[..., :3, 3]
 
 
 def farthest(robot: Robot, shapes: Cover, path: Float) -> Float:
@@ -126,10 +216,11 @@ def _axis_distances(robot: Robot, shapes: Cover, path: Float) -> Float:
     """Return the largest distance of each cover sphere's points from each joint axis, [n, links, s, moving] (m)."""
     bodies = robot.body_poses(path)
     frames = bodies[:, robot.chain.parent] @ robot.chain.origin
-    axes = np.einsum("nkij,kj->nki", frames[..., :3, :3], robot.chain.axis)
-    poses = bodies[:, shapes.body]
-    centres = np.einsum("nlij,lsj->nlsi", poses[..., :3, :3], shapes.centre) + poses[:, :, None, :3, 3]
-    offsets = centres[:, :, :, None] - frames[:, None, None, :, :3, 3]
-    along = np.einsum("nlski,nki->nlsk", offsets, axes)
-    squares = np.einsum("nlski,nlski->nlsk", offsets, offsets) - along * along
-    return np.sqrt(np.maximum(squares, 0.0)) + shapes.radius[:, :, None]
+    places, axes = frames[..., :3, 3], (frames[..., :3, :3] @ robot.chain.axis[:, :, None])[..., 0]
+    centres = sphere_centres(bodies, shapes.body, shapes.centre)
+    flat = centres.reshape(len(path), -1, 3)
+    along = flat @ axes.transpose(0, 2, 1) - (places * axes).sum(axis=2)[:, None]
+    crossed = 2 * flat @ places.transpose(0, 2, 1)
+    squares = (flat * flat).sum(axis=2)[:, :, None] - crossed + (places * places).sum(axis=2)[:, None] - along * along
+    distances = np.sqrt(np.maximum(squares, 0.0)).reshape(*centres.shape[:3], -1)
+    return distances + shapes.radius[:, :, None]

@@ -23,18 +23,22 @@ def allowed_depths(scene: Scene) -> dict[frozenset[str], float]:
 class Pairs:
     """What is checked: `names` of all pairs, the first `with_obstacles` of them (link, obstacle), then self pairs.
 
-    `row` gives the first pair of each moving link. `ends` [pairs, 2] are link indices, `between` [pairs, 2, moving]
-    which joints move the one end of a pair against the other: those of an end that do not carry both. Of a link and an
-    obstacle both ends are the link, and no joint moves the second. `allowed` [pairs] is how deep a pair may touch (m):
+    `row` gives the first pair of each moving link, `moving` their numbers among all links. `ends` [pairs, 2] are
+    link indices; of a link and an obstacle both are the link. `allowed` [pairs] is how deep a pair may touch (m):
     infinite where any depth will do. A body that the robot holds is one of its links, behind all others.
+
+    `ways` [w, links * moving] says which travels of links by joints add up to each way that a pair can go against each
+    other, `way` [pairs] which of these ways is a pair's: of a link and any obstacle it is the same.
     """
 
     names: list[tuple[str, str]]
     with_obstacles: int
     row: dict[str, int]
+    moving: np.ndarray
     ends: np.ndarray
-    between: np.ndarray
     allowed: Float
+    ways: Float
+    way: np.ndarray
 
     @staticmethod
     def of(robot: Robot, scene: Scene, shapes: Cover) -> Pairs:
@@ -47,17 +51,28 @@ class Pairs:
         # Links without a planning joint between them (closed fingers, say) touch or not whatever the plan.
         ordered = [(a, b) if body[a] <= body[b] else (b, a) for a, b in robot.certified_pairs]
         second = [(a, b) for a, b in ordered if body[a] < body[b]]
-        joints = [(carried[body[link]], carried[0]) for link, _ in first]
+        own = [(index[link], index[link]) for link in moving], [(index[b], index[a]) for a, b in second]
+        joints = [(carried[body[link]], carried[0]) for link in moving]
         joints += [(carried[body[b]] & ~carried[body[a]], carried[body[a]] & ~carried[body[b]]) for a, b in second]
-        ends = [(index[link], index[link]) for link, _ in first] + [(index[b], index[a]) for a, b in second]
+        ways = np.zeros((len(joints), len(robot.links), robot.chain.moving))
+        for number, (links, by) in enumerate(zip([*own[0], *own[1]], joints, strict=True)):
+            for link, which in zip(links, by, strict=True):
+                ways[number, link] += which
+        way = [np.repeat(np.arange(len(moving)), len(obstacles)), len(moving) + np.arange(len(second))]
         depths = allowed_depths(scene)
+        allowed = np.zeros(len(first) + len(second))
+        if depths:
+            allowed[:] = [depths.get(frozenset(pair), 0.0) for pair in (*first, *second)]
+        ends = np.array([*own[0], *own[1]], dtype=int).reshape(-1, 2)
         return Pairs(
-            allowed=np.array([depths.get(frozenset(pair), 0.0) for pair in (*first, *second)], dtype=np.float64),
             names=[*first, *second],
             with_obstacles=len(first),
+            moving=np.array([index[link] for link in moving], dtype=int),
             row={link: i * len(obstacles) for i, link in enumerate(moving)},
-            ends=np.array(ends, dtype=int).reshape(-1, 2),
-            between=np.array(joints, dtype=bool).reshape(-1, 2, robot.chain.moving),
+            ends=ends[np.concatenate(way)],
+            allowed=allowed,
+            ways=ways.reshape(len(ways), -1),
+            way=np.concatenate(way),
         )
 
     def rounded(self, robot: Robot, scene: Scene) -> Float:
@@ -66,21 +81,27 @@ class Pairs:
         It rounds the edges of boxes and cylinders, and its search for the nearest points may end too early; the margin
         of a hull on the other side makes up for some of that.
         """
-        more = {f"link {link}": rounded_edges(robot.shapes(link)) for link in robot.links}
-        for obstacle in scene.obstacles:
-            shapes = [shape for body in bodies(obstacle) for shape in body.shapes]
-            more[f"obstacle {obstacle.name}"] = rounded_edges(shapes)
-        kinds = ["obstacle"] * self.with_obstacles + ["link"] * (len(self.names) - self.with_obstacles)
-        each = [more[f"link {a}"] + more[f"{kind} {b}"] for kind, (a, b) in zip(kinds, self.names, strict=True)]
-        return np.maximum(0.0, np.array(each, dtype=np.float64) + TOO_FAR)
+        links = np.array([rounded_edges(robot.shapes(link)) for link in robot.links])
+        obstacles = [
+            rounded_edges(shape for body in bodies(obstacle) for shape in body.shapes) for obstacle in scene.obstacles
+        ]
+        split = self.with_obstacles
+        first = links[self.ends[:split, 0]] + np.tile(obstacles, split // max(1, len(obstacles)))
+        second = links[self.ends[split:]].sum(axis=1)
+        return np.maximum(0.0, np.concatenate([first, second]) + TOO_FAR)
 
-    def travel(self, by_joint: Float) -> Float:
+    def travel(self, by_joint: Float, length: Float | None = None) -> Float:
         """Return the relative travel of each pair [n, pairs] from that of each link by each joint [n, links, moving].
 
-        Seen from the body that both hang on, either link travels by the joints between it and that body.
+        Seen from the body that both hang on, either link travels by the joints between it and that body: those of an
+        end that do not carry both. Against obstacles a link goes no farther than its `length` [n, links] either, if
+        given.
         """
-        total = np.zeros((len(by_joint), len(self.names)))
-        for k in reversed(range(by_joint.shape[2])):
-            for end in range(2):
-                total += by_joint[:, self.ends[:, end], k] * self.between[:, end, k]
-        return total
+        ways = by_joint.reshape(len(by_joint), -1) @ self.ways.T
+        if length is not None:
+            ways[:, : len(self.row)] = length[:, self.moving]
+        return ways[:, self.way]
+
+    def most(self, by_joint: Float) -> Float:
+        """Return the largest of `travel` for each pair [pairs]."""
+        return (by_joint.reshape(len(by_joint), -1) @ self.ways.T).max(axis=0)[self.way]

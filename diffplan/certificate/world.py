@@ -18,14 +18,14 @@ from scipy.spatial import ConvexHull
 
 from diffplan.certificate.body_shapes import drawing, making
 from diffplan.certificate.bullet import bullet, silence
-from diffplan.certificate.frames import joint_indices, link_indices
+from diffplan.certificate.frames import joint_indices, link_frame, link_indices
 from diffplan.certificate.hull_match import rounding
 from diffplan.certificate.loaded import MARGIN, check_loaded, check_mesh
 from diffplan.certificate.urdf_copy import mesh_file, urdf_copy
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.mesh_files import content_key
 from diffplan.geometry.pose import Float, Pose
-from diffplan.geometry.shapes import Shape
+from diffplan.geometry.shapes import Primitive, Shape
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import UrdfModel, read_source
 from diffplan.scene import Obstacle, Scene
@@ -37,7 +37,7 @@ WHOLE = -2
 _SHINE = (0.1, 0.1, 0.1)
 _WHITE = (0.9, 0.9, 0.9, 1.0)
 _HERE = Pose()
-_MOST_USES = 100
+_MOST_MADE, _MESH_COUNTS = 2000, 20
 _MOST_IDLE = 4
 
 
@@ -151,15 +151,21 @@ def _seen_from(scene: Scene, T_world_frame: Pose, base: Pose) -> Scene:
 
 
 class Stage:
-    """A client of our own with the robot in it, kept for the next scene when it is left: loading the robot is slow."""
+    """A client of our own with the robot in it, kept for the next scene when it is left: loading the robot is slow.
+
+    The obstacles of the last scene stay in it too. Of the next one, whatever has the shape of one that stands there is
+    that body, moved: shapes are told apart by their sizes or the content of their mesh files as they are now.
+    """
 
     _idle: ClassVar[list[Stage]] = []
 
     def __init__(self, robot: Robot, key: str) -> None:
         """Open a client and load the robot; its base stands at the origin."""
         self.key = key
-        self.uses = 0
+        self.made = 0
         self.client: int = bullet.connect(bullet.DIRECT)
+        self._standing: list[tuple[str, int]] = []
+        self._checked: set[bytes] = set()
         try:
             self.body = load_robot_body(self.client, robot, Pose())
         except BaseException:
@@ -167,12 +173,14 @@ class Stage:
             raise
 
     @staticmethod
-    def enter(robot: Robot) -> Stage:
-        """Return a stage with this robot alone and what it holds, as its files are now, its base at the origin."""
-        key = _robot_key(robot)
-        stage = next((idle for idle in reversed(Stage._idle) if idle.key == key), None)
+    def enter(robot: Robot, content: str) -> Stage:
+        """Return a stage with this robot and what it holds, its base at the origin; `content` is its `content_of`.
+
+        Obstacles may stand in it until `put` has put others there.
+        """
+        stage = next((idle for idle in reversed(Stage._idle) if idle.key == content), None)
         if stage is None:
-            return Stage(robot, key)
+            return Stage(robot, content)
         Stage._idle.remove(stage)
         try:
             handle = attach_robot(stage.client, stage.body.body, robot, hold=True)
@@ -182,28 +190,90 @@ class Stage:
             raise
         return stage
 
+    def put(self, obstacles: Iterable[Obstacle]) -> list[int]:
+        """Have these obstacles, and no others, stand in the client; returns their bodies.
+
+        Raises:
+            InputError: naming the obstacle whose file PyBullet cannot read, or whose joints cannot stand so.
+        """
+        wanted = [(obstacle, _shape_key(obstacle)) for obstacle in obstacles]
+        old, self._standing = self._standing, []
+        spare: dict[str, list[int]] = {}
+        for key, body in old:
+            spare.setdefault(key, []).append(body)
+        try:
+            for obstacle, key in wanted:
+                if key and spare.get(key):
+                    body = spare[key].pop()
+                else:
+                    body = load_obstacle(self.client, obstacle)
+                    self.made += 1 if isinstance(obstacle, Primitive) else _MESH_COUNTS
+                    if key != _shape_key(obstacle):  # its file has changed meanwhile
+                        key = ""
+                pose = obstacle.pose  # to the bit the same for a body that was moved and for one that was made
+                bullet.resetBasePositionAndOrientation(body, pose.xyz, pose.quat_xyzw, physicsClientId=self.client)
+                self._standing.append((key, body))
+        finally:
+            for body in chain.from_iterable(spare.values()):
+                bullet.removeBody(body, physicsClientId=self.client)
+        return [body for _, body in self._standing]
+
+    def check_kinematics(self) -> None:
+        """Compare our forward kinematics, on which the motion bounds stand, with PyBullet's in a bent configuration.
+
+        Once for each way in which links hang on the moving bodies: it depends on nothing else.
+        """
+        robot, body = self.body.robot, self.body
+        arrays = (robot.lower, robot.upper, *(T for _, T in robot.chain.placement.values()))
+        key = repr((robot.joint_names, list(robot.chain.placement))).encode() + b"".join(map(bytes, arrays))
+        if key in self._checked and not body.held:
+            return
+        low, high = np.maximum(robot.lower, -3.0), np.minimum(robot.upper, 3.0)
+        q = low + (high - low) * np.linspace(0.3, 0.8, robot.dof)
+        body.place(q)
+        poses = robot.body_poses(q)[0]
+        for link in robot.links:
+            part, index = body.parts(link)[0]
+            theirs = link_frame(self.client, part, index).matrix
+            carrier, T_carrier_link = robot.chain.placement[link]
+            ours = poses[carrier] @ T_carrier_link
+            if link in body.held:
+                ours = ours @ body.held[link][0][1]
+            if np.abs(ours - theirs).max() > 1e-5:
+                raise RuntimeError(f"{robot.name}: PyBullet puts {link} at {theirs}, our kinematics at {ours}")
+        self._checked.add(key)
+
     def leave(self) -> None:
-        """Clear the obstacles and keep the stage, few of them; after 100 scenes close it, for PyBullet keeps shapes."""
-        self.uses += 1
-        if self.uses >= _MOST_USES:
+        """Keep the stage, few of them, with its obstacles; close it after many bodies, for PyBullet keeps shapes."""
+        if self.made >= _MOST_MADE:
             bullet.disconnect(physicsClientId=self.client)
             return
+        stay = {self.body.body, *(body for _, body in self._standing)}
         for number in reversed(range(bullet.getNumBodies(physicsClientId=self.client))):
             body = bullet.getBodyUniqueId(number, physicsClientId=self.client)
-            if body != self.body.body:
+            if body not in stay:
+                self.made += 1
                 bullet.removeBody(body, physicsClientId=self.client)
         Stage._idle.append(self)
         if len(Stage._idle) > _MOST_IDLE:
             bullet.disconnect(physicsClientId=Stage._idle.pop(0).client)
 
 
-def _robot_key(robot: Robot) -> str:
+def content_of(robot: Robot) -> str:
     """Return a digest of all that a client with this robot depends on: its URDF, and its meshes as they are now."""
     model = robot.model
     digest = hashlib.sha256(repr((model.source, read_source(model.file), robot.base_link)).encode())
     for file in sorted({file for shapes in model.collisions.values() for shape in shapes for file in shape.files}):
         digest.update(repr((str(file), content_key(file))).encode())
     return digest.hexdigest()
+
+
+def _shape_key(obstacle: Obstacle) -> str:
+    """Return what tells an obstacle's shape from all others, its files as they are now; empty for a URDF."""
+    if not isinstance(obstacle, Shape):
+        return ""
+    content = [content_key(file) for file in obstacle.files]
+    return repr((type(obstacle).__name__, obstacle.sizes, obstacle.scales, obstacle.hollow, content))
 
 
 def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) -> RobotBody:

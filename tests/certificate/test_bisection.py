@@ -47,6 +47,27 @@ def test_a_path_is_called_free_exactly_when_it_is(seed, samples, discs):
         assert exact[sweep.touch.pair] <= TOUCH
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 6))
+def test_bounds_change_no_verdict_and_what_they_prove_is_not_measured(seed, samples, discs):
+    rng = np.random.default_rng(seed)
+    path = np.cumsum(rng.normal(scale=0.1, size=(samples, 2)), axis=0)
+    centres, radii = rng.uniform(-0.5, 0.5, (discs, 2)), rng.uniform(0.001, 0.1, discs)
+    exact, loose = _exact_clearance(path, centres, radii), rng.uniform(0, 0.3, discs)
+    travel, measure = _point_among_discs(path, centres, radii, [])
+
+    def bound(places):
+        return np.array([measure(place, np.arange(discs), np.inf) for place in places]) - loose
+
+    sweep = bisect(travel, measure, bound)
+    if exact.min() > 1.01 * TOUCH:
+        assert sweep.free
+        assert np.all(sweep.least >= exact - 1e-12)
+        assert np.isinf(sweep.least[exact > 0.2 + loose]).all()
+    if exact.min() <= 0:
+        assert not sweep.free
+
+
 def test_a_disc_far_smaller_than_the_step_between_two_samples_is_found():
     path = np.array([[0.0, 0.0], [1.0, 0.0]])
     travel, measure = _point_among_discs(path, np.array([[0.37123, 0.0]]), np.array([1e-4]), [])
@@ -63,13 +84,13 @@ def test_the_sight_shrinks_with_the_intervals():
     assert min(sights) < 0.05
 
 
-def test_pairs_that_do_not_move_are_measured_but_need_no_halving():
+def test_pairs_that_do_not_move_are_measured_once():
     def measure(place, pairs, sight):
         return np.full(len(pairs), 0.001)
 
     sweep = bisect(np.zeros((5, 3)), measure)
     assert sweep.free
-    assert len(sweep.places) == 2
+    assert sweep.places == [0.0]
 
 
 def test_a_pair_forever_too_close_to_tell_is_not_free():

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,16 @@ import pytest
 import trimesh
 import yaml
 
+from diffplan.certificate.bounding import Spheres
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.private_files import private_file
 from diffplan.certificate.urdf_copy import urdf_copy
-from diffplan.certificate.world import Stage
+from diffplan.certificate.world import Stage, content_of
 from diffplan.collision.cpu import Obstacles
 from diffplan.errors import InputError
 from diffplan.geometry.pose import Pose
-from diffplan.geometry.shapes import Mesh
+from diffplan.geometry.shapes import Cylinder, Mesh
 from diffplan.robot.model import Robot
 from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Scene, Urdf
@@ -106,7 +108,7 @@ def test_a_mesh_in_a_urdf_is_judged_as_it_is_now(panda, tmp_path, kind):
 def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     robot = Robot.load(str(own_panda))
     wall = Mesh(name="wall", file=write(tmp_path / "wall.obj", cube(0.2)), pose=AHEAD)
-    first = clearance(robot, wall)
+    first, before = clearance(robot, wall), Spheres.of(robot, content_of(robot))
     hand = own_panda.parent / "meshes" / "collision" / "hand.obj"
     larger = trimesh.load(hand, force="mesh")
     larger.apply_scale(1.5)
@@ -114,6 +116,37 @@ def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     second = clearance(robot, wall)
     assert second < first - 0.002
     assert second == clearance(Robot.load(str(own_panda)), wall)
+    own, after = robot.links.index("panda_hand"), Spheres.of(robot, content_of(robot))
+    assert after.radius[own].max() > 1.2 * before.radius[own].max()
+    assert np.array_equal(np.delete(after.radius, own, axis=0), np.delete(before.radius, own, axis=0))
+
+
+def test_an_obstacle_that_only_moved_is_the_same_body_and_one_that_changed_is_another(panda, tmp_path):
+    file = write(tmp_path / "part.stl", cube(0.1))
+    part = Mesh(name="part", file=file, pose=AHEAD, convex=True)
+    can = Cylinder(name="can", radius=0.05, height=0.2, pose=Pose(xyz=(0.0, 0.6, 0.3)))
+    scene = Scene(obstacles=(part, can, replace(can, name="twin", pose=Pose(xyz=(0.0, -0.6, 0.3)))))
+    moved = scene.move("can", Pose.from_rpy((0.5, 0.1, 0.3), (0.4, 0.2, 0.1))).move("part", Pose(xyz=(0.4, 0.4, 0.7)))
+    others = replace(part, file=write(tmp_path / "other.stl", cube(0.2))), replace(can, radius=0.06)
+    changed = Scene(obstacles=(*others, *moved.obstacles[2:]))
+
+    def seen(one: Scene) -> tuple[set[int], np.ndarray]:
+        with Certifier(panda, one) as certifier:
+            every = np.arange(len(certifier._pairs.names))
+            return set(certifier._bodies), certifier._measure(panda.configuration("home"), every, 2.0)
+
+    found = [seen(one) for one in (scene, moved, scene, changed, moved)]
+    bodies = [numbers for numbers, _ in found]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert len(bodies[0] & bodies[3]) == 1
+    for (_, measured), one in zip(found, (scene, moved, scene, changed, moved), strict=True):
+        while Stage._idle:
+            bullet.disconnect(physicsClientId=Stage._idle.pop().client)
+        assert np.array_equal(measured, seen(one)[1])
+    write(file, cube(0.3))
+    numbers, larger = seen(scene)
+    assert numbers != bodies[0]
+    assert np.all(larger[:24:3] < found[0][1][:24:3] - 0.05)
 
 
 def test_a_robot_whose_urdf_changed_after_it_was_loaded_is_refused(own_panda, tmp_path):

@@ -26,7 +26,7 @@ def _run(measure, pairs, group):
     travel = SPEED * np.arange(LENGTH + 1.0)[:, None] * np.ones(pairs)
     sweep = bisect(travel, measure)
     assert sweep.free
-    return sweep, refine(sweep, sweep.looks, travel, measure, np.asarray(group))
+    return sweep, refine(sweep, travel, measure, np.asarray(group))
 
 
 dips = st.lists(st.tuples(st.floats(0.001, 0.2), st.floats(0, LENGTH)), min_size=2, max_size=5)

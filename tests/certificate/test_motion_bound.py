@@ -5,7 +5,7 @@ import pytest
 
 from diffplan.certificate.bullet import bullet, connection
 from diffplan.certificate.frames import inertial_frame
-from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.motion_bound import cover, farthest, length, travel
 from diffplan.certificate.world import load_robot_body
 from diffplan.geometry.meshes import load_hulls
 from diffplan.geometry.pose import Pose
@@ -50,6 +50,25 @@ def test_no_point_of_a_link_travels_farther_than_the_bound(panda, shapes, step):
             way = np.cumsum(way, axis=0)[::40]
             for a, b in ((0, 13), (0, 5), (3, 4), (7, 13)):
                 assert (way[b] - way[a]).max() <= bound[b, i] - bound[a, i] + 1e-9
+
+
+@pytest.mark.parametrize("step", [0.01, 0.1, 0.5])
+def test_no_part_of_a_piece_is_longer_than_its_share_of_the_bound_on_the_length(panda, shapes, step):
+    rng = np.random.default_rng(6)
+    less = []
+    for _ in range(4):
+        path = _random_path(panda, rng, 10, step)
+        reach = farthest(panda, shapes, path)
+        bound, alone = length(panda, shapes, path, reach), travel(panda, shapes, path, reach).sum(axis=2)
+        assert np.all(np.diff(bound, axis=0) <= np.diff(alone, axis=0) + 1e-12)
+        less.append(bound[-1, -1] / alone[-1, -1])
+        dense = _dense(path, 40)
+        for i, link in enumerate(panda.links):
+            poses = panda.link_pose(dense, link)
+            points = np.einsum("nij,pj->npi", poses[:, :3, :3], _corner_points(panda, link)) + poses[:, None, :3, 3]
+            way = np.linalg.norm(np.diff(points, axis=0), axis=2).max(axis=1)
+            assert np.all(way <= np.repeat(np.diff(bound[:, i]), 40) / 40 + 1e-9)
+    assert step > 0.1 or np.mean(less) < 0.7
 
 
 @pytest.mark.parametrize("step", [0.05, 0.5])
