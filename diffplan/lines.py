@@ -36,12 +36,14 @@ from diffplan.robot.model import Robot, Tool
 
 LIMIT, COLLISION, CONSTRAINT, SINGULAR = "limit", "collision", "constraint", "singular"
 _LAYER_M, _LAYER_RAD, _LAYERS = 0.02, 0.1, 10  # [m, rad] between layers, and how many there are at least
+_FINER = (1, 5)  # times as many layers
 _DRIFTS = (0.0, 0.6, -0.6, 1.5, -1.5)  # [rad] along the null space over the whole line
 _NUDGE = 0.05  # [rad] the most that obstacles and limits push in a step
 _AWAY_M, _AWAY_SELF_M, _AWAY_LIMIT = 0.05, 0.02, 0.15  # where they begin to push; [rad] of a limit
 _JUMP = 0.4  # [rad] the most that a joint moves between two layers
 _MET, _STEPS = 1e-7, 8  # norm of a pose error (m and rad) that is met, and Newton steps for it
 _DAMPING = 1e-8
+_ROUNDING = 1e-9
 _INSIDE = 1e-4  # [rad or m] from the limits, so that the curve between nodes stays within
 _SPACING = 0.12  # [rad] of nodes along the null space
 _MOST_NODES = 150  # in a layer
@@ -149,7 +151,7 @@ class LineFinder:
             line: where they go.
             ends: whether they end at q instead; they are followed backwards from there.
             thorough: whether the ladder is tried where continuation does not come through (some 0.1 s each).
-            deadline: when no further ladder begins, in s of `time.perf_counter`.
+            deadline: when ladders are given up, in s of `time.perf_counter`.
 
         Raises:
             InputError: for lines that end at q, but do not tell where they begin.
@@ -161,8 +163,8 @@ class LineFinder:
         result: list[LinePath | LineStop] = []
         for row, segment, tries in zip(q, segments, found, strict=True):
             path = next(self._finished(tries, segment), None)
-            if path is None and thorough and time.perf_counter() < deadline:
-                path = next(self._by_ladder(row, segment, tries), None)
+            if path is None and thorough:
+                path = next(self._by_ladder(row, segment, tries, 1, deadline), None)
             one = path or tries.stop
             assert one is not None
             result.append(_reversed(one) if ends and isinstance(one, LinePath) else one)
@@ -188,17 +190,25 @@ class LineFinder:
     def candidates(self, q: Float, segment: Segment, deadline: float = np.inf) -> Iterator[LinePath | LineStop]:
         """Yield paths on a line from q [dof], best first, and last where the farthest try that failed came to, if one
         did.
-        """
-        (tries,) = self._follow(q[None], [segment])
-        yield from self._finished(tries, segment)
-        if time.perf_counter() < deadline:
-            yield from self._by_ladder(q, segment, tries)
-        if tries.stop:
-            yield tries.stop
 
-    def _follow(self, q: Float, segments: Sequence[Segment]) -> list[_Tries]:
-        """Follow lines from q [k, dof] by continuation, several tries each."""
-        layers = max(_layers(segment) for segment in segments)
+        Where no path is taken, the line is followed in finer layers: near a singular configuration joints go far in
+        one of the others.
+        """
+        stop: LineStop | None = None
+        for finer in _FINER:
+            (tries,) = self._follow(q[None], [segment], finer)
+            yield from self._finished(tries, segment)
+            yield from self._by_ladder(q, segment, tries, finer, deadline)
+            if tries.stop and (stop is None or tries.stop.progress > stop.progress):
+                stop = tries.stop
+            if time.perf_counter() > deadline:
+                break
+        if stop:
+            yield stop
+
+    def _follow(self, q: Float, segments: Sequence[Segment], finer: int = 1) -> list[_Tries]:
+        """Follow lines from q [k, dof] by continuation, several tries each, in so many times the layers."""
+        layers = finer * max(_layers(segment) for segment in segments)
         s = np.linspace(0.0, 1.0, layers + 1)
         goals = np.stack([self._goals(segment, s) for segment in segments])
         free = self.robot.dof > 6
@@ -343,19 +353,19 @@ class LineFinder:
 
     def _located(self, q: Float, low: float, high: float, segment: Segment, floor: float) -> LineStop:
         """Return how far from q [dof] at progress `low` one comes on the way to `high`, and what stops there."""
-        there, met = q, True
+        there, met, on = q, True, False
         for _ in range(6):
             middle = (low + high) / 2
             q, met, there, on = self._tried(q, middle, segment, floor)
             low, high = (middle, high) if on else (low, middle)
         if met:  # the last that went on: look once more at what stops it
-            q, met, there, _ = self._tried(q, high, segment, floor)
+            q, met, there, on = self._tried(q, high, segment, floor)
         at_limit = self._at_limit(there)
         cause = LIMIT if at_limit else SINGULAR
-        if met:
+        if met and not on:  # else it is only that a joint would move too far at once
             cause = CONSTRAINT if self.keeper and self._broken(there[None])[0] else COLLISION
         return LineStop(
-            progress=low, q=there if met else q, cause=cause, joints=() if met else at_limit, segment=segment
+            progress=low, q=there if met else q, cause=cause, joints=at_limit if cause == LIMIT else (), segment=segment
         )
 
     def _tried(self, q: Float, s: float, segment: Segment, floor: float) -> tuple[Float, bool, Float, bool]:
@@ -381,16 +391,18 @@ class LineFinder:
             if isinstance(curve, LinePath):
                 yield curve
 
-    def _by_ladder(self, q: Float, segment: Segment, tries: _Tries) -> Iterator[LinePath]:
+    def _by_ladder(self, q: Float, segment: Segment, tries: _Tries, finer: int, deadline: float) -> Iterator[LinePath]:
         """Yield paths through the graph of all that can be reached from q [dof], those with more room first.
 
         An edge whose curve turns out to be in collision is taken out, and the next best way is tried.
         """
         if self.robot.dof <= 6:
             return
-        s = np.linspace(0.0, 1.0, _layers(segment) + 1)
+        s = np.linspace(0.0, 1.0, finer * _layers(segment) + 1)
         floor = float(self._floors(self._rooms(q[None]))[0])
-        layers = self._layers_from(q, segment, s, floor)
+        layers = self._layers_from(q, segment, s, floor, deadline)
+        if time.perf_counter() > deadline:
+            return
         if len(layers) <= len(s) - 1:
             last = layers[-1]
             row = int(np.argmax(last.room))
@@ -400,12 +412,14 @@ class LineFinder:
                 tries.stop = stop
             return
         costs = [self._steps(a, b) for a, b in pairwise(layers)]
+        taken: list[int] = []
         for least in sorted({self._wanted, 0.0, floor}, reverse=True):
             shut = [np.where(layer.room >= min(least, layers[0].room[0]), 0.0, np.inf) for layer in layers]
             for _ in range(_RETRIES):
                 way = _cheapest(costs, shut, [self._want(layer.room) for layer in layers])
-                if way is None:
+                if way is None or way == taken or time.perf_counter() > deadline:
                     break
+                taken = way
                 nodes = np.array([layer.q[i] for layer, i in zip(layers, way, strict=True)])
                 curve = self._curve(nodes, segment, floor)
                 if isinstance(curve, LinePath):
@@ -419,11 +433,15 @@ class LineFinder:
         way = (b.q[None] - a.q[:, None]) * self.robot.metric
         return np.where(np.abs(way).max(axis=2) <= _JUMP, (way**2).sum(axis=2), np.inf)
 
-    def _layers_from(self, q: Float, segment: Segment, s: Float, floor: float) -> list[_Layer]:
-        """Return the layers of what can be reached from q [dof], q first; fewer than asked for if one is empty."""
+    def _layers_from(self, q: Float, segment: Segment, s: Float, floor: float, deadline: float) -> list[_Layer]:
+        """Return the layers of what can be reached from q [dof], q first; fewer than asked for if one is empty, or the
+        time is up.
+        """
         goals = self._goals(segment, s)
         layers = [self._spread(q[None], goals[0], floor)]
         for goal in goals[1:]:
+            if time.perf_counter() > deadline:
+                break
             here = layers[-1].q
             there, met, _ = self._moved(here, np.repeat(goal[None], len(here), axis=0), np.zeros_like(here), None)
             good = met & (np.abs((there - here) * self.robot.metric).max(axis=1) <= _JUMP)
@@ -485,7 +503,7 @@ class LineFinder:
             room = self._rooms(curve)
             if room.min() < floor:
                 return float(s[int(np.argmin(room))])
-            off = self._off(curve, segment)
+            off = np.maximum(self._off(curve, segment), np.where(self._outside(curve), np.inf, 0.0))
             if off.max() <= 1:
                 return LinePath(control=control, room=float(room.min()), segment=segment)
             where = float(s[int(np.argmax(off))])
@@ -499,6 +517,11 @@ class LineFinder:
         turned = np.linalg.norm(error[:, 3:], axis=1)
         away = np.linalg.norm(error[:, :3], axis=1)
         return np.maximum(away / _OFF_M, turned / _OFF_RAD)
+
+    def _outside(self, q: Float) -> np.ndarray:
+        """Return which of q [n, dof] are outside the joint limits."""
+        low, high = self.robot.limits
+        return np.any((q < low - _ROUNDING) | (q > high + _ROUNDING), axis=1)
 
     def _smoothed(self, nodes: Float, segment: Segment, floor: float) -> Float:
         """Return nodes [n, dof] drawn towards the middle of their neighbours within the null space, the first fixed."""

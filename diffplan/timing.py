@@ -48,6 +48,7 @@ _JUMP, _SWITCH_APART_S = 0.05, 0.001  # shares of the acceleration limit; sample
 _PLACES, _DETAIL = 16, 2  # places where the way is measured, and control points of r, for each of the curve's pieces
 _PACES = 1025  # places where the speed of points is looked at
 _UNEVEN, _STILL = 1.5, 1e-9  # ratio of caps next to each other; share of the greatest pace that counts as none
+_HALVINGS, _BENT = 4, 0.45  # of steps; share of the acceleration limit, of which the certificate accepts half
 _SLOW = 0.1
 _STAND = 0.03  # share of r for the parts of s in which the path does not move
 _JERK_SHARE = 0.95  # of the limit: whoever samples the cubic at another rate finds a little more than was planned
@@ -445,12 +446,26 @@ def _sampled(path: _Path, timing: TimeLaw | SmoothLaw, control: Float, robot: Ro
         for begin, end in pairwise([0.0, *switches, timing.duration])
     ]
     time = np.concatenate([[0.0], *parts])
+    for _ in range(_HALVINGS):
+        bent = np.flatnonzero(_bent(time, *_motion(path, timing, time)[1:], robot))
+        if len(bent) == 0:
+            break
+        time = np.insert(time, bent + 1, (time[bent] + time[bent + 1]) / 2)
     position, velocity, acceleration = _motion(path, timing, time)
     position[0], position[-1] = control[0], control[-1]
     velocity[0], velocity[-1] = 0.0, 0.0
     if isinstance(timing, SmoothLaw):
         acceleration[0], acceleration[-1] = 0.0, 0.0
     return Trajectory(time=time, position=position, velocity=velocity, acceleration=acceleration)
+
+
+def _bent(time: Float, velocity: Float, acceleration: Float, robot: Robot) -> np.ndarray:
+    """Return in which steps [n - 1] an acceleration leaves what it is at both ends so far, on average, that the samples
+    would not tell it.
+    """
+    mean = np.diff(velocity, axis=0) / np.diff(time)[:, None]
+    ends = np.sort(np.stack([acceleration[:-1], acceleration[1:]]), axis=0)
+    return np.any(np.maximum(ends[0] - mean, mean - ends[1]) > _BENT * robot.acceleration, axis=1)
 
 
 def _switches(path: _Path, timing: TimeLaw | SmoothLaw, robot: Robot) -> list[float]:

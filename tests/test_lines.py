@@ -148,6 +148,32 @@ def test_the_joints_that_stop_a_line_stand_at_their_limits() -> None:
     assert any("limit" in plan.message and "% of the turn" in plan.message for plan in plans)
 
 
+NEARLY_SINGULAR = (-1.61984, -0.16807, 0.18473, -0.81413, 1.6894, 3.34406, -1.51033)
+
+
+def test_a_line_past_a_singular_configuration_is_found_in_finer_layers() -> None:
+    line, start = dp.Line(to=(0.0, 0.0, -0.32957), frame="tool"), np.array(NEARLY_SINGULAR)
+    assert isinstance(_finder(EMPTY).paths(start[None], line)[0], LineStop)
+    plan = dp.plan_line(PANDA, EMPTY, start, line)
+    assert plan.solved, plan.message
+
+
+def test_what_stops_a_line_is_no_collision_where_nothing_is_near() -> None:
+    line, start = dp.Line(to=(0.0, 0.0, -0.32957), frame="tool"), np.array(NEARLY_SINGULAR)
+    (stop,) = _finder(EMPTY).paths(start[None], line, thorough=False)
+    assert isinstance(stop, LineStop)
+    assert stop.cause == "singular"
+
+
+def test_a_line_that_is_not_found_ends_at_its_time_limit() -> None:
+    line = dp.Line(to=(1.5, 0.0, 0.0))
+    finder, seen = _finder(EMPTY), []
+    for one in finder.candidates(HOME, finder.segment(HOME, line), deadline=-np.inf):
+        seen.append(one)
+    assert isinstance(seen[-1], LineStop)
+    assert 0 < seen[-1].progress < 1
+
+
 @pytest.mark.parametrize(("start", "status"), [("outside", "start_outside_limits"), ("touching", "start_in_collision")])
 def test_a_start_that_cannot_be_is_refused_before_anything_is_searched(start: str, status: str) -> None:
     q, scene = HOME.copy(), EMPTY

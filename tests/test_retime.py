@@ -267,6 +267,19 @@ def test_a_share_of_the_limits_is_a_share_of_velocity_acceleration_and_jerk():
     assert 0.3**-0.5 < slow.duration / full.duration < 1 / 0.3
 
 
+@pytest.mark.parametrize(("seed", "n"), [(17, 64), (17, 256), (23, 256), (24, 128), (35, 128)])
+def test_samples_tell_the_acceleration_where_a_path_turns_a_corner_within_a_step(seed, n):
+    rng = np.random.default_rng(seed)
+    corners = PANDA.denormalise(0.6 * rng.uniform(-1, 1, (5, PANDA.dof)))
+    corners[1:] = corners[0] + np.cumsum(rng.normal(0, 0.3, (4, PANDA.dof)) * rng.uniform(0.01, 1, (4, 1)), axis=0)
+    control = [np.interp(np.linspace(0, 1, n), (0, 0.4, 0.41, 0.42, 1), joint) for joint in corners.T]
+    motion = retime(np.clip(np.stack(control, axis=1), PANDA.lower, PANDA.upper), PANDA)
+    assert motion is not None
+    mean = np.diff(motion.velocity, axis=0) / np.diff(motion.time)[:, None]
+    low, high = np.sort(np.stack([motion.acceleration[:-1], motion.acceleration[1:]]), axis=0)
+    assert (np.maximum(low - mean, mean - high) / PANDA.acceleration).max() < 0.5
+
+
 @pytest.mark.parametrize("jerk", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_with_the_speed_of_a_point_limited_it_or_a_joint_is_at_a_limit_nearly_always(seed, jerk):
