@@ -60,6 +60,7 @@ from diffplan.robot.discovery import Wishes, anatomy
 from diffplan.robot.package_folders import package_folders
 from diffplan.robot.srdf import load_srdf
 from diffplan.robot.urdf import load_urdf
+from diffplan.sequence.task_file import load_task
 from diffplan.timing import retime
 
 
@@ -180,6 +181,44 @@ queries:
   set:
     start: home
     goal: {{tool: true, poses: [{{xyz: [0.5, 0.1, 0.7]}}, {{xyz: [0.4, 0, 0.6]}}], free: z, box: [0.1, 0, 0.1]}}
+  carry:
+    start: home
+    goal: home
+    constraints: ["upright:degrees=10:axis=-z", "speed:limit=0.25:name=slow", "stay_in:xyz=0.4,0,0.5:size=1,1,1"]
+"""
+_KEPT = """\
+format: diffplan/scene@1
+name: kept
+robot: panda
+queries:
+  default:
+    start: home
+    goal: home
+    constraints:
+      - "upright:degrees=10:axis=0,0.6,-0.8:link=panda_hand"
+      - "speed:limit=0.25:link=panda_link5:name=slow"
+      - "stay_in:xyz=0.4,0,0.5:size=1,1.2,0.8:rpy_deg=0,0,30"
+      - "stay_in:xyz=0,0,1:size=2,2,2:quat_xyzw=0,0,0,1:name=room"
+"""
+_TASK = """\
+format: diffplan/task@1
+name: by hand
+scene: scene.yaml
+robot: panda
+start: home
+steps:
+  - pick:
+      object: [mug]
+      grasps: [{pose: {xyz: [0, 0, 0.05], rpy_deg: [180, 0, 0]}, opening: 0.075}]
+      lift: 0.2
+  - move: {goal: {pose: {xyz: [0.4, 0.2, 0.5], rpy_deg: [180, 0, 0]}, free: z}, constraints: ["upright:degrees=15"]}
+  - place: {poses: [{xyz: [0.4, 0.2, 0.11]}, {xyz: [0.4, 0.1, 0.11]}], free: z, approach: 0.05, retreat: 0.12}
+  - line: {offset: [0, 0, 0.05], frame: world, constraints: ["speed:limit=0.1", "stay_in:xyz=0,0,1:size=2,2,2"]}
+  - line: {pose: {xyz: [0, 0, 0.05]}, frame: tool}
+  - gripper: 0.03
+  - gripper: close
+  - attach: {object: mug}
+  - detach: {object: mug}
 """
 _CHECKED = """\
 format: diffplan/scene@1
@@ -346,6 +385,21 @@ def _scenes_and_robots() -> list[Reader]:
             weight=3,
         ),
         Reader(
+            name="scene: constraints",
+            files={"scene.yaml": _KEPT.encode()},
+            damaged={"scene.yaml": Syntax.YAML},
+            target="scene.yaml",
+            read=load_scene,
+        ),
+        Reader(
+            name="task",
+            files={**beside, "scene.yaml": _CHECKED.encode(), "task.yaml": _TASK.encode()},
+            damaged={"task.yaml": Syntax.YAML},
+            target="task.yaml",
+            read=load_task,
+            weight=2,
+        ),
+        Reader(
             name="scene: mesh, URDF",
             files={**beside, "scene.yaml": _CHECKED.encode()},
             damaged={"box.obj": Syntax.TEXT, "door.urdf": Syntax.XML},
@@ -420,15 +474,17 @@ def _plans() -> list[Reader]:
         scene = dp.Scene(name="s", robot="panda", obstacles=(mug, dp.Sphere(name="ball", radius=0.1, pose=(1, 1, 1))))
         trajectory = retime(np.linspace(start, goal, 8), robot)
         assert trajectory is not None
+        room = dp.Box(name="room", size=(2.0, 2.0, 2.0), pose=dp.Pose(xyz=(0.5, 0.0, 0.5)))
+        kept = (dp.upright("tool", axis="-z", degrees=170), dp.stay_in(room), dp.speed("tool", 5.0))
         with Certifier(robot, scene) as certifier:
-            certificate = certifier.certify(trajectory, start=start, goals=goal[None])
+            certificate = certifier.certify(trajectory, start=start, goals=goal[None], constraints=kept)
         assert certificate.valid
         step = max(1, len(trajectory.time) // 8)
         metrics = Metrics(path_length_rad=1.0, straight_line_rad=1.0, duration_s=1.0, max_jerk=1.0, mean_jerk=1.0)
         plan = Plan(
             **{"status": Status.SOLVED, "message": "", "planner": "straight", "solved_by": "straight", "robot": robot},
             **{"scene": scene, "seed": 0, "start": start, "goals": goal[None], "trajectory": trajectory},
-            **{"certificate": certificate, "metrics": metrics},
+            **{"certificate": certificate, "metrics": metrics, "constraints": kept},
             alternatives=(dp.Alternative(trajectory=trajectory, certificate=certificate, metrics=metrics),),
         )
         plan.save(Path(folder) / "plan.json")
