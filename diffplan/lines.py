@@ -192,7 +192,7 @@ class LineFinder:
         did.
 
         Where no path is taken, the line is followed in finer layers: near a singular configuration joints go far in
-        one of the others.
+        one of the others. That is no help where an obstacle or a constraint is in the way.
         """
         stop: LineStop | None = None
         for finer in _FINER:
@@ -201,7 +201,7 @@ class LineFinder:
             yield from self._by_ladder(q, segment, tries, finer, deadline)
             if tries.stop and (stop is None or tries.stop.progress > stop.progress):
                 stop = tries.stop
-            if time.perf_counter() > deadline:
+            if time.perf_counter() > deadline or (stop and stop.cause in (COLLISION, CONSTRAINT)):
                 break
         if stop:
             yield stop

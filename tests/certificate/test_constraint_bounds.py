@@ -192,6 +192,31 @@ def test_no_frame_is_faster_than_the_certificate_says(any_robot: Robot, seed: in
         assert np.all(fast.max(axis=1) <= found)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_timed_motion_of_any_link_is_beyond_what_is_proven(any_robot: Robot, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ends = rng.uniform(0.8 * any_robot.lower, 0.8 * any_robot.upper, (2, any_robot.dof))
+    control = straight(ends[0], ends[1], 12)
+    control[1:-1] += rng.normal(0, 0.1, (10, any_robot.dof)) / any_robot.metric
+    control = np.clip(control, any_robot.lower, any_robot.upper)
+    link = str(rng.choice([name for name, (body, _) in any_robot.chain.placement.items() if body > 0]))
+    asked = SpeedLimit(limit=0.3, link=link)
+    motion = retime(control, any_robot, jerk=seed % 2 == 1, limits=[asked] * (seed % 3 == 0))
+    assert motion
+    x, y, z = rng.uniform(-0.5, 0.5, 3).tolist()
+    box = dp.Box(name="b", size=(0.3, 0.2, 0.4), pose=dp.Pose.turned((x, y, z), tuple(rng.uniform(-3, 3, 3))))
+    kept = [Upright(axis=_axis(rng), link=link), StayIn(box=box, link=link), asked]
+    tilted, outside, fast = kept_bounds(any_robot, BASE, motion, kept)
+    lines, cubic, u = _between(any_robot, BASE, Tool(link=link), motion)
+    step = np.diff(motion.time)[:, None] * np.diff(u)
+    for poses in (lines, cubic):
+        inside = (poses[..., :3, 3] - (x, y, z)) @ box.pose.matrix[:3, :3]
+        speed = np.linalg.norm(np.diff(poses[..., :3, 3], axis=1), axis=2) / step
+        assert np.arccos(np.clip(poses[..., 2, :3] @ np.asarray(kept[0].axis), -1, 1)).max() <= tilted.worst + 1e-7
+        assert (np.abs(inside) - box.half_extents).max() <= outside.worst
+        assert speed.max() <= fast.worst
+
+
 def test_the_bound_on_the_speed_of_a_planned_motion_is_close() -> None:
     home = PANDA.configuration("home")
     motion = retime(straight(home, home + np.array((0.6, 0.3, -0.4, 0.3, 0.5, -0.2, 0.4)), 8), PANDA)
