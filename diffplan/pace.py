@@ -13,6 +13,7 @@ from diffplan.robot.model import Robot
 from diffplan.timing import retime
 
 _TRIES, _LESS = 8, 0.999
+_STILL = 1e-12  # [m/s]
 
 
 def paced(
@@ -43,7 +44,7 @@ def paced(
     for _ in range(_TRIES if limits else 0):
         if trajectory is None:
             break
-        shares = [one.limit / one.worst for one in kept_bounds(robot, Pose(), trajectory, limits)]
+        shares = [one.limit / max(one.worst, _STILL) for one in kept_bounds(robot, Pose(), trajectory, limits)]
         if min(shares) >= 1:
             break
         asked = [

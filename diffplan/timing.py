@@ -446,12 +446,13 @@ def _sampled(path: _Path, timing: TimeLaw | SmoothLaw, control: Float, robot: Ro
         for begin, end in pairwise([0.0, *switches, timing.duration])
     ]
     time = np.concatenate([[0.0], *parts])
+    position, velocity, acceleration = _motion(path, timing, time)
     for _ in range(_HALVINGS):
-        bent = np.flatnonzero(_bent(time, *_motion(path, timing, time)[1:], robot))
+        bent = np.flatnonzero(_bent(time, velocity, acceleration, robot))
         if len(bent) == 0:
             break
         time = np.insert(time, bent + 1, (time[bent] + time[bent + 1]) / 2)
-    position, velocity, acceleration = _motion(path, timing, time)
+        position, velocity, acceleration = _motion(path, timing, time)
     position[0], position[-1] = control[0], control[-1]
     velocity[0], velocity[-1] = 0.0, 0.0
     if isinstance(timing, SmoothLaw):

@@ -244,3 +244,9 @@ def test_the_short_motion_into_the_limits_keeps_the_speed_too() -> None:
     kept = dp.speed("tool", 0.02)
     plan = dp.plan(PANDA, SCENE, start, start - 0.1, start_tolerance=0.05, constraints=kept)
     assert plan.solved, plan.message
+
+
+@pytest.mark.parametrize("near", [0.0, 1e-12, 1e-7])
+def test_a_motion_to_where_the_arm_is_keeps_any_speed(near: float) -> None:
+    plan = dp.plan(PANDA, SCENE, START, START + near, constraints=dp.speed("tool", 0.1))
+    assert plan.solved, plan.message
