@@ -175,6 +175,12 @@ obstacles:
 {_OBSTACLES}\
   - {{name: mug, type: mesh, file: box.obj, scale: 1.0, convex: true, pose: {{xyz: [0.5, 0.2, 0.5]}}}}
   - {{name: door, type: urdf, file: door.urdf, joints: {{hinge: 0.2}}, pose: {{xyz: [0.9, 0.0, 0.3]}}}}
+attached:
+  - {{name: jar, type: cylinder, radius: 0.03, height: 0.1, link: panda_hand, pose: {{xyz: [0, 0, 0.1]}}}}
+  - {{name: lid, type: mesh, file: box.obj, link: panda_hand, pose: {{xyz: [0, 0, 0.2]}}, may_touch: [panda_hand]}}
+allowed_contacts:
+  - {{pair: [jar, shelf], depth_mm: 1.5}}
+  - {{pair: [lid, jar]}}
 queries:
   default: {{start: home, goal: [0.3, 0.5, 0.0, -1.8, 0.0, 2.3, 0.8]}}
   reach: {{start: home, goal: {{link: panda_hand, pose: {{xyz: [0.5, 0.1, 0.7], rpy_deg: [180, 0, 0]}}}}}}
@@ -217,6 +223,7 @@ steps:
   - line: {pose: {xyz: [0, 0, 0.05]}, frame: tool}
   - gripper: 0.03
   - gripper: close
+  - pause: 0.5
   - attach: {object: mug}
   - detach: {object: mug}
 """
@@ -226,8 +233,12 @@ name: checked
 obstacles:
   - {name: mug, type: mesh, file: box.obj, scale: 1.0, pose: {xyz: [0.5, 0.2, 0.5]}}
   - {name: door, type: urdf, file: door.urdf, scale: 1, joints: {hinge: 0.2}, pose: {xyz: [0.9, 0.0, 0.3]}}
+attached:
+  - {name: lid, type: box, size: [0.02, 0.04, 0.1], link: panda_hand, pose: {xyz: [0, 0, 0.14]}}
+allowed_contacts:
+  - {pair: [lid, mug], depth_mm: 2}
 queries:
-  default: {start: home, goal: home}
+  default: {start: home, goal: home, constraints: ["upright:link=panda_hand:axis=-z:degrees=10"]}
 """
 _ROBOMETRICS = """\
 shelf_panda:
