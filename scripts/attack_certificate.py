@@ -8,6 +8,10 @@ false accept is what the certificate lets pass though it touches, or a proven cl
 one; a false refusal what it refuses though the true clearance is more than all its margins together. Exits with 1 if
 there is a false accept.
 
+`held` is an object in the hand, of any kind but a plane, that an obstacle of any kind comes near. `allowed` is the same
+with a sphere that it may enter by up to 3 mm: how deep a convex part lies in a ball is the ball's radius less the
+distance from its centre, so the truth is that of a smaller ball, for the object alone.
+
     python scripts/attack_certificate.py --configurations 100000 --trajectories 1000 --seed 0 --jobs 2 --out parts.jsonl
 """
 
@@ -31,9 +35,12 @@ from exact_distance import Solid, Solids, distances, heights, inside
 import diffplan as dp
 from diffplan.certificate.certifier import Certifier
 from diffplan.geometry.pose import Float
-from diffplan.problem import Trajectory
+from diffplan.problem import Trajectory, robot_in
 
-KINDS = (*OBSTACLES, "self")
+KINDS = (*OBSTACLES, "self", "held", "allowed")
+HELD = ("box", "sphere", "cylinder", "capsule", "mesh_convex")
+HELD_NAME = "held object"
+LARGEST_HELD, DEEPEST_ALLOWED = 0.3, 0.003  # [m]
 NEAR = 0.001
 _TOUCHES = 1e-8
 _BATCH = 40
@@ -82,8 +89,10 @@ class Row:
 class Truth:
     """True distances of a robot's links from a thing, and of its links from each other."""
 
-    def __init__(self, robot: dp.Robot, thing: Thing | None, base: dp.Pose, link: int | None = None) -> None:
-        self.robot, self.thing = robot, thing
+    def __init__(
+        self, robot: dp.Robot, thing: Thing | None, base: dp.Pose, link: int | None = None, allowed_m: float = 0.0
+    ) -> None:
+        self.robot, self.thing, self.allowed_m = robot, thing, allowed_m
         self.parts = link_solids(robot)
         self.bodies = np.array([body for _, body, _, _ in self.parts])
         self.placements = np.array([T for *_, T in self.parts])
@@ -95,6 +104,14 @@ class Truth:
             self.others = Solids.of([solid for solid, _ in thing.solids])
             self.T_others = self.T_base_thing @ np.array([T for _, T in thing.solids])
         names = [name for name, *_ in self.parts]
+        self.rest: Truth | None = None
+        if allowed_m:  # of what is held the truth is that of a smaller ball, see above
+            assert thing is not None
+            self.rest = Truth(robot, thing, base)
+            self.rest.moving = np.array([i for i in self.moving if names[i] != HELD_NAME])
+            self.moving = np.array([i for i in self.moving if names[i] == HELD_NAME])
+            ((ball, _),) = thing.solids
+            self.others = Solids.of([replace(ball, grow=ball.grow - allowed_m)])
         certified = set(robot.certified_pairs)
         every = [(i, j) for i in range(len(names)) for j in range(len(names)) if self.bodies[i] != self.bodies[j]]
         self.self_pairs = np.array([ij for ij in every if (names[ij[0]], names[ij[1]]) in certified]).reshape(-1, 2)
@@ -108,6 +125,8 @@ class Truth:
             lowest = [heights(self.parts[i][2], T_thing_base @ poses[:, i]) for i in parts]
             return np.minimum(cap, np.min(lowest, axis=0)) if lowest else np.full(len(path), cap)
         least, _ = self._from_thing(poses, parts, cap)
+        if self.rest:
+            least = np.minimum(least, self.rest.clearance(path, cap, still=still))
         if self.thing.surface is not None:
             T_thing_base = np.linalg.inv(self.T_base_thing)
             for i in parts:
@@ -116,6 +135,10 @@ class Truth:
                 near = (np.abs(middle).max(axis=1) <= np.abs(self.thing.surface).max()) & (least > 0)
                 least[near] = np.where(inside(self.thing.surface, middle[near]), 0.0, least[near])
         return least
+
+    def told(self, path: Float) -> Float:
+        """Return the clearances [n] that a certificate tells: those of pairs that may touch are none of them."""
+        return (self.rest or self).clearance(path)
 
     def self_clearance(self, path: Float, cap: float = np.inf) -> Float:
         """Return the least distance [n], up to cap, between links of the certified pairs that a joint moves."""
@@ -162,6 +185,9 @@ def settings(kind: str, robot: dp.Robot, rng: np.random.Generator, folder: Path)
     lower, upper = robot.lower, robot.upper
     while True:
         q = rng.uniform(lower, upper)
+        if kind in ("held", "allowed"):
+            yield from _holding_settings(kind, robot, q, rng, folder)
+            continue
         if kind == "self":
             truth = Truth(robot, None, dp.Pose())
             if truth.self_clearance(q[None])[0] == 0:
@@ -177,10 +203,44 @@ def settings(kind: str, robot: dp.Robot, rng: np.random.Generator, folder: Path)
             )
 
 
-def _placed(thing: Thing, robot: dp.Robot, q: Float, base: dp.Pose, rng: np.random.Generator) -> Thing:
-    """Bring a thing, turned anyhow, about half a millimetre deep into a random link at q [dof]."""
+def _holding_settings(
+    kind: str, robot: dp.Robot, q: Float, rng: np.random.Generator, folder: Path
+) -> Iterator[Setting]:
+    """Draw an object in the hand and an obstacle that touches it at q [dof]; nothing if something else touches."""
+    body = draw(HELD[int(rng.integers(len(HELD)))], rng, folder).obstacle
+    if float(np.max(body.half_extents if not isinstance(body, dp.Mesh) else body.surface().extents / 2)) > LARGEST_HELD:
+        return
+    body = replace(body, name=HELD_NAME, pose=turned(rng, rng.normal(size=3) * 0.1))
+    link = robot.end_link
+    attached = dp.Attached(obstacle=body, link=link, may_touch=tuple(robot.links))
+    base = turned(rng, rng.normal(size=3)) if rng.random() < 0.5 else dp.Pose()
+    scene = dp.Scene(robot_base=base, attached=(attached,))
+    holds = robot_in(robot, scene)
+    thing = draw("sphere" if kind == "allowed" else OBSTACLES[int(rng.integers(len(OBSTACLES)))], rng, folder)
+    depth = 0.0
+    if kind == "allowed":
+        ((ball, _),) = thing.solids
+        depth = float(rng.uniform(1e-4, min(DEEPEST_ALLOWED, 0.3 * ball.grow)))
+    thing = _placed(thing, holds, q, base, rng, HELD_NAME)
+    scene = scene.add(thing.obstacle)
+    if depth:
+        scene = scene.allow(HELD_NAME, thing.obstacle.name, depth)
+        back = base.matrix[:3, :3] @ Truth(holds, thing, base).nearest(q)[1]
+        back = back if np.linalg.norm(back) > 0.5 else rng.normal(size=3)
+        x, y, z = (np.array(thing.obstacle.pose.xyz) + back / np.linalg.norm(back) * depth).tolist()
+        thing = thing.at(replace(thing.obstacle.pose, xyz=(x, y, z)))
+        scene = replace(scene, obstacles=(thing.obstacle,))
+    truth = Truth(holds, thing, base, allowed_m=depth)
+    if truth.clearance(q[None])[0] == 0 and truth.clearance(q[None], still=True)[0] > 0.001:
+        yield Setting(kind=kind, scene=scene, truth=truth, touching=q)
+
+
+def _placed(
+    thing: Thing, robot: dp.Robot, q: Float, base: dp.Pose, rng: np.random.Generator, link: str | None = None
+) -> Thing:
+    """Bring a thing, turned anyhow, about half a millimetre deep into a random link at q [dof], or into this one."""
     parts = link_solids(robot)
-    chosen = int(rng.choice([i for i, part in enumerate(parts) if part[1] > 0]))
+    chosen = int(rng.choice([i for i, part in enumerate(parts) if part[1] > 0 and link in (None, part[0])]))
     _, body, solid, T = parts[chosen]
     T_base_solid = robot.body_poses(q[None])[0, body] @ T
     corner = T_base_solid[:3, :3] @ solid.corners[rng.integers(len(solid.corners))] + T_base_solid[:3, 3]
@@ -264,7 +324,7 @@ def attack_configurations(row: Row, setting: Setting, rng: np.random.Generator) 
             if not accepted and true > setting.allowed:
                 row.false_refusals += 1
                 row.notes.append(f"refused: {setting.scene} q={q.tolist()} true {true} {check.contact}")
-            if true > _TOUCHES and np.isfinite(measured):
+            if true > _TOUCHES and np.isfinite(measured) and not setting.truth.allowed_m:
                 row.over = max(row.over, measured - true)
     row.configurations += len(near)
     row.farther += len(far)
@@ -328,7 +388,7 @@ def _passing(setting: Setting, rng: np.random.Generator) -> tuple[Setting, Float
             back = normal if not thing.solids else rng.normal(size=3)
             move = -0.03 * back / np.linalg.norm(back)
         thing = thing.at(replace(pose, xyz=tuple((np.array(pose.xyz) + move).tolist())))
-        truth = Truth(robot, thing, base)
+        truth = Truth(robot, thing, base, allowed_m=truth.allowed_m)
         setting = replace(setting, truth=truth, scene=replace(setting.scene, obstacles=(thing.obstacle,)))
         if free and wanted < 0:
             return setting, a, b
@@ -397,8 +457,9 @@ def attack_trajectory(row: Row, setting: Setting, rng: np.random.Generator) -> N
     if not certificate.valid and least > setting.allowed and least_self > 2 * _MARGIN + _SLACK:
         row.false_refusals += 1
         row.notes.append(f"refused: {setting.scene} {a.tolist()} -> {b.tolist()}: {certificate.reason}, true {least}")
+    told = least if not truth.allowed_m else least_along(truth.told, motion.position)
     for found, proven, true in (
-        (certificate.min_clearance_m, certificate.min_clearance_bound_m, least),
+        (certificate.min_clearance_m, certificate.min_clearance_bound_m, told),
         (certificate.min_self_clearance_m, certificate.min_self_clearance_bound_m, least_self),
     ):
         if certificate.valid and found is not None and proven is not None:

@@ -189,7 +189,7 @@ def link_solids(robot: Robot) -> list[tuple[str, int, Solid, Float]]:
     found = []
     for link in robot.links:
         body, T_body_link = robot.chain.placement[link]
-        for shape in robot.model.collisions[link]:
+        for shape in robot.shapes(link):
             found += [(link, body, solid, T_body_link @ shape.pose.matrix) for solid in _parts(shape)]
     return found
 
