@@ -302,8 +302,8 @@ def _retimer(problem: Problem, request: Request) -> Retime:
 
 @cache
 def _timing() -> ModuleType:
-    """Return the module that times with toppra loaded, which takes half a second."""
-    import_module("toppra")
+    """Return the module that times, with its compiled code loaded."""
+    import_module("diffplan.timing").load_compiled()
     return import_module("diffplan.pace")
 
 

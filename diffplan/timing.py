@@ -2,9 +2,9 @@
 
 A path q(s), s in [0, 1], is a clamped cubic B-spline; TOPP-RA (Pham and Pham, "A New Approach to Time-Optimal Path
 Parameterization Based on Reachability Analysis", IEEE T-RO 2018) finds the path speed on a grid, constant in path
-acceleration u between grid points. Position, velocity q' r' and acceleration q'' r'^2 + q' u then follow exactly. Its
-solver compares with fixed numbers such as 1e-8, so it is given a path parameter r that grows with the way, joints in
-units of what their acceleration does in the unit of time, and time in units of about the motion's duration. Where the
+acceleration u between grid points (curves/path_speed.py). Position, velocity q' r' and acceleration q'' r'^2 + q' u
+then follow exactly. It is given a path parameter r that grows with the way, joints in units of what their acceleration
+does in the unit of time, and time in units of about the motion's duration, so that all numbers are about 1. Where the
 speed of a point with the Jacobian J is limited to v, the path speed is at most v / |J q'|.
 
 Jerk is limited by smoothing that timing: the path acceleration is averaged over a window as long as its largest jump
@@ -13,28 +13,21 @@ needs (`SmoothLaw`), and the motion slowed by what is still missing. On the same
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from functools import cache
-from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import BSpline
 
 from diffplan.constraints.kinds import SpeedLimit, frame
 from diffplan.curves import hermite
-from diffplan.curves.spline import DEGREE, basis, greville, knots
+from diffplan.curves.path_speed import fastest
+from diffplan.curves.pieces import composed
+from diffplan.curves.spline import DEGREE, basis, greville, taylor
 from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.geometry.pose import Float
 from diffplan.ik import point_jacobian
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot
-
-if TYPE_CHECKING:
-    from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
 
 MAX_STEP_S = 0.010
 """Longest time between two samples [s], and the shortest motion."""
@@ -46,6 +39,7 @@ _ROUNDING = 1e-9
 _LEAST_STEPS = 20  # between samples, in a motion however short
 _JUMP, _SWITCH_APART_S = 0.05, 0.001  # shares of the acceleration limit; samples at switches nearer than that blur them
 _PLACES, _DETAIL = 16, 2  # places where the way is measured, and control points of r, for each of the curve's pieces
+_ITSELF = np.array([[0.0, 1.0, 0.0, 0.0]])  # the spline s(r) = r
 _PACES = 1025  # places where the speed of points is looked at
 _UNEVEN, _STILL = 1.5, 1e-9  # ratio of caps next to each other; share of the greatest pace that counts as none
 _HALVINGS, _BENT = 4, 0.45  # of steps; share of the acceleration limit, of which the certificate accepts half
@@ -106,6 +100,13 @@ def retime(
     return None
 
 
+def load_compiled() -> None:
+    """Compile what times paths, or load it from the cache, so that no planning time is spent on it."""
+    r, still = np.linspace(0.0, 1.0, 3), np.zeros((3, 1))
+    composed(np.zeros((1, DEGREE + 1, 1)), _ITSELF, r)
+    fastest(r, still + 1, still, np.ones(1), np.ones(3))
+
+
 def slower(robot: Robot, share: float) -> Robot:
     """Return a robot with this share of the velocity, acceleration and jerk limits."""
     return replace(
@@ -131,48 +132,50 @@ class _Path:
 
     Where neighbouring control points coincide, or nearly (at the ends of a minimum-jerk path, say), dq/ds vanishes and
     ds/dt is without bound; dr/dt is not. s(r) is a cubic B-spline with rising control points, hence rising and twice
-    continuously differentiable; for control points at equal distances on a line it is s = r. `curve` is relative to
-    `start`, so that a short one is not lost in rounding; `way` [dof] is what each joint travels. `pace` [k] is by which
-    share of its limit the fastest point that has one moves at unit path speed, at k equal places of r.
+    continuously differentiable; for control points at equal distances on a line it is s = r. `curve` [pieces, 4, dof]
+    and `inner` [pieces, 4] are the powers of both in their pieces (`spline.taylor`); the curve is relative to `start`,
+    so that a short one is not lost in rounding. `way` [dof] is what each joint travels, `pace` [k] by which share of
+    its limit the fastest point that has one moves at unit path speed, at k equal places of r.
     """
 
     start: Float
-    curve: tuple[BSpline, BSpline, BSpline]
-    inner: tuple[BSpline, BSpline, BSpline]
+    curve: Float
+    inner: Float
     way: Float
-    intervals: int
     pace: Float
+
+    @property
+    def intervals(self) -> int:
+        """The number of the curve's pieces."""
+        return len(self.curve)
 
     @property
     def knots(self) -> Float:
         """The parameters r in (0, 1) at which the third derivative jumps [k]."""
         r = np.linspace(0.0, 1.0, _PLACES * _DETAIL * self.intervals + 1)
-        curve = np.interp(np.unique(self.curve[0].t), np.asarray(self.inner[0](r)), r)
-        return np.union1d(np.unique(self.inner[0].t), curve)[1:-1]
+        s = composed(self.inner.reshape(-1, DEGREE + 1, 1), _ITSELF, r)[0][:, 0]
+        curve = np.interp(np.linspace(0.0, 1.0, self.intervals + 1), s, r)
+        return np.union1d(np.linspace(0.0, 1.0, len(self.inner) + 1), curve)[1:-1]
 
     def third(self, r: Float) -> Float:
         """Return the curve's third derivative by r [m, dof] at parameters r [m]; it jumps between pieces."""
-        s, rate, bend = (np.asarray(part(r))[:, None] for part in self.inner)
-        s, jerk = np.clip(s[:, 0], 0.0, 1.0), np.asarray(self.inner[2](r, nu=1))[:, None]
-        return self.curve[2](s, nu=1) * rate**3 + 3 * self.curve[2](s) * rate * bend + self.curve[1](s) * jerk
+        return composed(self.curve, self.inner, r)[3]
 
     @staticmethod
     def of(control: Float, robot: Robot, limits: Sequence[SpeedLimit] = ()) -> _Path:
         intervals = len(control) - DEGREE
-        curve = BSpline(knots(len(control)), control - control[0], DEGREE)
+        relative = control - control[0]
         s = np.linspace(0.0, 1.0, _PLACES * intervals + 1)
-        steps = np.diff(curve(s), axis=0)
+        steps = np.diff(basis(len(control), len(s)) @ relative, axis=0)
         pieces = np.linalg.norm(steps, axis=1)
         share = np.minimum(pieces / (_SLOW * pieces.mean()), 1.0)
         r = np.concatenate([[0.0], np.cumsum(share + _STAND)])
         places = greville(_DETAIL * intervals + DEGREE)
-        inner = BSpline(knots(len(places)), np.interp(places, r / r[-1], s), DEGREE)
         path = _Path(
             start=control[0],
-            curve=(curve, curve.derivative(1), curve.derivative(2)),
-            inner=(inner, inner.derivative(1), inner.derivative(2)),
+            curve=taylor(len(control)) @ relative,
+            inner=taylor(len(places)) @ np.interp(places, r / r[-1], s),
             way=np.abs(steps).sum(axis=0),
-            intervals=intervals,
             pace=np.zeros(1),
         )
         return replace(path, pace=path._pace(robot, limits)) if limits else path
@@ -214,11 +217,8 @@ class _Path:
 
     def at(self, r: Float) -> tuple[Float, Float, Float]:
         """Return the curve and its first two derivatives by r, each [m, dof], at parameters r [m]."""
-        s, rate, bend = (np.asarray(part(r)) for part in self.inner)
-        s = np.clip(s, 0.0, 1.0)
-        first, second = self.curve[1](s), self.curve[2](s)
-        position = self.start + self.curve[0](s)
-        return position, first * rate[:, None], second * (rate**2)[:, None] + first * bend[:, None]
+        position, first, second, _ = composed(self.curve, self.inner, r)
+        return self.start + position, first, second
 
 
 def _either_side(values: Float) -> Float:
@@ -261,61 +261,21 @@ def _slowed_to_limits(path: _Path, timing: TimeLaw, robot: Robot, factor: float)
 
 def _optimal_timing(path: _Path, robot: Robot, grid: Float, caps: Float | float = np.inf) -> TimeLaw | None:
     """Return TOPP-RA's timing on a grid [n] of r with a path speed of at most `caps` [n]; None where it finds none."""
-    import toppra  # here, because it imports matplotlib
-    from toppra.algorithm import TOPPRA
-
     unit = float(max(np.sqrt(path.way / robot.acceleration).max(), (path.way / robot.velocity).max()))
     size = robot.acceleration * unit**2
-    rate = np.maximum(1.0, _FASTEST / (unit * np.minimum(path.caps(grid), caps)))
-    own = grid, rate, np.zeros_like(grid)
-    scaled = [np.column_stack([values / size, column]) for values, column in zip(path.at(grid), own, strict=True)]
-
-    class GeometricPath(toppra.interpolator.AbstractGeometricPath):
-        """The path as TOPP-RA wants to see it: scaled, and with r as one more joint."""
-
-        @property
-        def dof(self) -> int:
-            return robot.dof + 1
-
-        @property
-        def path_interval(self) -> Float:
-            return grid[[0, -1]]
-
-        def __call__(self, path_positions: float | np.ndarray, order: int = 0) -> np.ndarray:
-            assert np.array_equal(path_positions, grid)  # TOPP-RA asks for nothing else
-            return scaled[order]
-
-    logging.getLogger("toppra").setLevel(logging.CRITICAL)  # failure is our return value, not a message
-    made = _constraints(robot.dof + 1)
-    velocity, acceleration = copy(made[0]), copy(made[1])
-    velocity.vlim = _both_ways(np.append(robot.velocity * unit / size, _FASTEST))
-    acceleration.alim = _both_ways(np.append(np.ones(robot.dof), _HARDEST * rate.max()))
-    limits = [velocity, acceleration]
-    solver = TOPPRA(limits, GeometricPath(), gridpoints=grid, solver_wrapper="seidel")
-    solver.compute_parameterization(0, 0)
-    speed = solver.problem_data.sd_vec
-    if speed is None or not np.isfinite(speed).all():
-        return None
+    caps = np.minimum(unit * np.minimum(path.caps(grid), caps), _FASTEST)
+    _, first, second = (values / size for values in path.at(grid))
+    with np.errstate(divide="ignore"):
+        caps = np.minimum(caps, (robot.velocity * unit / size / np.abs(first)).min(axis=1))
+    first, second = np.column_stack([first, np.ones_like(grid)]), np.column_stack([second, np.zeros_like(grid)])
+    most = _LIMIT_SHARE * np.append(np.ones(robot.dof), _HARDEST)  # the last one is r itself
+    speed = fastest(grid, first, second, most, _LIMIT_SHARE * caps)
     mean_speed = (speed[1:] + speed[:-1]) / 2
-    if mean_speed.min() <= 0:
+    if not mean_speed.min() > 0:
         return None
     time = unit * np.concatenate([[0.0], np.cumsum(np.diff(grid) / mean_speed)])
     timing = TimeLaw(grid=grid, time=time, speed=speed / unit)
     return timing.slowed(max(1.0, MAX_STEP_S / time[-1]))
-
-
-@cache
-def _constraints(dof: int) -> tuple[JointVelocityConstraint, JointAccelerationConstraint]:
-    """Return TOPP-RA's two constraints, to copy and give limits: making them takes as long as a tenth of all timing."""
-    from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
-
-    any_limits = _both_ways(np.ones(dof))
-    return JointVelocityConstraint(any_limits), JointAccelerationConstraint(any_limits)
-
-
-def _both_ways(values: Float) -> Float:
-    """Return the limits [n, 2] that TOPP-RA is given for these [n]."""
-    return _LIMIT_SHARE * np.stack([-values, values], axis=1)
 
 
 def _smoothed(path: _Path, timing: TimeLaw, robot: Robot) -> SmoothLaw:
@@ -441,11 +401,12 @@ def _sampled_slowdown(trajectory: Trajectory, robot: Robot, jerk: bool) -> float
 def _sampled(path: _Path, timing: TimeLaw | SmoothLaw, control: Float, robot: Robot) -> Trajectory:
     switches = _switches(path, timing, robot)
     longest = min(MAX_STEP_S, timing.duration / _LEAST_STEPS)
-    parts = [
-        np.linspace(begin, end, int(np.ceil((end - begin) / longest - 1e-9)) + 1)[1:]
-        for begin, end in pairwise([0.0, *switches, timing.duration])
-    ]
-    time = np.concatenate([[0.0], *parts])
+    ends = np.array([0.0, *switches, timing.duration])
+    counts = np.ceil(np.diff(ends) / longest - 1e-9).astype(int)
+    pieces = np.repeat(np.arange(len(counts)), counts)
+    steps = np.arange(1, len(pieces) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
+    time = np.concatenate([[0.0], ends[pieces] + steps * (np.diff(ends) / counts)[pieces]])
+    time[np.cumsum(counts)] = ends[1:]
     position, velocity, acceleration = _motion(path, timing, time)
     for _ in range(_HALVINGS):
         bent = np.flatnonzero(_bent(time, velocity, acceleration, robot))

@@ -15,7 +15,7 @@ from diffplan.ik import point_jacobian
 from diffplan.planners.waypoints import quintic
 from diffplan.problem import Trajectory, trajectory_metrics
 from diffplan.robot.model import Robot
-from diffplan.timing import _Path, retime, why_untimed
+from diffplan.timing import _optimal_timing, _Path, retime, why_untimed
 
 PANDA = load_robot("panda", collision=False)
 GENTLE = replace(PANDA, acceleration=4 * PANDA.velocity, jerk=80 * PANDA.velocity)
@@ -326,3 +326,50 @@ def test_the_third_derivative_of_a_path_is_that_of_its_second(repeated):
     r = r[np.abs(r[:, None] - path.knots).min(axis=1) > 1e-4]
     numeric = (path.at(r + 1e-6)[2] - path.at(r - 1e-6)[2]) / 2e-6
     np.testing.assert_allclose(path.third(r), numeric, rtol=1e-4, atol=1e-4 * np.abs(numeric).max())
+
+
+def _toppra(path: _Path, robot: Robot, grid: np.ndarray) -> float:
+    """Return the motion time [s] that the package toppra finds for a path on a grid."""
+    import toppra
+    from toppra.algorithm import TOPPRA
+    from toppra.constraint import JointAccelerationConstraint, JointVelocityConstraint
+
+    unit = float(max(np.sqrt(path.way / robot.acceleration).max(), (path.way / robot.velocity).max()))
+    scaled = [values / (robot.acceleration * unit**2) for values in path.at(grid)]
+
+    class Scaled(toppra.interpolator.AbstractGeometricPath):
+        dof, path_interval = robot.dof, grid[[0, -1]]
+
+        def __call__(self, path_positions: object, order: int = 0) -> np.ndarray:
+            return scaled[order]
+
+    fastest, strongest = robot.velocity / (robot.acceleration * unit), np.ones(robot.dof)
+    limits = [
+        kind(0.9995 * np.stack([-values, values], axis=1))
+        for kind, values in ((JointVelocityConstraint, fastest), (JointAccelerationConstraint, strongest))
+    ]
+    solver = TOPPRA(limits, Scaled(), gridpoints=grid, solver_wrapper="seidel")
+    solver.compute_parameterization(0, 0)
+    speed = solver.problem_data.sd_vec
+    return unit * float((2 * np.diff(grid) / (speed[1:] + speed[:-1])).sum())
+
+
+@pytest.mark.parametrize("robot", [PANDA, GENTLE])
+def test_motions_take_as_long_as_the_package_toppra_says_and_keep_the_limits_at_every_grid_point(robot):
+    compared = 0
+    for seed in range(100):
+        path = _Path.of(_path(seed, 4 + seed % 20, (0.0, 0.02, 0.1, 0.4)[seed % 4]), robot)
+        grid = path.grid(100)
+        law = _optimal_timing(path, robot, grid)
+        assert law is not None
+        theirs = _toppra(path, robot, grid)
+        if np.isfinite(theirs):  # it fails now and then
+            assert law.duration == pytest.approx(theirs, rel=1e-3)
+            compared += 1
+        _, first, second = path.at(grid)
+        assert np.all(np.abs(first) * law.speed[:, None] <= robot.velocity)
+        for end in (0, 1):
+            here = slice(end, len(grid) - 1 + end)
+            bend = second[here] * law.speed[here, None] ** 2 + first[here] * law.rates[:, None]
+            assert np.all(np.abs(bend) <= robot.acceleration)
+    assert compared > 90

@@ -14,7 +14,7 @@ from pathlib import Path
 from diffplan.system.executor import THREAD_VARIABLES, usable_cores
 from diffplan.system.jobs import Resources
 
-_PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "toppra", "scipy", "trimesh")
+_PACKAGES = ("torch", "numpy", "numba", "pybullet", "pybullet-arm64", "ompl", "scipy", "trimesh")
 
 
 @dataclass(frozen=True, kw_only=True)

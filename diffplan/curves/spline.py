@@ -8,6 +8,7 @@ Source: de Boor, "A Practical Guide to Splines", 1978, ch. IX.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import factorial
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -38,6 +39,14 @@ def basis(n: int, points: int, derivative: int = 0) -> Float:
     matrix = np.asarray(spline(np.linspace(0.0, 1.0, points), nu=derivative))
     matrix.setflags(write=False)
     return matrix
+
+
+@lru_cache(maxsize=64)
+def taylor(n: int) -> Float:
+    """Return the tensor [n - 3, 4, n] that maps control points to the powers of (parameter - begin) in each piece."""
+    spline, begins = BSpline(knots(n), np.eye(n), DEGREE), np.linspace(0.0, 1.0, n - DEGREE + 1)[:-1]
+    powers = [np.asarray(spline(begins, nu=k)) / factorial(k) for k in range(DEGREE + 1)]
+    return np.stack(powers, axis=1)
 
 
 @lru_cache(maxsize=64)

@@ -27,7 +27,7 @@ from diffplan.system.assets import asset_folder
 from diffplan.system.files import write_text
 from diffplan.system.reading import LARGEST_JSON, is_file, read_bytes
 
-_PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba", "toppra", "ompl")
+_PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba", "ompl")
 _ARRAYS = ("position", "velocity", "acceleration")
 _IS_PLAN = re.compile(rb'"format"\s*:\s*"diffplan/plan@')
 _MOTION = ("time_s", *_ARRAYS, "certificate", "metrics")

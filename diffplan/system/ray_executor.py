@@ -23,7 +23,7 @@ from diffplan.system.executor import THREAD_VARIABLES, Event, Executor, Worker, 
 from diffplan.system.progress import working
 from diffplan.system.stopping import Stopped, held
 
-_PACKAGES = ("diffplan", "numpy", "numba", "scipy", "torch", "ompl", "pybullet", "pybullet-arm64", "toppra", "trimesh")
+_PACKAGES = ("diffplan", "numpy", "numba", "scipy", "torch", "ompl", "pybullet", "pybullet-arm64", "trimesh")
 _TICK = 0.2
 """How long a signal may wait for Ray [s]."""
 
