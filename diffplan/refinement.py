@@ -24,6 +24,8 @@ from diffplan.keeping import Keeper
 
 Slope: TypeAlias = Callable[[Float], tuple[Float, Float]]
 """Maps control points to values [batch] and their gradients."""
+_HOPE = 0.7
+"""A path is not given up whose cost falls to this share of what it was."""
 _SECOND = 3.0
 """How many rad of path length a second is worth where both count: what a tight path covers in one."""
 
@@ -36,10 +38,10 @@ class RefineConfig:
     `clearance` [m] what a path must keep to count as clear, `excused` the parts of the curve within which an end with
     less room excuses as much, wholly and partly. A path is looked at in `points_per_control` configurations a control
     point. Pushing takes at most `steps` steps, none longer than `max_step` [rad], and ends once `stop_share` of the
-    batch is clear.
+    batch is clear. With `patience`, a path is given up whose least cost was not lowered by 0.3 in so many steps.
 
-    Tightening pulls `tighten_steps` times, at first all the way (`pull` 1) to the straight line, and pushes each pulled
-    path out by `tighten_pushes` steps. With costs of the user, it goes `weigh_steps` steps down their slope with
+    Tightening pulls `tighten_steps` times, at first by the share `pull` of the way to the straight line, pushing each
+    pulled path out by `tighten_pushes` steps. With costs of the user, it goes `weigh_steps` steps down their slope with
     `weigh_pushes` pushes each; with the learned value, `hasten_steps` down the slope of the duration with
     `hasten_pushes` each.
     """
@@ -51,8 +53,9 @@ class RefineConfig:
     steps: int = 60
     max_step: float = 0.1
     stop_share: float = 0.25
-    pull: float = 1.0
-    tighten_steps: int = 10
+    patience: int = 0
+    pull: float = 0.5
+    tighten_steps: int = 9
     tighten_pushes: int = 2
     weigh_steps: int = 30
     weigh_pushes: int = 6
@@ -200,15 +203,20 @@ class Refiner:
         return np.clip(spline.fit(inside, n), robot.lower, robot.upper)
 
     def push(self, control: Float) -> Refined:
-        """Push paths [batch, n, dof] out of collision; those that are clear stop moving."""
+        """Push paths [batch, n, dof] out of collision; those that are clear, or given up, stop moving."""
         c, robot = self.config, self.model.robot
         control = control.copy()
         least = np.full(len(control), -np.inf)
-        active = np.arange(len(control))
-        for _ in range(c.steps):
+        costs = np.full((c.steps + 1, len(control)), np.inf)  # the least so far, after each step
+        active, done = np.arange(len(control)), 0
+        for number in range(c.steps):
             cost, slope, least[active] = self.evaluate(control[active])
             keep = least[active] < 0
-            done = len(control) - np.count_nonzero(keep)
+            done += len(active) - np.count_nonzero(keep)
+            if c.patience:
+                costs[number, active] = np.minimum(costs[number - 1, active], cost)
+                if number >= c.patience:
+                    keep &= costs[number, active] <= _HOPE * costs[number - c.patience, active]
             active = active[keep]
             if done >= c.stop_share * len(control) or len(active) == 0 or self._late:
                 break
@@ -243,11 +251,7 @@ class Refiner:
                 break
             trial = best.copy()
             trial[:, 1:-1] += pull * (straight - best)[:, 1:-1]
-            for _ in range(c.tighten_pushes):
-                cost, slope, slack = self.evaluate(trial)
-                step = covariant_step(cost, slope, c.max_step, robot.metric) * (slack < 0)[:, None, None]
-                trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
-            *_, slack = self.evaluate(trial, gradient=False)
+            slack = self._pushed_out(trial, c.tighten_pushes)
             better = (slack >= 0) & (lengths(trial, robot.metric) < lengths(best, robot.metric))
             best[better], least[better] = trial[better], slack[better]
             pull[~better] /= 2
@@ -286,20 +290,24 @@ class Refiner:
             direction /= np.abs(direction).max(axis=(1, 2), keepdims=True) + 1e-12
             trial[:, 1:-1] -= stride * direction / robot.metric
             trial[:, 1:-1] = np.clip(trial[:, 1:-1], robot.lower, robot.upper)
-            for _ in range(pushes):
-                cost, away, slack = self.evaluate(trial)
-                if (slack >= 0).all():
-                    break
-                step = covariant_step(cost, away, c.max_step, robot.metric) * (slack < 0)[:, None, None]
-                trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
-            else:
-                *_, slack = self.evaluate(trial, gradient=False)
+            slack = self._pushed_out(trial, pushes)
             trial_total, trial_slope = objective(trial)
             better = (slack >= 0) & (trial_total < total)
             best[better], least[better] = trial[better], slack[better]
             total[better], slope[better] = trial_total[better], trial_slope[better]
             stride *= np.where(better, 1.5, 0.5)[:, None, None]
         return self._result(best, least)
+
+    def _pushed_out(self, trial: Float, pushes: int) -> Float:
+        """Push paths [batch, n, dof] out by at most so many steps, in place; return their slack [batch] then."""
+        robot = self.model.robot
+        for _ in range(pushes):
+            cost, away, slack = self.evaluate(trial)
+            if (slack >= 0).all():
+                return slack
+            step = covariant_step(cost, away, self.config.max_step, robot.metric) * (slack < 0)[:, None, None]
+            trial[:, 1:-1] = np.clip(trial[:, 1:-1] - step, robot.lower, robot.upper)
+        return self.evaluate(trial, gradient=False)[2]
 
     @property
     def _late(self) -> bool:

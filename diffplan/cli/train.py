@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prior.add_argument("--hours", type=positive_number, metavar="H", help="stop after so long, to go on another time")
     prior.add_argument("--extend", action="store_true", help="go on although the settings ask for more steps or shards")
     prior.add_argument("--start", type=Path, metavar="FILE", help="a trained prior whose weights a new run begins with")
+    about = "a trained prior of one arm to distil on --data: its guidance into the weights, its steps into fewer"
+    prior.add_argument("--distil", type=Path, metavar="FILE", help=about)
     prior.add_argument("--threads", type=positive, default=1, metavar="N", help="PyTorch's threads (default 1)")
     about = "fit the learned value; a stopped run goes on with the same command"
     value = actions.add_parser("value", help=about, description=about, allow_abbrev=False)
@@ -69,7 +71,7 @@ def _check(args: argparse.Namespace) -> None:
     """
     from diffplan.errors import InputError
 
-    on_data = ("out", "config", "hours", "extend", "start", "common")
+    on_data = ("out", "config", "hours", "extend", "start", "common", "distil")
     own = ("minutes", "background", "workers")
     if args.data is None and args.robot is None:
         allowed = "--robot NAME (data and training of one arm), or --data DIR ... --out DIR"
@@ -80,6 +82,10 @@ def _check(args: argparse.Namespace) -> None:
     for word in words:
         if getattr(args, word):
             raise InputError(f"only {there}", key=f"--{word}", value=getattr(args, word))
+    for word in ("common", "extend", "start", "robot"):
+        if args.distil is not None and getattr(args, word):
+            allowed = "the prior that --distil names, its robot, and the settings that the run began with"
+            raise InputError("not with --distil", key=f"--{word}", value=getattr(args, word), allowed=allowed)
 
 
 def _own(args: argparse.Namespace, out: TextIO) -> int:
@@ -129,6 +135,9 @@ def _prior(args: argparse.Namespace) -> None:
     if len(args.data) > 1:
         allowed = "one folder, or --common for one prior of many arms"
         raise InputError("several folders", key="--data", value=[str(folder) for folder in args.data], allowed=allowed)
+    if args.distil is not None:
+        _distil(args)
+        return
     config = TrainConfig.load(args.config) if args.config else TrainConfig()
     fit_prior(
         Robot.load(args.robot or "panda"),
@@ -140,6 +149,13 @@ def _prior(args: argparse.Namespace) -> None:
         start=args.start,
         threads=args.threads,
     )
+
+
+def _distil(args: argparse.Namespace) -> None:
+    from diffplan.learning.distil import DistilConfig, distil_prior
+
+    config = DistilConfig.load(args.config) if args.config else DistilConfig()
+    distil_prior(args.distil, args.data[0], config, args.out, hours=args.hours, threads=args.threads)
 
 
 def _common(args: argparse.Namespace) -> None:

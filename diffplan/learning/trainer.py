@@ -25,6 +25,7 @@ from diffplan.prior.tokens import SceneTokens
 from diffplan.prior.unet import TemporalUnet
 from diffplan.prior.wrappers import Features, condition_channels
 from diffplan.strict.entry import Json
+from diffplan.system.computed import computed
 from diffplan.system.files import write_text
 
 _STEP, _VALIDATION, _WEIGHTS = range(1, 4)  # streams of random numbers
@@ -59,7 +60,6 @@ class PriorFit(Fit[TemporalUnet, Progress]):
         shape = config.unet(dataset.robot.dof, condition_channels(dataset.robot.dof, channels))
         super().__init__(config, lambda: TemporalUnet(shape), _WEIGHTS, fused=True)
         self.net.products(torch.bfloat16 if config.products == "bfloat16" else torch.float32)
-        self._validation: NoisyBatch | None = None
 
     @property
     def rows(self) -> int:
@@ -92,24 +92,26 @@ class PriorFit(Fit[TemporalUnet, Progress]):
         return draw(x0, paths.scene_of[rows], self.schedule, self.config.pass_shares, generator)
 
     def loss(self, step: int) -> Tensor:
-        """Return the denoising loss of step `step` (from 0)."""
-        return denoising_loss(self.net, self.schedule, self.batch(step), self.features, self.tokens).mean()
+        """Return the mean loss of step `step` (from 0)."""
+        return self.losses(self.net, self.batch(step)).mean()
 
     def judged(self) -> dict[str, float]:
         """Return the averaged weights' losses on held-out scenes: `first`, `third` and `free` (see `Progress`).
 
         The same paths, levels and noise every time.
         """
-        if self._validation is None:
-            paths, generator = self.dataset.validation, generator_of(self.config.seed, _VALIDATION, 0)
-            first = slice(self.config.validation_paths)  # the same ones however much data is added behind them
-            shares = self.config.pass_shares
-            self._validation = draw(paths.x[first], paths.scene_of[first], self.schedule, shares, generator)
+        return losses_by_pass(self.validation, partial(self.losses, self.average))
 
-        def loss(batch: NoisyBatch) -> Tensor:
-            return denoising_loss(self.average, self.schedule, batch, self.features, self.tokens)
+    @computed
+    def validation(self) -> NoisyBatch:
+        """What is asked at validations: the first held-out paths, however much data is added behind them."""
+        paths, generator = self.dataset.validation, generator_of(self.config.seed, _VALIDATION, 0)
+        first, shares = slice(self.config.validation_paths), self.config.pass_shares
+        return draw(paths.x[first], paths.scene_of[first], self.schedule, shares, generator)
 
-        return losses_by_pass(self._validation, loss)
+    def losses(self, net: TemporalUnet, batch: NoisyBatch) -> Tensor:
+        """Return the denoising loss [b] of a network for each sample of a batch."""
+        return denoising_loss(net, self.schedule, batch, self.features, self.tokens)
 
     def prior(self, training: dict[str, str | int | float]) -> Prior:
         """Return the averaged network as a prior."""

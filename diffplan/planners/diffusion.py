@@ -109,8 +109,10 @@ _BEND = 0.5
 _AS_SAMPLED = 4
 """So many samples of a batch stay as the prior made them, whatever its `variety`."""
 _ALTERNATIVES_SHARE = 0.75
-_LOOK_GOALS, _LOOK_STEPS = 4, 40
-"""To so many goals, the nearest, the first look goes, in so many steps: where more would help, samples help more."""
+_LOOK_GOALS = 4
+"""To so many goals, the nearest, the first look goes."""
+_LOOK = {"steps": 40, "patience": 5, "pull": 0.25, "tighten_steps": 6}
+"""How the first look pushes and draws tight: where more would help, samples help more."""
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
@@ -261,12 +263,11 @@ class DiffusionPlanner(Planner):
         away = problem.robot.distance(problem.start, problem.goals)
         nearest = np.argsort(away, kind="stable")[:_LOOK_GOALS]
         refiner = self._refiner(task, 0)
-        brief = replace(refiner.config, steps=_LOOK_STEPS)
-        brief = Refiner(task.model, task.world, brief, keeper=task.keeper, deadline=task.deadline)
+        refiner = refiner.with_config(replace(refiner.config, **_LOOK))
         with threads(c.threads):
             straight = spline.straight(problem.start, problem.goals[nearest], c.horizon)
-            pushed = brief.push(brief.settled(straight))
-            found = self._tight(task, refiner, pushed, nearest, self.name)
+            pushed = refiner.push(refiner.settled(straight))
+            found = self._tight(task, refiner, pushed, nearest, self._source)
         most = c.first_look * away.min()
         return [some for some in found if lengths(some.control[None], problem.robot.metric)[0] <= most]
 

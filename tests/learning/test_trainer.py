@@ -1,6 +1,7 @@
 """Training: it learns, it resumes to the same weights, it stops at the first number that is none."""
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from diffplan.curves.spline import straight
 from diffplan.errors import DiffplanError, InputError
 from diffplan.learning.config import TrainConfig
 from diffplan.learning.dataset import Dataset, Paths
+from diffplan.learning.distil import DistilConfig, DistilFit, as_sampled
 from diffplan.learning.log import Progress, read_log
 from diffplan.learning.run import batch_rows, learning_rate, run
 from diffplan.learning.trainer import PriorFit, train_prior
@@ -230,3 +232,70 @@ def test_a_resumed_run_does_not_begin_again(tmp_path):
     whole.load(tmp_path / "whole" / "checkpoint.safetensors")
     resumed.load(tmp_path / "broken" / "checkpoint.safetensors")
     assert torch.equal(weights(whole), weights(resumed))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A prior that knows to which side a scene sends its paths."""
+    fit = trainer(config(steps=120, batch=64, rate=3e-3, ema=0.9))
+    list(run(fit, tmp_path_factory.mktemp("teacher"), log_every=60))
+    prior = fit.prior({"robot": "toy"})
+    prior.net.eval()
+    return prior
+
+
+def distillation(teacher, **changes) -> DistilFit:
+    data = Dataset(train=bump_paths(300, 20, 0), validation=bump_paths(60, 20, 1), scenes=(), robot=Toy(), origin={})
+    small = {"steps": 60, "batch": 32, "warm_up": 5, "rate": 3e-3, "ema": 0.9, "validate_every": 30}
+    settings = DistilConfig(**{**small, "products": "float32", "validation_paths": 32, **changes}).like(teacher)
+    fit = DistilFit(settings, data, features, 1, teacher)
+    for net in (fit.net, fit.average):
+        net.load_state_dict(teacher.net.state_dict())
+    return fit
+
+
+def test_the_student_comes_near_what_the_teacher_answers_with_guidance(teacher, tmp_path):
+    fit = distillation(teacher, steps=200, batch=64)
+    before = fit.judged()["third"]
+    list(run(fit, tmp_path, log_every=100))
+    assert fit.judged()["third"] < 0.8 * before
+
+
+def test_without_guidance_and_with_one_step_the_teacher_is_its_own_student(teacher):
+    found = distillation(teacher, weight=1.0, teacher_steps=1).judged()
+    assert max(found.values()) < 1e-6
+
+
+def test_the_settings_take_shape_and_schedule_from_the_teacher(teacher):
+    settings = DistilConfig(dim=48).like(teacher)
+    assert settings.unet(DOF, teacher.net.config.condition) == teacher.net.config
+    assert settings.schedule() == teacher.schedule
+    assert settings.horizon == K
+
+
+def test_first_passes_are_asked_at_pure_noise_and_earlier_passes_begin_there():
+    paths, schedule = bump_paths(200, 20, 0), Schedule(steps=20)
+    drawn = draw(paths.x, paths.scene_of, schedule, (0.1, 0.3, 0.3, 0.3), torch.Generator().manual_seed(0))
+    batch = as_sampled(drawn, 20)
+    assert (batch.t[batch.passes == 1] == 20).all()
+    assert (batch.t[batch.passes != 1] == drawn.t[drawn.passes != 1]).all()
+    assert (batch.earlier[batch.passes == 2, 1] == 20).all()
+    assert (batch.earlier[:, 0] == 20).all()
+    assert (batch.earlier[:, 1] >= batch.t)[batch.passes > 1].all()
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(teacher, tmp_path):
+    whole = distillation(teacher, steps=20)
+    list(run(whole, tmp_path / "whole", log_every=10))
+    stopped = run(distillation(teacher, steps=20), tmp_path / "stopped", log_every=10, checkpoint_minutes=0.0)
+    next(stopped)
+    stopped.close()
+    again = distillation(teacher, steps=20)
+    list(run(again, tmp_path / "stopped", log_every=10))
+    assert torch.equal(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize(("key", "value"), [("teacher_steps", 0), ("teacher_steps", 101), ("weight", -1.0)])
+def test_settings_that_make_no_sense_are_refused(key, value):
+    with pytest.raises(InputError, match=key):
+        replace(DistilConfig(), **{key: value})
