@@ -1,4 +1,4 @@
-"""The shipped tasks, several seeds each: `python scripts/check_tasks.py [--seeds 10] [--tasks a,b] [--no-join]`.
+"""The shipped tasks: `python scripts/check_tasks.py [--seeds 10] [--tasks a,b] [--no-join] [--robot R]`.
 
 For each task the share that is solved, the time of planning a whole sequence (one thread; the first run of a process,
 which compiles and loads, is left out), and in PyBullet's physics how far every taken object is from its place at the
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from time import perf_counter, process_time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from diffplan.certificate.certifier import Certifier
+from diffplan.formats.robot_file import load_robot
 from diffplan.sequence.own_world import execute_sequence
 from diffplan.sequence.result import SequencePlan
 from diffplan.sequence.task_file import load_task
@@ -56,6 +58,7 @@ def main() -> int:
     parser.add_argument("--tasks", default=",".join(shipped_tasks()))
     parser.add_argument("--timeout", type=float, default=10.0)
     parser.add_argument("--no-join", action="store_true", help="stop after every step")
+    parser.add_argument("--robot", help="another robot than the tasks', from its home")
     args = parser.parse_args()
     names = args.tasks.split(",")
     warm = load_task(names[0])
@@ -66,6 +69,8 @@ def main() -> int:
     print(f"{'task':18} solved  median s  p95 s  cpu median s  worst mm  worst deg  in place  motions s")
     for name in names:
         task = load_task(name)
+        if args.robot:
+            task = replace(task, robot=load_robot(args.robot), start="home")
         times, cpu, off, turned, lasts, in_place = [], [], [], [], [], 0
         for seed in range(args.seeds):
             begin, busy = perf_counter(), process_time()
