@@ -118,6 +118,21 @@ def test_a_path_that_is_clear_is_not_pushed(model: CollisionModel, blocked: np.n
     assert np.array_equal(pushed.control, blocked[:1])
 
 
+@pytest.mark.parametrize(("fall", "looks"), [(1.0, 6), (0.95, 6), (0.9, 41)])
+def test_with_patience_a_path_is_given_up_unless_its_cost_falls(
+    model: CollisionModel, blocked: np.ndarray, monkeypatch: pytest.MonkeyPatch, fall: float, looks: int
+) -> None:
+    refiner, costs = _refiner(model, config=RefineConfig(steps=40, patience=5)), [1.0]
+
+    def never_clear(control: np.ndarray, gradient: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        costs.append(fall * costs[-1])
+        return np.array(costs[-1:]), np.zeros_like(control[:, 1:-1]), np.array([-1.0])
+
+    monkeypatch.setattr(refiner, "evaluate", never_clear)
+    assert not refiner.push(blocked[:1]).clear.any()
+    assert len(costs) - 1 == looks
+
+
 def test_a_path_is_pushed_the_same_way_whatever_else_is_in_its_batch(
     model: CollisionModel, blocked: np.ndarray
 ) -> None:

@@ -111,7 +111,7 @@ _AS_SAMPLED = 4
 _ALTERNATIVES_SHARE = 0.75
 _LOOK_GOALS = 4
 """To so many goals, the nearest, the first look goes."""
-_LOOK = {"steps": 40, "patience": 5, "pull": 0.25, "tighten_steps": 6}
+_LOOK = {"steps": 40, "patience": 8, "pull": 0.25, "tighten_steps": 6}
 """How the first look pushes and draws tight: where more would help, samples help more."""
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
