@@ -12,15 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from diffplan.collision.cpu import CollisionModel, Evaluation, Obstacles
-from diffplan.costs.cost import Cost, weighted_sum
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
 from diffplan.keeping import Keeper
+
+if TYPE_CHECKING:  # with torch behind it, which takes a second
+    from diffplan.costs.cost import Cost
 
 Slope: TypeAlias = Callable[[Float], tuple[Float, Float]]
 """Maps control points to values [batch] and their gradients."""
@@ -328,6 +330,8 @@ class Refiner:
 
         Costs are smooth: as many places as `push` looks at are enough for them, however finely collisions are sought.
         """
+        from diffplan.costs.cost import weighted_sum
+
         n = control.shape[1]
         matrix = spline.basis(n, RefineConfig.points_per_control * (n - 1) + 1)
         value, gradient = weighted_sum(self.costs, matrix @ control)

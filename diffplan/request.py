@@ -195,14 +195,12 @@ def read_costs(value: object, robot: Robot, scene: Scene) -> tuple[Cost, ...]:
     Raises:
         InputError: naming the first that is none.
     """
-    from diffplan.costs.cost import Cost
+    if value is None or (isinstance(value, tuple) and not value):
+        return ()
+    from diffplan.costs.cost import Cost  # with torch behind it, which takes a second
     from diffplan.costs.terms import upright_wish
 
     allowed = "a list of diffplan.Cost (avoid, prefer and upright make some)"
-    found = (
-        [value]
-        if isinstance(value, Cost | Upright)
-        else arguments.items(() if value is None else value, "costs", allowed=allowed)
-    )
+    found = [value] if isinstance(value, Cost | Upright) else arguments.items(value, "costs", allowed=allowed)
     costs = [upright_wish(one, robot, scene.robot_base) if isinstance(one, Upright) else one for one in found]
     return tuple(arguments.instance(cost, Cost, f"costs[{i}]", allowed=allowed) for i, cost in enumerate(costs))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
@@ -11,6 +12,9 @@ from diffplan.planners.polyline import resample
 from diffplan.problem import Problem, Trajectory
 from diffplan.refinement import Refiner, metric_inverse
 from diffplan.robot.model import Robot
+
+if TYPE_CHECKING:
+    import torch
 
 WARM_START = "warm-start"
 """Source of a candidate that an earlier motion led to."""
@@ -50,6 +54,8 @@ def bent(
     The noise has the smoothness metric's covariance, is unit-sized in the middle of the path and goes from the first
     to the second of `amplitudes`; where `where` [batch, K] is false control points stay, as the ends always do.
     """
+    import torch  # here, because it takes a second, and most plans reuse none
+
     batch, n, dof = control.shape
     noise = torch.randn((batch, n - 2, dof), generator=generator, dtype=torch.float64).numpy()
     root = np.linalg.cholesky(metric_inverse(n) + 1e-9 * np.eye(n - 2))

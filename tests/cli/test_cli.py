@@ -215,7 +215,8 @@ import diffplan
 from diffplan.cli import main
 assert not {{"pandas", "jinja2", "matplotlib", "torch"}} & {{*sys.modules}}
 main(["plan", {scene()!r}, "--planner", "straight", "--out", {str(tmp_path / "plan.json")!r}])
-print([name for name in ("pandas", "jinja2", "matplotlib", "diffplan.benchmark") if name in sys.modules])
+unused = "pandas", "jinja2", "matplotlib", "torch", "diffplan.benchmark"
+print([name for name in unused if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
