@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from diffplan.geometry.shapes import Sphere as Sphere
     from diffplan.ik import inverse_kinematics as inverse_kinematics
     from diffplan.line_planning import plan_line as plan_line
+    from diffplan.many import plan_many as plan_many
     from diffplan.planning import plan as plan
     from diffplan.planning import solve as solve
     from diffplan.problem import Alternative as Alternative
@@ -106,6 +107,7 @@ _HOME = {
     "speed": "constraints.kinds",
     "plan_line": "line_planning",
     "plan": "planning",
+    "plan_many": "many",
     "solve": "planning",
     "inverse_kinematics": "ik",
     "robot_as_held": "pybullet.live",
