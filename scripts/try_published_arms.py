@@ -4,8 +4,9 @@
     python scripts/try_published_arms.py --out out/arms [--only NAME,...]
 
 Nothing is edited. Each arm has a process of its own, whose time and memory are measured. Plans are those of `diffusion`
-without a helper: one in free space, and one into a shelf as far out as the arm likes, both from `home` and certified. A
-second table tells in how many random configurations only spheres touch, and of which links most.
+without a helper: one in free space, and one into a shelf as far out as the arm likes, both from `home` to a pose of the
+tool that a configuration without contact has, and certified. A second table tells in how many random configurations
+only spheres touch, and of which links most.
 Arms that OUT has results of are not tried again unless they are named.
 """
 
@@ -185,9 +186,11 @@ def plans(folder: str) -> dict[str, object]:
     with Certifier(robot, Scene()) as certifier:
         q = rng.uniform(robot.lower, robot.upper, (4000, robot.dof))
         q[:, robot.continuous] = rng.uniform(-np.pi, np.pi, (4000, int(robot.continuous.sum())))
-        goal = next(one for one in q if certifier.check(one).free)
+        reached = next(i for i, one in enumerate(q) if certifier.check(one).free)
+    poses = robot.link_pose(q, tool.link) @ tool.pose.matrix
+    goal = dp.Pose.from_matrix(poses[reached])
     free = dp.plan(robot, Scene(name="free"), home, goal, timeout=_PLAN_S, fallback=False)
-    points = (robot.link_pose(q, tool.link) @ tool.pose.matrix)[:, :3, 3]
+    points = poses[:, :3, 3]
     first = robot.body_poses(home)[0, 1, :3, 3]
     reach = float(np.linalg.norm(points - first, axis=1).max())
     shelf = "no place found"
@@ -198,7 +201,7 @@ def plans(folder: str) -> dict[str, object]:
         with Certifier(robot, scene) as certifier:
             if not (certifier.check(q[i]).free and certifier.check(home).free and certifier.clearance(q[i]) > 0.01):
                 continue
-        plan = dp.plan(robot, scene, home, q[i], timeout=_PLAN_S, fallback=False)
+        plan = dp.plan(robot, scene, home, dp.Pose.from_matrix(poses[i]), timeout=_PLAN_S, fallback=False)
         shelf = outcome(plan)
         break
     return {
