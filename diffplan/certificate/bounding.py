@@ -16,11 +16,12 @@ corners in there and of the points at which its edges pass the two planes, and a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from diffplan.certificate.loaded import MARGIN
 from diffplan.certificate.motion_bound import Cover, link_parts, placed_content, sphere_centres
@@ -155,10 +156,14 @@ def _slabs(parts: list[Float]) -> tuple[Float, Float]:
 
 
 def _edges(corners: Float) -> np.ndarray:
-    """Return pairs of corners [n, 3] among which are all edges of their convex hull [m, 2]."""
+    """Return pairs of corners [n, 3] among which are all edges of their convex hull [m, 2].
+
+    Of few corners, and of those too flat for a hull of their own in this frame, these are all pairs.
+    """
     if len(corners) > _FEW:
-        faces = ConvexHull(corners).simplices
-        return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        with suppress(QhullError):
+            faces = ConvexHull(corners).simplices
+            return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.array(list(combinations(range(len(corners)), 2)), dtype=int).reshape(-1, 2)
 
 

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 import diffplan as dp
-from diffplan.certificate.bounding import SPARE, Spheres
+from diffplan.certificate.bounding import SPARE, Spheres, _slabs
 from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.motion_bound import link_parts
 from diffplan.certificate.world import content_of
@@ -82,3 +82,12 @@ def test_where_a_contact_may_be_deep_bounds_do_not_say_that_it_is_shallow(panda,
             assert np.all(low[deep] <= judged[deep])
             entered += np.count_nonzero(deep)
     assert entered > 20
+
+
+def test_corners_too_flat_for_a_hull_have_spheres_too():
+    rng = np.random.default_rng(5)
+    turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    flat = np.c_[rng.uniform(-0.1, 0.1, (40, 2)), np.zeros(40)] @ turned.T
+    centres, radii = _slabs([flat])
+    inside = rng.dirichlet(np.full(40, 0.1), 500) @ flat
+    assert (np.linalg.norm(inside[:, None] - centres, axis=2) - radii).min(axis=1).max() < 0
