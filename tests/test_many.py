@@ -1,6 +1,10 @@
 """Many questions at once: the same plans as one by one, in their order, and errors that name the question."""
 
 import multiprocessing
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,3 +90,10 @@ def test_a_script_without_its_guard_is_told_how_to_call(monkeypatch: pytest.Monk
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
     with pytest.raises(DiffplanError, match="if __name__ == '__main__'"):
         dp.plan_many([{"goal": "left"}], jobs=2, **COMMON)
+
+
+def test_the_example_of_the_docs_runs_as_a_script(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "many.md").read_text()
+    (tmp_path / "script.py").write_text(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[0])
+    run = subprocess.run([sys.executable, tmp_path / "script.py"], check=True, capture_output=True, text=True)
+    assert " of 4 Plan(solved by diffusion" in run.stdout
