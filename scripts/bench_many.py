@@ -1,6 +1,6 @@
 """Plans a second of `dp.plan_many`: `python scripts/bench_many.py [SCENE] [--goals 1000] [--jobs 1 2]`.
 
-The Panda moves from `home` to as many random free configurations of one scene (seed 0, chosen by the certificate alone).
+The Panda moves from `home` to so many random free configurations of a scene (seed 0, chosen by the certificate alone).
 Wall time of the whole call, the start of its processes included; one thread a process.
 """
 
