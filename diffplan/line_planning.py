@@ -29,7 +29,7 @@ from diffplan.request import MotionRequest, read_robot, read_scene
 from diffplan.robot.model import Robot
 from diffplan.scene import PoseGoal, Scene
 from diffplan.system.exclusive import exclusive
-from diffplan.timing import why_untimed
+from diffplan.timing import load_compiled, why_untimed
 
 LINE = "line"
 """The planner's name in plans along a line."""
@@ -87,7 +87,7 @@ def plan_line(
     prepared = perf_counter()
     finder.segment(q, line)
     finder.under(_at_start(line, asked, finder, q), q).room(q)
-    paced(np.repeat(q[None], 4, axis=0), robot)  # so that what is slow to import or to compile is there
+    load_compiled()
     warm = perf_counter()
     with Certifier(robot, scene) as certifier:
         sums = fingerprint(robot, scene)

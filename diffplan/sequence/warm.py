@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from diffplan.constraints.line import Line
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box, Sphere
@@ -13,7 +11,7 @@ from diffplan.problem import Problem
 from diffplan.robot.model import Robot
 from diffplan.scene import Attached, Scene
 from diffplan.sequence.setting import Judges, Setting
-from diffplan.timing import retime
+from diffplan.timing import load_compiled
 
 _ready: set[str] = set()
 
@@ -27,11 +25,11 @@ def make_ready(robot: Robot, q: Float) -> None:
         return
     held = Attached(obstacle=Box(name="warm-up box", size=(0.02, 0.02, 0.02)), link=robot.tool_frame.link)
     far = Sphere(name="warm-up ball", radius=0.1, pose=Pose(xyz=(0.0, 0.0, 5.0)))
+    load_compiled()
     with Judges() as judges:
         setting = Setting(robot, Scene(obstacles=(far,), attached=(held,)), judges)
         setting.clear(q[None])
         setting.finder.finished(setting.finder.follow(q[None], Line(to=(0.0, 0.0, 0.01)))[0])
-        retime(np.repeat(q[None], 4, axis=0), setting.robot)
         problem = Problem(robot=setting.robot, scene=setting.scene, start=q, goals=q[None])
         make_planner(DEFAULT).prepare(Task.of(problem))
         setting.certifier.check(q)
