@@ -389,7 +389,7 @@ MESSAGES = {
     ),
     "task_no_steps.yaml": (
         "task_no_steps.yaml:4: steps: no steps (found []); allowed: a list of pick, place, move, line, "
-        "gripper, attach, detach"
+        "gripper, attach, detach, pause"
     ),
     "task_not_in_hand.yaml": (
         "task_not_in_hand.yaml:4: steps[0].place.object: nothing is in hand here (found carton); "
@@ -401,7 +401,7 @@ MESSAGES = {
     "task_two_kinds.yaml": (
         "task_two_kinds.yaml:4: steps[0]: a step is one kind (found {pick: {object: carton}, place: "
         "{pose: {xyz: ...}}}); allowed: pick: ..., place: ..., move: ..., line: ..., gripper: ..., "
-        "attach: ..., detach: ..."
+        "attach: ..., detach: ..., pause: ..."
     ),
     "task_unknown_object.yaml": (
         "task_unknown_object.yaml:4: steps[0].pick.object: unknown object (did you mean 'carton'?) "
@@ -410,7 +410,7 @@ MESSAGES = {
     ),
     "task_unknown_step.yaml": (
         "task_unknown_step.yaml:4: steps[0].pik: unknown key (did you mean 'pick'?); allowed: pick, "
-        "place, move, line, gripper, attach, detach"
+        "place, move, line, gripper, attach, detach, pause"
     ),
 }
 

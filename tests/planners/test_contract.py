@@ -44,8 +44,7 @@ class Mute(DiffusionPlanner):
 def test_an_easy_problem_is_solved_with_a_valid_certificate(planner: str, arm) -> None:
     plan = dp.solve(arm.easy, arm.planner(planner), timeout=TIMEOUT, fallback=False)
     assert plan.solved
-    own = planner if planner != "diffusion" else "straight"  # the straight line is clear: no sample is needed
-    source = "random-seeds" if "seeds" in arm.options.get(planner, {}) else own
+    source = "random-seeds" if "seeds" in arm.options.get(planner, {}) else planner
     assert (plan.status, plan.planner, plan.solved_by) == (Status.SOLVED, planner, source)
     assert plan.certificate is not None
     assert plan.certificate.valid
