@@ -27,6 +27,7 @@ _COMMANDS = {
     "plan": "plan a motion in a scene and certify it",
     "task": "plan a sequence (pick, place, moves, lines) together, certify and film it",
     "check": "check a scene or a problem suite strictly, or certify a plan file again",
+    "view": "draw a scene, problems of a suite, or a plan",
     "bench": "run planners over problems and compare them",
     "suites": "list the problem suites, fetch published ones, or import other projects'",
     "data": "generate training data, or describe it",

@@ -1,0 +1,145 @@
+"""`diffplan view`: a picture of a scene before planning, of problems of a suite, or of a plan."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from diffplan.words import count, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from diffplan.benchmark.suites import Case
+    from diffplan.robot.model import Robot
+    from diffplan.scene import Scene
+
+_SIZE, _TILE = (960, 720), (480, 360)
+_MOST, _COLUMNS = 12, 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    about = "scene file or name, folder of scenes, problem suite, or plan file"
+    parser.add_argument("scene", metavar="SCENE|SUITE|PLAN", help=about)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.png", help="the picture (of a plan also .gif, .mp4)"
+    )
+    parser.add_argument("--only", metavar="ID", help="this query of a scene, or problem of a suite")
+    parser.add_argument("--robot", metavar="NAME", help="robot, if the file names none or another is meant")
+    parser.description = (
+        "Draw a scene: the arm at start (green) and goal (red) of its first query, the obstacles with their names, the "
+        f"axes of base and tool (x red, y green, z blue). Of several problems the first of each set, at most {_MOST}. "
+        "A plan file is drawn as `plan --render` does."
+    )
+
+
+def run(args: argparse.Namespace, out: TextIO) -> int:
+    """Write the picture.
+
+    Returns:
+        0: it is written.
+    """
+    from diffplan.errors import InputError
+    from diffplan.formats.plan_file import is_plan_file
+    from diffplan.system.files import check_writable, write_bytes
+
+    if is_plan_file(args.scene):
+        _draw_plan(args)
+    else:
+        if args.out.suffix.lower() != ".png":
+            raise InputError("cannot draw this kind of file", value=args.out.suffix, file=args.out, allowed=".png")
+        check_writable(args.out)
+        from diffplan.pybullet.render import strip_bytes
+
+        write_bytes(args.out, strip_bytes([_picture(args)]))
+    print(f"wrote {args.out}", file=sys.stderr)
+    return 0
+
+
+def _draw_plan(args: argparse.Namespace) -> None:
+    from diffplan.errors import InputError
+    from diffplan.problem import Plan
+    from diffplan.pybullet.render import render
+    from diffplan.robot.model import Robot
+
+    if args.only is not None:
+        raise InputError("a plan file is one problem", key="--only", value=args.only, allowed="a scene or a suite")
+    render(Plan.load(args.scene, robot=Robot.load(args.robot) if args.robot else None), args.out)
+
+
+def _picture(args: argparse.Namespace) -> Image.Image:
+    """Return the picture of a scene, or a sheet of those of several problems."""
+    from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
+    from diffplan.errors import InputError, did_you_mean
+    from diffplan.system.progress import working
+
+    with working("reading"):
+        scenes = load_scenes(args.scene, args.robot) if suite_file(args.scene) is None else ()
+        cases = [case for pair in scenes for case in scene_cases(*pair)] or load_cases(args.scene, args.robot)
+    if args.only is not None:
+        chosen = [case for case in cases if args.only in (case.id, case.id.partition("/")[2])]
+        if not chosen:
+            names = [case.id for case in cases]
+            raise InputError(
+                f"no such problem{did_you_mean(args.only, names)}", key="--only", value=args.only, allowed=some(names)
+            )
+        return _drawn(chosen[0], _SIZE)
+    if not cases:
+        return _bare(*scenes[0], _SIZE)
+    first = list({case.set: case for case in reversed(cases)}.values())[::-1]
+    if len(first) == 1:
+        return _drawn(first[0], _SIZE)
+    if len(first) > _MOST:
+        print(f"drew the first {_MOST} of {count(len(first), 'set')}; --only ID draws one problem", file=sys.stderr)
+    with working("drawing", len(first[:_MOST])) as task:
+        tiles = []
+        for case in first[:_MOST]:
+            tiles.append(_drawn(case, _TILE))
+            task.advance()
+    return _sheet(tiles)
+
+
+def _drawn(case: Case, size: tuple[int, int]) -> Image.Image:
+    """Return the picture of a problem: start and the goal nearest to it, if one can be reached."""
+    from diffplan.ends import configuration, goal_configurations
+    from diffplan.pybullet.failure import Arm
+    from diffplan.pybullet.palette import GOAL, START
+    from diffplan.pybullet.render import label
+    from diffplan.pybullet.scene_picture import draw_scene
+
+    start = configuration(case.robot, case.start, "start")
+    goals = goal_configurations(case.robot, case.scene, case.goal, start, seed=0)
+    arms = [Arm(q=start, colour=START)]
+    if len(goals):
+        arms.append(Arm(q=goals[case.robot.distance(start, goals).argmin()], colour=GOAL))
+    words = "start green, goal red" if len(goals) else "start green; the goal cannot be reached"
+    return label(draw_scene(case.robot, case.scene, arms, size=size), f"{case.id}: {words}")
+
+
+def _bare(robot: Robot, scene: Scene, size: tuple[int, int]) -> Image.Image:
+    """Return the picture of a scene without queries: the arm at home, or in the middle of its limits."""
+    from diffplan.pybullet.failure import Arm
+    from diffplan.pybullet.render import label
+    from diffplan.pybullet.scene_picture import draw_scene
+
+    home = "home" in robot.configurations
+    q = robot.configuration("home") if home else (robot.lower + robot.upper) / 2
+    where = "home" if home else "the middle of its limits"
+    return label(draw_scene(robot, scene, [Arm(q=q)], size=size), f"{scene.name}: {robot.name} at {where}")
+
+
+def _sheet(tiles: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures of one size in rows."""
+    from PIL import Image
+
+    width, height = tiles[0].size
+    columns = min(_COLUMNS, len(tiles))
+    sheet = Image.new("RGB", (columns * width, -(-len(tiles) // columns) * height), "white")
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, (i % columns * width, i // columns * height))
+    return sheet
