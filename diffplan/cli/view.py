@@ -79,7 +79,7 @@ def _picture(args: argparse.Namespace) -> Image.Image:
     from diffplan.system.progress import working
 
     with working("reading"):
-        scenes = load_scenes(args.scene, args.robot) if suite_file(args.scene) is None else ()
+        scenes = list(load_scenes(args.scene, args.robot)) if suite_file(args.scene) is None else []
         cases = [case for pair in scenes for case in scene_cases(*pair)] or load_cases(args.scene, args.robot)
     if args.only is not None:
         chosen = [case for case in cases if args.only in (case.id, case.id.partition("/")[2])]
