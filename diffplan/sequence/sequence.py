@@ -92,11 +92,12 @@ class Sequence:
         fingers = Fingers.of(robot) if any(isinstance(step, Pick | Place | Gripper) for step in self.steps) else None
         _check_objects(self.steps, scene)
         loaded = perf_counter()
-        with working("getting ready to plan"):
-            make_ready(robot, q)
-        ready = perf_counter()
         with Judges() as judges, working("planning a sequence"):
             setting = Setting(robot, scene, judges)
+            with working("getting ready to plan"):
+                make_ready(robot, q)
+                setting.get_ready()
+            ready = perf_counter()
             search = Search(
                 steps=self.steps,
                 fingers=fingers,

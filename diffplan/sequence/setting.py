@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,6 +47,12 @@ class Setting:
     def finder(self) -> LineFinder:
         """What finds lines here."""
         return LineFinder(packed(self.robot), Obstacles.around(self.robot, self.scene), self.scene.robot_base)
+
+    def get_ready(self) -> None:
+        """Do what takes long where a mesh is new: pack obstacles and what is held (it may be put down), load the judge."""
+        held = (replace(body.obstacle, pose=self.scene.robot_base) for body in self.scene.attached)
+        Obstacles.around(self.robot, replace(self.scene, obstacles=tuple(held), attached=(), allowed_contacts=()))
+        _ = self.finder, self.certifier
 
     def finder_at(self, q: Float) -> LineFinder:
         """Return what finds lines from q [dof], where continuous joints may have turned."""

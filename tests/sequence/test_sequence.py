@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 
 import diffplan as dp
 from diffplan.certificate.certifier import Certifier
+from diffplan.geometry import fields
 from diffplan.problem import Status
 from diffplan.sequence.result import SequencePlan
+from diffplan.sequence.search import Search
 
 ROBOT = dp.Robot.load("panda")
 CUBE = dp.Pose(xyz=(0.5, 0.2, 0.025))
@@ -240,3 +243,31 @@ def test_a_start_in_contact_is_told_and_nothing_is_searched() -> None:
     plan = dp.Sequence(dp.pick("cube", grasps="top")).plan(ROBOT, scene(wall), "home", seed=0)
     assert plan.status is Status.START_IN_COLLISION
     assert "touches wall" in plan.message
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["on the table", "in the hand"])
+def test_the_field_of_a_new_mesh_is_made_before_planning_time_is_counted(tmp_path, monkeypatch, held):
+    file, made, running = tmp_path / "part.stl", [], []
+    trimesh.creation.box((0.05, 0.05, 0.05 + 0.001 * np.random.default_rng().random())).export(file)  # in no cache
+    sample, run = fields._sample, Search.run
+
+    def sampled(*args, **kwargs):
+        made.append(bool(running))
+        return sample(*args, **kwargs)
+
+    def searched(*args, **kwargs):
+        running.append(True)
+        return run(*args, **kwargs)
+
+    monkeypatch.setattr(fields, "_sample", sampled)
+    monkeypatch.setattr(Search, "run", searched)
+    part = dp.Mesh(name="part", file=file, pose=CUBE)
+    around = scene().remove("cube").add(part)
+    steps = dp.pick_and_place("part", dp.Pose(xyz=(0.5, -0.2, 0.026)), grasps="top")
+    if held:
+        around = around.move("part", TOOL_AT_HOME).attach("part", robot=ROBOT, q=HOME)
+        steps = [dp.Move("left"), dp.Detach("part"), dp.Move("home")]
+    assert dp.Sequence(steps).plan(ROBOT, around, "home", timeout=30.0).steps
+    assert running
+    assert made
+    assert not any(made)
