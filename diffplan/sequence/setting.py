@@ -49,7 +49,7 @@ class Setting:
         return LineFinder(packed(self.robot), Obstacles.around(self.robot, self.scene), self.scene.robot_base)
 
     def get_ready(self) -> None:
-        """Do what takes long where a mesh is new: pack obstacles and what is held (it may be put down), load the judge."""
+        """Do what takes long where a mesh is new: pack obstacles and what is held (to be put down), load the judge."""
         held = (replace(body.obstacle, pose=self.scene.robot_base) for body in self.scene.attached)
         Obstacles.around(self.robot, replace(self.scene, obstacles=tuple(held), attached=(), allowed_contacts=()))
         _ = self.finder, self.certifier
