@@ -10,7 +10,8 @@ import pytest
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 _CODE = """
-import os, sys, time
+import os, signal, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, under which tests may run, has it ignored
 from diffplan.system.stopping import stoppable
 class Stops:
     def __del__(self):
