@@ -80,7 +80,8 @@ def _picture(args: argparse.Namespace) -> Image.Image:
 
     with working("reading"):
         scenes = list(load_scenes(args.scene, args.robot)) if suite_file(args.scene) is None else []
-        cases = [case for pair in scenes for case in scene_cases(*pair)] or load_cases(args.scene, args.robot)
+        cases = [case for pair in scenes for case in scene_cases(*pair)]
+        cases += load_cases(args.scene, args.robot) if not scenes else ()
     if args.only is not None:
         chosen = [case for case in cases if args.only in (case.id, case.id.partition("/")[2])]
         if not chosen:
