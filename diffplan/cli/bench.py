@@ -1,11 +1,13 @@
 """`diffplan bench`: planners on problems, in worker processes; tables, plans and a report in a folder.
 
-With `--ablation`, variants of the diffusion planner instead, each one thing added to the one before.
+With `--ablation`, variants of the diffusion planner instead, each one thing added to the one before. With `--profile`,
+where the time of the planners' calls goes.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from diffplan.cli.common import (
     tell_assumed,
     tell_left_out,
 )
+from diffplan.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from diffplan.benchmark.ablation_page import PictureRow
     from diffplan.benchmark.results import ResultRow
     from diffplan.benchmark.suites import Case
-    from diffplan.errors import InputError
 
 _PICTURED = 3
 _BATCHES = (1, 4, 16, 64)
@@ -64,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with --executor ray one for each CPU)",
     )
     add_executor_argument(parser)
+    about = "instead of comparing: where the milliseconds of a call go, by part and as a flame picture; one thread"
+    parser.add_argument("--profile", action="store_true", help=about)
     parser.add_argument(
         "--dense-check",
         type=positive_number,
@@ -85,7 +89,41 @@ def _batches(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace, out: TextIO) -> int:
     """Run what is not done yet, then write tables and pages; prints where they are."""
+    if args.profile:
+        return _profile(args, out)
     return _ablate(args, out) if args.ablation else _compare(args, out)
+
+
+def _profile(args: argparse.Namespace, out: TextIO) -> int:
+    if args.ablation or args.executor != "local" or args.jobs not in (None, 1):
+        allowed = "--planners; neither --executor nor --jobs"
+        raise InputError("--profile makes one call after the other, in this process", allowed=allowed)
+    from diffplan.system.executor import THREAD_VARIABLES
+
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when the compiled libraries are loaded
+    for planner in args.planners:
+        check_planner(planner)
+    options = read_options(args.options, args.planners) if args.options else {}
+    from diffplan.benchmark.profile import part_table, profile, write_profiles
+    from diffplan.benchmark.suites import load_cases, select
+    from diffplan.system.files import make_folder
+    from diffplan.system.progress import working
+
+    broken: list[InputError] = []
+    cases = load_cases(args.suite, args.robot, broken=broken)
+    _tell(broken)
+    chosen = [cases[i] for i in select(cases, sets=args.sets, limit=args.limit, only=args.only)]
+    make_folder(args.out)
+    found = []
+    for planner in args.planners:
+        with working(f"profiling {planner} on {len(chosen)} problems"):
+            kept = options.get(planner)
+            found.append(profile(chosen, planner, timeout=args.timeout, fallback=not args.no_fallback, options=kept))
+    files = write_profiles(found, args.out)
+    print_table(out, ["part [ms]", *args.planners], part_table(found))
+    for file in files:
+        print(file, file=out)
+    return _tell(broken)
 
 
 def _compare(args: argparse.Namespace, out: TextIO) -> int:
