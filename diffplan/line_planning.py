@@ -90,7 +90,7 @@ def plan_line(
     load_compiled()
     warm = perf_counter()
     with Certifier(robot, scene) as certifier:
-        sums = fingerprint(robot, scene)
+        sums = fingerprint(robot, scene, certifier.sums)
         loaded = perf_counter()
         answer = line_from(q, line, finder, certifier, request, asked)
     times = {"prepare": prepared - begin, "warmup": warm - prepared, "load": loaded - warm}

@@ -207,7 +207,7 @@ def _solve(problem: Problem, request: Request) -> Plan:
             times.lap("prepare")
             _prepare(planner, task, times)
             certifier = opened.enter_context(Certifier(robot, scene))
-            sums = fingerprint(robot, scene)
+            sums = fingerprint(robot, scene, certifier.sums)
             way_in = _way_in(problem, request, certifier)
             begins = replace(problem, start=way_in.end) if way_in else problem
             may_touch = bool(way_in and way_in.start_contact_m)

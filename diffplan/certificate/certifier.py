@@ -84,7 +84,8 @@ class Certifier:
 
     A context manager; good for any number of candidates, until it is closed; threads that share it take turns. Pairs
     are numbered: first the links that can move times the obstacles, link by link, then `robot.certified_pairs`. The
-    robot holds what the scene says (`attached`), each object with its real shape.
+    robot holds what the scene says (`attached`), each object with its real shape. `sums` are the digests of the mesh
+    files (robot's and obstacles') that it judges, of the content that they had then.
 
     Raises:
         InputError: if a file of the robot or the scene cannot be read, a hollow mesh is not closed, or the scene holds
@@ -97,7 +98,7 @@ class Certifier:
         robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
         self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
         self.robot = robot = holding(robot, scene)
-        content = content_of(robot)
+        content, self.sums = content_of(robot)
         self._cover = kept_cover(robot, content)
         self._pairs = Pairs.of(robot, scene, self._cover)
         self._depths = allowed_depths(scene)
@@ -115,7 +116,7 @@ class Certifier:
         self._stage: Stage | None = Stage.enter(robot, content)
         self._client, self._body = self._stage.client, self._stage.body
         try:
-            self._bodies = self._stage.put(near.obstacles)
+            self._bodies = self._stage.put(near.obstacles, self.sums)
             self._hulls = self._load_hulls()
             self._rounded = self._pairs.rounded(robot, near)
             self._shapes = self._exempt_shapes(near)

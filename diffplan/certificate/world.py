@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
+from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -190,13 +191,15 @@ class Stage:
             raise
         return stage
 
-    def put(self, obstacles: Iterable[Obstacle]) -> list[int]:
+    def put(self, obstacles: Iterable[Obstacle], sums: dict[Path, str]) -> list[int]:
         """Have these obstacles, and no others, stand in the client; returns their bodies.
+
+        `sums` takes the digest of each mesh file's content.
 
         Raises:
             InputError: naming the obstacle whose file PyBullet cannot read, or whose joints cannot stand so.
         """
-        wanted = [(obstacle, _shape_key(obstacle)) for obstacle in obstacles]
+        wanted = [(obstacle, _shape_key(obstacle, sums)) for obstacle in obstacles]
         old, self._standing = self._standing, []
         spare: dict[str, list[int]] = {}
         for key, body in old:
@@ -208,7 +211,7 @@ class Stage:
                 else:
                     body = load_obstacle(self.client, obstacle)
                     self.made += 1 if isinstance(obstacle, Primitive) else _MESH_COUNTS
-                    if key != _shape_key(obstacle):  # its file has changed meanwhile
+                    if key != _shape_key(obstacle, sums):  # its file has changed meanwhile
                         key = ""
                 pose = obstacle.pose  # to the bit the same for a body that was moved and for one that was made
                 bullet.resetBasePositionAndOrientation(body, pose.xyz, pose.quat_xyzw, physicsClientId=self.client)
@@ -259,21 +262,30 @@ class Stage:
             bullet.disconnect(physicsClientId=Stage._idle.pop(0).client)
 
 
-def content_of(robot: Robot) -> str:
-    """Return a digest of all that a client with this robot depends on: its URDF, and its meshes as they are now."""
+def content_of(robot: Robot) -> tuple[str, dict[Path, str]]:
+    """Return a digest of all that a client with this robot depends on: its URDF, and its meshes as they are now.
+
+    Beside it the digest of each mesh file's content.
+    """
     model = robot.model
     digest = hashlib.sha256(repr((model.source, read_source(model.file), robot.base_link)).encode())
-    for file in sorted({file for shapes in model.collisions.values() for shape in shapes for file in shape.files}):
-        digest.update(repr((str(file), content_key(file))).encode())
-    return digest.hexdigest()
+    files = sorted({file for shapes in model.collisions.values() for shape in shapes for file in shape.files})
+    sums = {file: content_key(file) for file in files}
+    for file, content in sums.items():
+        digest.update(repr((str(file), content)).encode())
+    return digest.hexdigest(), sums
 
 
-def _shape_key(obstacle: Obstacle) -> str:
-    """Return what tells an obstacle's shape from all others, its files as they are now; empty for a URDF."""
+def _shape_key(obstacle: Obstacle, sums: dict[Path, str]) -> str:
+    """Return what tells an obstacle's shape from all others, its files as they are now; empty for a URDF.
+
+    `sums` takes the digest of each file's content.
+    """
     if not isinstance(obstacle, Shape):
         return ""
-    content = [content_key(file) for file in obstacle.files]
-    return repr((type(obstacle).__name__, obstacle.sizes, obstacle.scales, obstacle.hollow, content))
+    contents = [content_key(file) for file in obstacle.files]
+    sums.update(zip(obstacle.files, contents, strict=True))
+    return repr((type(obstacle).__name__, obstacle.sizes, obstacle.scales, obstacle.hollow, contents))
 
 
 def attach_robot(client: int, body: int, robot: Robot, *, hold: bool = False) -> RobotBody:

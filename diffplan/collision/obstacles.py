@@ -126,18 +126,8 @@ class Obstacles:
 
 def reach_of(robot: Robot) -> Reach:
     """Return a ball in the base frame with all that the arm's spheres can come as near to as planners look."""
-    chain = robot.chain
-    first = chain.origin[0, :3, 3]
-    slides = np.where(chain.prismatic, robot.farthest_values, 0.0)
-    length = chain.lengths(slides)
-    farthest = 0.0
-    for i, centre, radius in zip(robot.spheres.link, robot.spheres.centre, robot.spheres.radius, strict=True):
-        body, T_body_link = chain.placement[robot.spheres.links[i]]
-        if body > 0:
-            at = T_body_link[:3, :3] @ centre + T_body_link[:3, 3]
-            farthest = max(farthest, float(length[body] + np.linalg.norm(at) + radius))
-    x, y, z = first.tolist()
-    return Reach(centre=(x, y, z), radius=farthest + _LOOK)
+    x, y, z = robot.chain.origin[0, :3, 3].tolist()
+    return Reach(centre=(x, y, z), radius=robot.farthest_sphere + _LOOK)
 
 
 def _gives(robot: Robot, scene: Scene) -> dict[str, dict[str, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,15 +18,26 @@ from diffplan.geometry.shapes import Shape
 from diffplan.problem import Fingerprint
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+from diffplan.system.kept import Kept
+
+_sums: Kept[dict[str, str]] = Kept(64)
 
 
-def fingerprint(robot: Robot, scene: Scene) -> Fingerprint:
+def fingerprint(robot: Robot, scene: Scene, known: Mapping[Path, str] | None = None) -> Fingerprint:
     """Return the sums of a robot's parts and of the files of a scene's obstacles.
+
+    Args:
+        robot: whose parts count.
+        scene: whose obstacles' files count.
+        known: the sums of mesh files that were read just now (`Certifier.sums`), by the name that the shapes give them.
 
     Raises:
         InputError: if a file cannot be read.
     """
-    return Fingerprint(robot=robot_sums(robot), files={file: file_sum(Path(file)) for file in scene_files(scene)})
+    known = known or {}
+    by_name = {os.path.abspath(file): found for file, found in known.items()}
+    files = {file: by_name.get(file) or file_sum(Path(file)) for file in scene_files(scene)}
+    return Fingerprint(robot=robot_sums(robot, known), files=files)
 
 
 def scene_files(scene: Scene) -> list[str]:
@@ -53,15 +65,31 @@ def file_sum(file: Path) -> str:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from error
 
 
-def robot_sums(robot: Robot) -> dict[str, str]:
-    """Return a sum for each part of a robot that a certificate depends on (joints held still are told elsewhere)."""
+def robot_sums(robot: Robot, known: Mapping[Path, str] | None = None) -> dict[str, str]:
+    """Return a sum for each part of a robot that a certificate depends on (joints held still are told elsewhere).
+
+    `known` are sums of files, as for `fingerprint`.
+    """
     limits = [*robot.limits, robot.velocity, robot.acceleration]
-    shapes = {link: [_shape(shape) for shape in shapes] for link, shapes in robot.model.collisions.items()}
+    files = [file for shapes in robot.model.collisions.values() for shape in shapes for file in shape.files]
+    contents = {file: (known or {}).get(file) or file_sum(file) for file in dict.fromkeys(files)}
+    model, names = robot.model, (robot.joint_names, robot.base_link, robot.end_link)
+    parts = *model.joints.values(), *model.collisions.items(), *contents.items()
+    lasting = _sums.get((names, parts, robot.touching), lambda: _lasting_sums(robot, contents), lambda sums: 1)
+    return {
+        "joints": lasting["joints"],
+        "limits": json_sum([np.asarray(values, dtype=np.float64).tolist() for values in limits]),
+        "shapes": lasting["shapes"],
+    }
+
+
+def _lasting_sums(robot: Robot, contents: Mapping[Path, str]) -> dict[str, str]:
+    """Return the sums of the URDF's joints and shapes, whose files have these contents."""
+    shapes = {link: [_shape(shape, contents) for shape in shapes] for link, shapes in robot.model.collisions.items()}
     pairs = sorted(" ".join(sorted(pair)) for pair in robot.touching)
     joints = [asdict(joint) for joint in robot.model.joints.values()]
     return {
         "joints": json_sum([list(robot.joint_names), robot.base_link, robot.end_link, joints]),
-        "limits": json_sum([np.asarray(values, dtype=np.float64).tolist() for values in limits]),
         "shapes": json_sum([shapes, pairs]),
     }
 
@@ -80,8 +108,8 @@ def robot_content(robot: Robot) -> str:
     return json_sum([robot_sums(robot), robot.links, robot.model.scale, robot.jerk.tolist(), by_link, margins, never])
 
 
-def _shape(shape: Shape) -> dict[str, object]:
-    content = [file_sum(file) for file in shape.files]
+def _shape(shape: Shape, contents: Mapping[Path, str]) -> dict[str, object]:
+    content = [contents[file] for file in shape.files]
     record = {"kind": shape.kind, "size": shape.sizes, "file": content[0] if content else None, "scale": shape.scales}
     return {**record, "pose": asdict(shape.pose)}
 

@@ -377,6 +377,19 @@ class Robot:
         return np.abs(ends).max(axis=0)
 
     @computed
+    def farthest_sphere(self) -> float:
+        """How far from the first joint's place no sphere of a moving body ever reaches (m)."""
+        chain, spheres = self.chain, self.spheres
+        length = chain.lengths(np.where(chain.prismatic, self.farthest_values, 0.0))
+        farthest = 0.0
+        for i, centre, radius in zip(spheres.link, spheres.centre, spheres.radius, strict=True):
+            body, T_body_link = chain.placement[spheres.links[i]]
+            if body > 0:
+                at = T_body_link[:3, :3] @ centre + T_body_link[:3, 3]
+                farthest = max(farthest, float(length[body] + np.linalg.norm(at) + radius))
+        return farthest
+
+    @computed
     def moving_joints(self) -> tuple[str, ...]:
         """The planning joints, and then those that follow one (URDF `mimic`)."""
         joints = self.model.joints

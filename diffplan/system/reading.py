@@ -65,7 +65,8 @@ def read_bytes(path: Path, largest: int) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         with os.fdopen(os.open(path, flags), "rb") as stream:
-            data = stream.read(largest + 1) or b""
+            data = stream.read(os.fstat(stream.fileno()).st_size + 1) or b""
+            data += stream.read(largest + 1 - len(data)) or b""
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if len(data) > largest:  # it grows, or tells no size (/proc)

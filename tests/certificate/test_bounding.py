@@ -49,7 +49,7 @@ def test_bounds_are_never_above_what_is_measured_and_say_something(panda, tmp_pa
 
 
 def test_spheres_hold_all_of_a_link_and_not_only_its_corners(any_robot):
-    rng, spheres = np.random.default_rng(2), Spheres.of(any_robot, content_of(any_robot))
+    rng, spheres = np.random.default_rng(2), Spheres.of(any_robot, content_of(any_robot)[0])
     for i, link in enumerate(any_robot.links):
         for part in link_parts(any_robot, link):
             shares = rng.dirichlet(np.full(len(part), 0.1), 500)

@@ -108,7 +108,7 @@ def test_a_mesh_in_a_urdf_is_judged_as_it_is_now(panda, tmp_path, kind):
 def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     robot = Robot.load(str(own_panda))
     wall = Mesh(name="wall", file=write(tmp_path / "wall.obj", cube(0.2)), pose=AHEAD)
-    first, before = clearance(robot, wall), Spheres.of(robot, content_of(robot))
+    first, before = clearance(robot, wall), Spheres.of(robot, content_of(robot)[0])
     hand = own_panda.parent / "meshes" / "collision" / "hand.obj"
     larger = trimesh.load(hand, force="mesh")
     larger.apply_scale(1.5)
@@ -116,7 +116,7 @@ def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     second = clearance(robot, wall)
     assert second < first - 0.002
     assert second == clearance(Robot.load(str(own_panda)), wall)
-    own, after = robot.links.index("panda_hand"), Spheres.of(robot, content_of(robot))
+    own, after = robot.links.index("panda_hand"), Spheres.of(robot, content_of(robot)[0])
     assert after.radius[own].max() > 1.2 * before.radius[own].max()
     assert np.array_equal(np.delete(after.radius, own, axis=0), np.delete(before.radius, own, axis=0))
 
