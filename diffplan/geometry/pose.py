@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from diffplan import arguments
 from diffplan.errors import InputError
+from diffplan.system.computed import computed
 
 Float = NDArray[np.float64]
 _UNIT_TOLERANCE = 1e-3
@@ -91,6 +92,10 @@ class Pose:
     @property
     def matrix(self) -> Float:
         """The homogeneous matrix [4, 4]."""
+        return self._matrix.copy()
+
+    @computed
+    def _matrix(self) -> Float:
         return _translated(rotation_from_quat_xyzw(self.quat_xyzw), self.xyz)
 
     def inverse(self) -> Pose:
@@ -128,7 +133,7 @@ def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> Float:
 
 def rotation_from_quat_xyzw(quat_xyzw: tuple[float, float, float, float]) -> Float:
     """Return the rotation [3, 3] of a quaternion, normalised first."""
-    x, y, z, w = np.asarray(quat_xyzw, dtype=np.float64) / np.linalg.norm(quat_xyzw)
+    x, y, z, w = (np.asarray(quat_xyzw, dtype=np.float64) / np.linalg.norm(quat_xyzw)).tolist()
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
