@@ -5,7 +5,7 @@ arguments -> problem -> preflight -> a planner's candidates -> timing -> PyBulle
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, partial
@@ -205,7 +205,7 @@ def _solve(problem: Problem, request: Request) -> Plan:
             times.lap("warmup")
             task = Task.of(problem, seed=request.seed, previous=previous, alternatives=request.alternatives)
             times.lap("prepare")
-            _prepare(planner, task, times)
+            _prepare(planner.prepare_look, task, times)
             certifier = opened.enter_context(Certifier(robot, scene))
             sums = fingerprint(robot, scene, certifier.sums)
             way_in = _way_in(problem, request, certifier)
@@ -229,26 +229,41 @@ def _solve(problem: Problem, request: Request) -> Plan:
                 speed=request.speed,
                 jerk=request.jerk_limited,
             )
-            _run(search, request, times)
-            answer = replace(search.answer(), remarks=planner.remarks(task))
+            enough = _run(search, request, times)
+            answer = replace(search.answer(), remarks=() if enough else planner.remarks(task))
     return times.told(replace(answer, fingerprint=sums))
 
 
-def _run(search: Search, request: Request, times: _Times) -> None:
-    """Search until there are enough ways or the time is up: the planner first, then its helper, if there is one."""
-    begin, helper = perf_counter(), request.help_for(search.planner)
-    first = request.timeout if helper is None else request.timeout * (1 - _HELPER_SHARE)
+def _run(search: Search, request: Request, times: _Times) -> bool:
+    """Search until there are enough ways or the time is up: the planner first, then its helper, if there is one.
+
+    Returns whether the planner's first look was enough, or an earlier plan.
+    """
+    planner, helper = search.planner, request.help_for(search.planner)
+    end = perf_counter() + request.timeout
+    helped = 0.0 if helper is None else request.timeout * _HELPER_SHARE
     with working("looking for a path"):
         if request.speed == 1.0 and not request.jerk_limited:  # else it was timed under other limits
             search.reuse()
-        if search.run(search.planner, begin + first) or helper is None:
-            return
-        left = begin + request.timeout - perf_counter()
-        times.skip()
-        helper = helper if isinstance(helper, Planner) else make_planner(helper)
-        with working("getting ready to plan"):
-            _prepare(helper, search.task, times)
-        search.run(helper, perf_counter() + left)
+        search.run(planner, end - helped, planner.look)
+        if search.complete:
+            return True
+        end += _ready(planner, search.task, times)[1]
+        if search.run(planner, end - helped, planner.after_look) or helper is None:
+            return False
+        helper, spent = _ready(helper, search.task, times)
+        search.run(helper, end + spent)
+        return False
+
+
+def _ready(planner: str | Planner, task: Task, times: _Times) -> tuple[Planner, float]:
+    """Prepare a planner during the search; return it, and how long it took [s], which is no planning time."""
+    begin = perf_counter()
+    times.skip()
+    with working("getting ready to plan"):
+        planner = planner if isinstance(planner, Planner) else make_planner(planner)
+        _prepare(planner.prepare, task, times)
+    return planner, perf_counter() - begin
 
 
 def _way_in(problem: Problem, request: Request, certifier: Certifier) -> WayIn | None:
@@ -259,9 +274,9 @@ def _way_in(problem: Problem, request: Request, certifier: Certifier) -> WayIn |
     return into_limits(problem.robot, problem.start, request.start_tolerance, retime)
 
 
-def _prepare(planner: Planner, task: Task, times: _Times) -> None:
+def _prepare(prepare: Callable[[Task], None], task: Task, times: _Times) -> None:
     """Do what is slow and no search: load weights, compile; it is no planning time."""
-    planner.prepare(task)
+    prepare(task)
     problem = task.problem
     if problem.costs:
         from diffplan.costs.cost import compile_costs

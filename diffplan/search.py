@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TypeAlias
@@ -27,6 +27,7 @@ FURTHER_ROUNDS = 4
 _DEEPEST = 10 / 13  # share of how far the spheres stick out of the links
 
 Retime: TypeAlias = Callable[[Float, Robot], "Trajectory | None"]
+Find: TypeAlias = Callable[[Task], Iterator[Candidate]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,12 +87,15 @@ class Search:
             motion = Candidate(control=previous.position, goal_index=int(index), source=WARM_START)
             self._judge(previous, motion, self.planner)
 
-    def run(self, planner: Planner, deadline: float) -> bool:
-        """Try a planner's candidates until there are enough ways or the time is up; return whether there is one."""
+    def run(self, planner: Planner, deadline: float, find: Find | None = None) -> bool:
+        """Try what a planner finds until there are enough ways or the time is up; return whether there is one.
+
+        `find` is a part of what the planner finds, if not all of its candidates are wanted.
+        """
         if self.complete:
             return True
         clock, last_round = perf_counter(), FURTHER_ROUNDS if self.ways else np.inf
-        for candidate in planner.candidates(replace(self.task, deadline=deadline)):
+        for candidate in (find or planner.candidates)(replace(self.task, deadline=deadline)):
             if candidate.round > last_round:
                 break
             if self.first_path is None:

@@ -60,13 +60,27 @@ class Planner(ABC):
             raise InputError(f"planner {cls.name} has no option {key!r}", key=key, value=value, allowed="no options")
         return cls()
 
+    def prepare_look(self, task: Task) -> None:  # noqa: B027 (most planners do not look first)
+        """Load what `look` needs, outside the planning time."""
+
+    def look(self, task: Task) -> Iterator[Candidate]:
+        """Yield candidates that are found without what `prepare` loads: where one passes, that is never loaded."""
+        return iter(())
+
+    def after_look(self, task: Task) -> Iterator[Candidate]:
+        """Yield the candidates that come after those of `look`."""
+        return self.candidates(task)
+
     def prepare(self, task: Task) -> None:  # noqa: B027 (most planners need nothing)
         """Load what does not depend on the scene (weights, compiled code), outside the planning time."""
 
     def remarks(self, task: Task) -> tuple[str, ...]:
-        """Return what should be known of the planner and this task: that it was trained on other things, say."""
+        """Return what should be known of the planner and this task: that it was trained on other things, say.
+
+        It is asked where the first look was not enough.
+        """
         return ()
 
     @abstractmethod
     def candidates(self, task: Task) -> Iterator[Candidate]:
-        """Yield candidates, best first, until the task's deadline; one seed, one answer."""
+        """Yield all candidates, best first, until the task's deadline; one seed, one answer."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 from typing_extensions import Self
 
 from diffplan.curves import spline
@@ -22,19 +21,20 @@ from diffplan.planners.reuse import WARM_START, adapted, bent, colliding_stretch
 from diffplan.planners.task import Task
 from diffplan.planners.threads import threads
 from diffplan.planners.walks import Walks
-from diffplan.prior.choice import kept_prior, prior_file
-from diffplan.prior.coordinates import Coordinates
-from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
-from diffplan.prior.path_prior import PathPrior
-from diffplan.prior.samplers import Denoiser, ddim
-from diffplan.prior.tokens import SceneTokens
-from diffplan.prior.unet import chosen_products
-from diffplan.prior.value import Value, kept_value, value_file
-from diffplan.prior.wrappers import Inpainted
 from diffplan.problem import Problem, Trajectory
 from diffplan.refinement import RefineConfig, Refined, Refiner, lengths
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
+
+if TYPE_CHECKING:  # all with torch behind it, which takes a second and which the first look does without
+    import torch
+    from torch import Tensor
+
+    from diffplan.prior.coordinates import Coordinates
+    from diffplan.prior.path_prior import PathPrior
+    from diffplan.prior.samplers import Denoiser
+    from diffplan.prior.value import Value
+    from diffplan.prior.wrappers import Inpainted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
 _WALKED_DEMAND, _WALKED_ACTIVATION = 1, 0.015  # which of `DEMANDS`; m
-_warm: set[tuple[str, DiffusionConfig]] = set()  # robots, by their fingerprints, and options that ran in this process
+_warm: set[tuple[str, DiffusionConfig, str]] = set()  # robots, by fingerprints, options, and what ran in this process
 
 
 class DiffusionPlanner(Planner):
@@ -168,6 +168,9 @@ class DiffusionPlanner(Planner):
         if self._prior is not None:
             return self._prior
         if robot.fingerprint not in self._priors:
+            from diffplan.prior.choice import kept_prior, prior_file
+            from diffplan.prior.unet import chosen_products
+
             self._priors[robot.fingerprint] = kept_prior(prior_file(robot), chosen_products())
         return self._priors[robot.fingerprint]
 
@@ -180,8 +183,18 @@ class DiffusionPlanner(Planner):
         if self._value is not None:
             return self._value
         if robot.fingerprint not in self._values:
+            from diffplan.prior.value import kept_value, value_file
+
             self._values[robot.fingerprint] = kept_value(value_file(robot))
         return self._values[robot.fingerprint]
+
+    def prepare_look(self, task: Task) -> None:
+        """Run the compiled code once a process."""
+        self._warm_up(task.problem.robot, "look")
+
+    def look(self, task: Task) -> Iterator[Candidate]:
+        """Yield what the first look finds; nothing where an earlier motion comes before it."""
+        return iter(() if task.previous is not None else self._at_first_look(task))
 
     def prepare(self, task: Task) -> None:
         """Load the prior and, once a process, the compiled code."""
@@ -194,10 +207,12 @@ class DiffusionPlanner(Planner):
                 raise InputError("does not fit the prior", key="horizon", value=self.config.horizon, allowed=allowed)
         if self.config.value or self.config.value_guidance > 0:
             self.value(robot).check(robot)
-        self._warm_up(robot)
+        self._warm_up(robot, "candidates")
         if self.config.walkers:
             task.model.free(task.world, task.problem.start)  # compiles what walks are shortened with
         if self.config.seeds == "prior":
+            from diffplan.prior.tokens import SceneTokens
+
             SceneTokens.describe(task.world)
 
     def remarks(self, task: Task) -> tuple[str, ...]:
@@ -209,12 +224,19 @@ class DiffusionPlanner(Planner):
         return self.prior(problem.robot).remarks(task.model, task.world, problem.start, nearest)
 
     def candidates(self, task: Task) -> Iterator[Candidate]:
-        """Yield the shortest clear paths of each round, then those that are almost clear."""
+        """Yield what the first look finds and then, of each round, the shortest clear paths and those almost clear."""
+        yield from self.look(task)
+        yield from self.after_look(task)
+
+    def after_look(self, task: Task) -> Iterator[Candidate]:
+        """Yield the same without what `look` does; an earlier motion comes before that."""
+        import torch
+
         c, problem, deadline = self.config, task.problem, task.deadline
         generator = torch.Generator().manual_seed(task.seed)
         if task.previous is not None:
             yield from self._reused(task, task.previous, self._refiner(task, 0), generator)
-        yield from self._at_first_look(task)
+            yield from self._at_first_look(task)
         batch = c.batch
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
@@ -342,6 +364,10 @@ class DiffusionPlanner(Planner):
         c, robot = self.config, problem.robot
         if c.seeds == "random":
             return bent(spline.straight(problem.start, goals, c.horizon), robot, generator, (0.0, _RANDOM_AMPLITUDE))
+        import torch
+
+        from diffplan.prior.samplers import ddim
+
         noise = torch.randn((len(goals), c.horizon, robot.dof), generator=generator)
         schedule = self.prior(robot).schedule
         coordinates = self._coordinates(problem, refiner, goals)
@@ -366,6 +392,9 @@ class DiffusionPlanner(Planner):
 
     def _denoiser(self, problem: Problem, refiner: Refiner, coordinates: Coordinates) -> Inpainted:
         """Return the guided prior between the ends."""
+        from diffplan.prior.guidance import GuidanceConfig, Guided, ValueGuided
+        from diffplan.prior.wrappers import Inpainted
+
         c, prior = self.config, self.prior(problem.robot)
         denoiser = prior.denoiser(refiner.model, refiner.world, coordinates, sees=c.seeds == "prior", weight=c.weight)
         steps = max(c.guidance_steps, 1 if problem.costs else 0)
@@ -376,18 +405,18 @@ class DiffusionPlanner(Planner):
             guided = ValueGuided(guided, value, prior.schedule, coordinates, denoiser, scale=c.value_guidance)
         return Inpainted(guided, *coordinates.ends)
 
-    def _warm_up(self, robot: Robot) -> None:
-        """Run every compiled function once a process, so that loading it does not count as planning."""
-        if (robot.fingerprint, self.config) in _warm:
+    def _warm_up(self, robot: Robot, part: str) -> None:
+        """Run every compiled function of `look` or `candidates` once a process, lest loading it counts as planning."""
+        if (robot.fingerprint, self.config, part) in _warm:
             return
         scene = Scene(obstacles=(Sphere(name="far", radius=0.1, pose=Pose(xyz=(0.0, 0.0, 3.0))),))
         middle = (robot.lower + robot.upper) / 2
         problem = Problem(robot=robot, scene=scene, start=middle, goals=middle[None] + 0.1)
         short = replace(self.config, batch=2, rounds=1)
         planner = DiffusionPlanner(short, prior=self._prior, value=self._value)
-        for _ in planner.candidates(Task.of(problem)):
+        for _ in planner.look(Task.of(problem)) if part == "look" else planner.candidates(Task.of(problem)):
             pass
-        _warm.add((robot.fingerprint, self.config))
+        _warm.add((robot.fingerprint, self.config, part))
 
     @property
     def _source(self) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate
 from diffplan.planners.ways import Ways
-from diffplan.prior.value import Value
 from diffplan.refinement import Refined, Refiner
+
+if TYPE_CHECKING:  # with torch behind it, which takes a second
+    from diffplan.prior.value import Value
 
 _FINE = {"points_per_control": 12, "steps": 20, "stop_share": 2.0}
 """How the best of a round are looked at again: three times as many configurations, until all are clear."""

@@ -33,7 +33,10 @@ class Mute(DiffusionPlanner):
     def prepare(self, task: Task) -> None:
         return
 
-    def candidates(self, task: Task) -> Iterator[Candidate]:
+    def look(self, task: Task) -> Iterator[Candidate]:
+        return iter(())
+
+    def after_look(self, task: Task) -> Iterator[Candidate]:
         return iter(())
 
     def remarks(self, task: Task) -> tuple[str, ...]:

@@ -86,7 +86,9 @@ def test_a_plan_tells_what_is_unlike_the_training(
     panda: Arm, prior: CommonPrior, rail_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def planned(known: Familiarity | None) -> dp.Plan:
-        planner = DiffusionPlanner(DiffusionConfig(batch=2, rounds=1), prior=replace(prior, familiarity=known))
+        planner = DiffusionPlanner(
+            DiffusionConfig(batch=2, rounds=1, first_look=0.0), prior=replace(prior, familiarity=known)
+        )
         return dp.plan("panda", dp.Scene(), HOME, HOME + 0.3, planner=planner, fallback=False)
 
     near = replace(familiarity(panda.features), problem_limit=1e9)
