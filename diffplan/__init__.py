@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from diffplan.sequence.steps import pick as pick
     from diffplan.sequence.steps import pick_and_place as pick_and_place
     from diffplan.sequence.steps import place as place
+    from diffplan.studio.server import show as show
     from diffplan.viewer.plots import plot_joints as plot_joints
 
 __version__ = "0.1.0"
@@ -116,6 +117,7 @@ _HOME = {
     "execute": "pybullet.execution",
     "render": "pybullet.render",
     "plot_joints": "viewer.plots",
+    "show": "studio.server",
     "Sequence": "sequence.sequence",
     "SequencePlan": "sequence.result",
     "PlayReport": "sequence.play",

@@ -24,6 +24,7 @@ from diffplan.words import count, html, one_line
 
 if TYPE_CHECKING:
     from diffplan.costs.cost import Cost
+    from diffplan.studio.server import Studio
 
 Float: TypeAlias = NDArray[np.float64]
 _INSTANT = 1e-9  # [s] by which a time may lie outside of a motion, from rounding
@@ -685,6 +686,14 @@ class Plan:
         if self.trajectory is None:
             raise InputError("this plan has no motion", value=self.status.value, allowed="plans with a trajectory")
         return self.trajectory
+
+    def show(self, *, port: int = 8080) -> Studio:
+        """Open this plan in the studio (`diffplan studio`), a browser page; see `diffplan.show`.
+
+        Raises:
+            DiffplanError: if viser or plotly is not installed.
+        """
+        return higher("studio.server:show_plan")(self, port=port)
 
     def play(self, client: int, body: int) -> None:
         """Follow the trajectory in a running PyBullet world (`client`) with the robot `body` there.

@@ -28,6 +28,7 @@ _COMMANDS = {
     "task": "plan a sequence (pick, place, moves, lines) together, certify and film it",
     "check": "check a scene or a problem suite strictly, or certify a plan file again",
     "view": "draw a scene, problems of a suite, or a plan",
+    "studio": "open a scene in a browser: drag goal and obstacles, see certified motions appear",
     "bench": "run planners over problems and compare them",
     "suites": "list the problem suites, fetch published ones, or import other projects'",
     "data": "generate training data, or describe it",

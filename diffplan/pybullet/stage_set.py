@@ -13,7 +13,7 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box, Plane
 from diffplan.pybullet.palette import FLOOR, FURNITURE, GOAL, PATH, START, TOUCHING, Rgba, obstacle_colours
 from diffplan.robot.model import Robot
-from diffplan.scene import Scene
+from diffplan.scene import Obstacle, Scene
 
 REACH = 1.1
 """Half the edge of the cube around the robot's base that matters in a picture [m]."""
@@ -34,11 +34,9 @@ def load_coloured(client: int, scene: Scene, red: Collection[str] = ()) -> list[
     colours = obstacle_colours()
     bodies = []
     for obstacle in scene.obstacles:
-        if isinstance(obstacle, Plane):
-            load_obstacle(client, _plate(obstacle, scene.robot_base), TOUCHING if obstacle.name in red else FLOOR)
-            continue
-        if isinstance(obstacle, Box) and max(obstacle.size) > _VAST:
-            load_obstacle(client, _cut(obstacle, scene.robot_base), TOUCHING if obstacle.name in red else FLOOR)
+        if _is_vast(obstacle):
+            near = cut_near(obstacle, scene.robot_base)
+            load_obstacle(client, near, TOUCHING if obstacle.name in red else FLOOR)
             continue
         large = isinstance(obstacle, Box) and max(obstacle.size) > _LARGE
         colour = TOUCHING if obstacle.name in red else FURNITURE if large else next(colours)
@@ -48,6 +46,17 @@ def load_coloured(client: int, scene: Scene, red: Collection[str] = ()) -> list[
                 bullet.changeVisualShape(body, link, rgbaColor=TOUCHING, physicsClientId=client)
         bodies.append(body)
     return bodies
+
+
+def cut_near(obstacle: Obstacle, base: Pose) -> Obstacle:
+    """Return an obstacle, or of a plane and of a vast box what lies near the robot's base (world)."""
+    if isinstance(obstacle, Plane):
+        return _plate(obstacle, base)
+    return _cut(obstacle, base) if isinstance(obstacle, Box) and _is_vast(obstacle) else obstacle
+
+
+def _is_vast(obstacle: Obstacle) -> bool:
+    return isinstance(obstacle, Plane) or (isinstance(obstacle, Box) and max(obstacle.size) > _VAST)
 
 
 def _plate(plane: Plane, base: Pose) -> Box:

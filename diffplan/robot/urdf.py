@@ -378,7 +378,7 @@ def _shapes(link: ET.Element, name: str, path: Path, scale: float, packages: Map
     with Faults() as faults:
         elements = link.findall("collision")
         found = [
-            faults.of(partial(_shape, element, f"{name}.{i}", path, scale, packages))
+            faults.of(partial(read_geometry, element, f"{name}.{i}", path, scale, packages))
             for i, element in enumerate(elements)
         ]
     return tuple(found)
@@ -393,14 +393,26 @@ _PRIMITIVES: dict[str, tuple[type[Primitive], dict[str, int]]] = {
 """The shape of each element, and the attributes of its `sizes` with how many numbers each holds."""
 
 
-def _shape(element: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> Shape:
+def read_geometry(element: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> Shape:
+    """Return the shape of a <collision> or <visual> element, in the link's frame.
+
+    Args:
+        element: the element.
+        name: the shape's name.
+        path: the URDF file.
+        scale: how much larger than in the file the body is.
+        packages: folders by ROS package names.
+
+    Raises:
+        InputError: if it is of a kind that is not known, or its mesh file is not there.
+    """
     geometry = element.find("geometry")
     shape = None if geometry is None or len(geometry) == 0 else geometry[0]
     if shape is None:
-        raise InputError("a <collision> without geometry", file=path)
+        raise InputError(f"a <{element.tag}> without geometry", file=path)
     read = {**dict.fromkeys(_PRIMITIVES, _primitive), "mesh": partial(_mesh, packages=packages)}
     if shape.tag not in read:
-        raise InputError("collision geometry not supported", file=path, value=shape.tag, allowed=", ".join(read))
+        raise InputError(f"{element.tag} geometry not supported", file=path, value=shape.tag, allowed=", ".join(read))
     pose = _origin(element, path)
     x, y, z = (scale * value for value in pose.xyz)
     try:

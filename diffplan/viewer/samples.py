@@ -83,7 +83,7 @@ def draw_samples(problem: Problem, *, batch: int = 24, seed: int = 0) -> list[tu
     guided = replace(config, guidance_steps=max(1, config.guidance_steps))
     plain = stages(problem, replace(config, guidance_steps=0), batch=batch, seed=seed)
     rows = {"without": plain, "with": stages(problem, guided, batch=batch, seed=seed)}
-    traces = {name: [_traces(problem.robot, stage.control) for stage in own] for name, own in rows.items()}
+    traces = {name: [tool_traces(problem.robot, stage.control) for stage in own] for name, own in rows.items()}
     views = _views(traces["with"][-2])
     everything = np.concatenate([trace.reshape(-1, 3) for own in traces.values() for trace in own])
     low = np.minimum(everything.min(axis=0), 0.0) - _MARGIN
@@ -95,7 +95,7 @@ def draw_samples(problem: Problem, *, batch: int = 24, seed: int = 0) -> list[tu
     ]
 
 
-def _traces(robot: Robot, control: Float) -> Float:
+def tool_traces(robot: Robot, control: Float) -> Float:
     """Return the end link's positions [batch, points, 3] in m, base frame, along paths [batch, n, dof]."""
     q = spline.basis(control.shape[1], _TRACE_POINTS) @ control
     return robot.link_pose(q.reshape(-1, robot.dof), robot.end_link)[:, :3, 3].reshape(len(q), _TRACE_POINTS, 3)
