@@ -2,62 +2,30 @@
 
 Exit codes: 0 solved or done, 1 not solved, 2 bad input or usage, 130 stopped by Ctrl-C,
 143 by SIGTERM, 70 a fault of diffplan's own.
-Messages for people go to stderr, results to stdout or to the file named.
+Messages for people go to stderr (`--quiet`: errors only), results to stdout (`--json`: one document) or to the file
+named.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from importlib import import_module
-from typing import TextIO
 
-from diffplan import __version__
+from diffplan.cli.parser import build_parser
+from diffplan.cli.results import Results
 from diffplan.errors import DiffplanError, InputError
 from diffplan.system.progress import plain_line
 from diffplan.system.stopping import exit_code, stoppable
 
-# Each is a module in diffplan/commands with `add_arguments(parser)` and `run(args, out) -> exit code`.
-_COMMANDS = {
-    "plan": "plan a motion in a scene and certify it",
-    "task": "plan a sequence (pick, place, moves, lines) together, certify and film it",
-    "check": "check a scene or a problem suite strictly, or certify a plan file again",
-    "view": "draw a scene, problems of a suite, or a plan",
-    "studio": "open a scene in a browser: drag goal and obstacles, see certified motions appear",
-    "bench": "run planners over problems and compare them",
-    "suites": "list the problem suites, fetch published ones, or import other projects'",
-    "data": "generate training data, or describe it",
-    "train": "fit the prior",
-    "planners": "list the planners",
-    "warmup": "compile and load everything that planning needs, once after installing",
-    "robots": "list the robots, describe one, or fit its collision spheres",
-}
 _ERROR, _FAULT = 2, 70
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Joint values may begin with a minus, which argparse would take for an option.
 _JOINT_OPTIONS = ("--start", "--goal", "--goal-pose", "--tool-offset")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="diffplan",
-        description="Certified robot-arm motion planning with a guided diffusion prior.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"diffplan {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, purpose in _COMMANDS.items():
-        command = commands.add_parser(
-            name, help=purpose, allow_abbrev=False, description=f"{purpose[0].upper()}{purpose[1:]}."
-        )
-        import_module(f"diffplan.cli.{name}").add_arguments(command)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     args = build_parser().parse_args(_joined(argv))
+    as_json, quiet, verbose = (getattr(args, name, False) for name in ("json", "quiet", "verbose"))
     try:
-        with _results() as out, plain_line():
+        with _messages(quiet), _results(as_json) as out, plain_line(every=verbose):
             return import_module(f"diffplan.cli.{args.command}").run(args, out)
     except DiffplanError as error:
         several = isinstance(error, InputError) and len(error.errors) > 1
@@ -118,18 +87,29 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _results() -> Iterator[TextIO]:
+def _results(as_json: bool) -> Iterator[Results]:
     """Give the true stdout to results only: libraries (PyBullet, in C) that print there are sent to stderr."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as out:
-            yield out
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
+            yield (results := Results(stream, as_json=as_json))
+            results.close()
     finally:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextmanager
+def _messages(quiet: bool) -> Iterator[None]:
+    """Let nothing of a block come to stderr if it shall be quiet; errors that leave the block are told outside."""
+    if not quiet:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 if __name__ == "__main__":

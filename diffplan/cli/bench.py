@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from diffplan.cli.common import (
     add_executor_argument,
@@ -21,7 +21,6 @@ from diffplan.cli.common import (
     check_planner,
     positive,
     positive_number,
-    print_table,
     read_options,
     resources_of,
     tell_assumed,
@@ -35,9 +34,18 @@ if TYPE_CHECKING:
     from diffplan.benchmark.ablation_page import PictureRow
     from diffplan.benchmark.results import ResultRow
     from diffplan.benchmark.suites import Case
+    from diffplan.cli.results import Results
+    from diffplan.strict.entry import Json
 
 _PICTURED = 3
 _BATCHES = (1, 4, 16, 64)
+
+EXAMPLES = (
+    "diffplan bench deep_shelf --planners diffusion,rrtconnect --out results",
+    "diffplan bench hard --planners straight,diffusion --limit 5 --jobs 2 --out results",
+    "diffplan bench hard --ablation --limit 5 --out ablation",
+    "diffplan bench hard --planners diffusion --profile --limit 2 --out profile",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,14 +95,14 @@ def _batches(text: str) -> tuple[int, ...]:
     return tuple(sorted({positive(name) for name in _names(text)}))
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Run what is not done yet, then write tables and pages; prints where they are."""
     if args.profile:
         return _profile(args, out)
     return _ablate(args, out) if args.ablation else _compare(args, out)
 
 
-def _profile(args: argparse.Namespace, out: TextIO) -> int:
+def _profile(args: argparse.Namespace, out: Results) -> int:
     if args.ablation or args.executor != "local" or args.jobs not in (None, 1):
         allowed = "--planners; neither --executor nor --jobs"
         raise InputError("--profile makes one call after the other, in this process", allowed=allowed)
@@ -120,13 +128,11 @@ def _profile(args: argparse.Namespace, out: TextIO) -> int:
             kept = options.get(planner)
             found.append(profile(chosen, planner, timeout=args.timeout, fallback=not args.no_fallback, options=kept))
     files = write_profiles(found, args.out)
-    print_table(out, ["part [ms]", *args.planners], part_table(found))
-    for file in files:
-        print(file, file=out)
-    return _tell(broken)
+    out.table("parts", ["part [ms]", *args.planners], part_table(found))
+    return _done(files, broken, out)
 
 
-def _compare(args: argparse.Namespace, out: TextIO) -> int:
+def _compare(args: argparse.Namespace, out: Results) -> int:
     for planner in args.planners:
         check_planner(planner)
     options = read_options(args.options, args.planners) if args.options else {}
@@ -170,12 +176,15 @@ def _compare(args: argparse.Namespace, out: TextIO) -> int:
         total_time=perf_counter() - begin,
     )
     print_summaries(summaries, settings.timeout, console)
-    for name in ("results.csv", "summary.json", "report.html", "ompl.log", "plans"):
-        print(args.out / name, file=out)
-    return _tell(broken)
+    if out.as_json:
+        from diffplan.strict.strict_json import read_object
+
+        out.value("results", read_object(args.out / "summary.json")["results"])
+    names = ("results.csv", "summary.json", "report.html", "ompl.log", "plans")
+    return _done([args.out / name for name in names], broken, out)
 
 
-def _ablate(args: argparse.Namespace, out: TextIO) -> int:
+def _ablate(args: argparse.Namespace, out: Results) -> int:
     from rich.console import Console
 
     from diffplan.benchmark.ablation import ablation
@@ -227,10 +236,18 @@ def _ablate(args: argparse.Namespace, out: TextIO) -> int:
         warm_up_s=outcome.warm_up_s,
     )
     for table in tables(figures).values():
-        print_table(out, [str(name) for name in table.cells], table.cells.to_numpy().tolist(), title=table.title)
-        print(table.note, end="\n\n", file=out)
-    for name in ("results.csv", "ablation.json", "ablation.html"):
-        print(args.out / name, file=out)
+        columns = [str(name) for name in table.cells]
+        out.table(table.title, columns, table.cells.to_numpy().tolist(), title=table.title)
+        out.line(f"{table.note}\n")
+    return _done([args.out / name for name in ("results.csv", "ablation.json", "ablation.html")], broken, out)
+
+
+def _done(files: Sequence[Path], broken: Sequence[InputError], out: Results) -> int:
+    """Print where the results are; return the exit code."""
+    names: list[Json] = [str(file) for file in files]
+    out.document({"files": names})
+    for name in names:
+        out.line(str(name))
     return _tell(broken)
 
 

@@ -8,14 +8,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from diffplan.cli.common import print_table, tell_assumed, tell_held, tell_left_out, tell_parts, tell_units
+from diffplan.cli.common import tell_assumed, tell_held, tell_left_out, tell_parts, tell_units
 from diffplan.words import count
 
 if TYPE_CHECKING:
+    from diffplan.cli.results import Results
     from diffplan.problem import Certificate
     from diffplan.recheck import Recheck
+
+EXAMPLES = (
+    "diffplan check bookshelf",
+    "diffplan check my_scene.yaml --robot ur5 --render my_scene.png",
+    "diffplan check plan.json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "scene file or name, folder of scenes, problem suite, or plan file"
     parser.add_argument("scene", metavar="SCENE|SUITE|PLAN", help=about)
     parser.add_argument("--robot", metavar="NAME", help="robot, if the file names none or another is meant")
+    about = "draw what is checked, as `diffplan view` does"
+    parser.add_argument("--render", type=Path, metavar="FILE.png", help=about)
     parser.description = (
         "Check a scene or a problem suite strictly, and whether each problem can start and end where it says. "
         "A plan file is certified again, with the robot and the meshes that are there now."
     )
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Print a table of all queries, or of the motions of a plan.
 
     Returns:
@@ -38,8 +47,15 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     """
     from diffplan.formats.plan_file import is_plan_file
 
-    if is_plan_file(args.scene):
-        return _check_plan(Path(args.scene), args.robot, out)
+    code = _check_plan(Path(args.scene), args.robot, out) if is_plan_file(args.scene) else _check_problems(args, out)
+    if args.render is not None:
+        from diffplan.cli.view import draw
+
+        draw(args.scene, args.render, robot=args.robot)
+    return code
+
+
+def _check_problems(args: argparse.Namespace, out: Results) -> int:
     from diffplan.benchmark.preflight import preflight, stand
     from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
     from diffplan.errors import InputError
@@ -61,14 +77,14 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     with working("checking", len(bare) + len(cases)) as task:
         for robot, scene in bare:
             stand(robot, scene)
-            rows.append([scene.name, robot.name, str(len(scene.obstacles)), "no queries", "no queries"])
+            rows.append([scene.name, robot.name, len(scene.obstacles), "no queries", "no queries"])
             task.advance()
         for case in cases:
             start, goal = preflight(case)
             bad += not (start.free and goal.free)
-            rows.append([case.id, case.robot.name, str(len(case.scene.obstacles)), start.text, goal.text])
+            rows.append([case.id, case.robot.name, len(case.scene.obstacles), start.text, goal.text])
             task.advance()
-    print_table(out, ("problem", "robot", "obstacles", "start", "goal"), rows)
+    out.table("problems", ("problem", "robot", "obstacles", "start", "goal"), rows)
     for _, scene in bare:
         sound = f"{count(len(scene.obstacles), 'obstacle')} can be loaded"
         print(
@@ -77,18 +93,22 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         )
     for error in broken:
         print(f"refused: {error}", file=sys.stderr)
+    out.document({"refused": [str(error) for error in broken]})
     if cases:
         print(f"{len(cases) - bad} of {len(cases)} problems can start and end where they say", file=sys.stderr)
     return 2 if broken else 1 if bad else 0
 
 
-def _check_plan(file: Path, robot: str | None, out: TextIO) -> int:
+def _check_plan(file: Path, robot: str | None, out: Results) -> int:
     from diffplan.recheck import recheck
     from diffplan.robot.model import Robot
+    from diffplan.system.progress import working
 
-    found = recheck(file, robot=Robot.load(robot) if robot else None)
+    with working("certifying again"):
+        found = recheck(file, robot=Robot.load(robot) if robot else None)
     rows = [[m.name, _verdict(m.recorded), _verdict(m.now), _least(m.recorded), _least(m.now)] for m in found.motions]
-    print_table(out, ("motion", "the file says", "now", "its clearance", "clearance now"), rows)
+    columns = ("motion", "the_file_says", "now", ("its_clearance_mm", ".1f"), ("clearance_now_mm", ".1f"))
+    out.table("motions", columns, rows)
     for what in found.changed:
         print(f"not as it was when the plan was made: {what}", file=sys.stderr)
     tell_held([found.plan.robot])
@@ -119,7 +139,8 @@ def _verdict(certificate: Certificate | None) -> str:
     return "nothing" if certificate is None else "certified" if certificate.valid else "refused"
 
 
-def _least(certificate: Certificate | None) -> str:
+def _least(certificate: Certificate | None) -> float | None:
+    """Return the least clearance [mm]."""
     if certificate is None or certificate.min_clearance_m is None:
-        return "-"
-    return f"{1000 * certificate.min_clearance_m:.1f} mm"
+        return None
+    return 1000 * certificate.min_clearance_m

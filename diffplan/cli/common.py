@@ -1,4 +1,4 @@
-"""What several commands share: arguments of planning, and tables."""
+"""What several commands share: arguments of planning, and messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from diffplan.words import count
 
@@ -258,19 +258,3 @@ def tell_held(robots: Iterable[Robot]) -> None:
             if more > _HOLLOW:
                 about = f"the hull of each of its parts, {100 * more:.0f} % more than the mesh: hollows count as solid"
                 print(f"{body.name} (held): it collides as {about}", file=sys.stderr)
-
-
-def print_table(
-    out: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
-) -> None:
-    """Print a table; columns of numbers stand to the right."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for i, heading in enumerate(headings):
-        numeric = all(not row[i] or row[i].lstrip("-+")[:1].isdigit() for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(file=out, width=None if out.isatty() else 160).print(table)

@@ -5,9 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 from diffplan.cli.common import add_executor_argument, positive, resources_of
+
+if TYPE_CHECKING:
+    from diffplan.cli.results import Results
+    from diffplan.strict.entry import Json
+
+EXAMPLES = (
+    "diffplan data generate --out data --scenes 500",
+    "diffplan data returns data --out returns --paths 2000",
+    "diffplan data info data --picture data.png",
+    "diffplan data problems --kind hard --count 30 --seed 1 --out hard.json.gz",
+    "diffplan data arms --out arms --count 20",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,17 +65,19 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Generate, measure, draw or describe."""
     if args.action == "info":
         return _info(args, out)
     if args.action == "arms":
         return _arms(args, out)
     with resources_of(args, args.workers):
-        return {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
+        made = {"generate": _generate, "returns": _returns, "problems": _problems}[args.action](args)
+    out.document(made)
+    return 0
 
 
-def _generate(args: argparse.Namespace) -> int:
+def _generate(args: argparse.Namespace) -> dict[str, Json]:
     from diffplan.learning.generate import GenerateConfig, generate
 
     config = GenerateConfig(
@@ -74,10 +88,10 @@ def _generate(args: argparse.Namespace) -> int:
         f"{args.out}: {done.shards} shards; {done.trajectories} new trajectories in {done.seconds / 60:.1f} min",
         file=sys.stderr,
     )
-    return 0
+    return {"folder": str(args.out), "shards": done.shards, "trajectories": done.trajectories, "seconds": done.seconds}
 
 
-def _returns(args: argparse.Namespace) -> int:
+def _returns(args: argparse.Namespace) -> dict[str, Json]:
     from diffplan.learning.returns import ReturnsConfig, measure_returns
 
     config = ReturnsConfig(
@@ -89,11 +103,12 @@ def _returns(args: argparse.Namespace) -> int:
         workers=args.workers,
         executor=args.executor,
     )
-    print(f"{args.out}: {measure_returns(config)} new returns", file=sys.stderr)
-    return 0
+    new = measure_returns(config)
+    print(f"{args.out}: {new} new returns", file=sys.stderr)
+    return {"folder": str(args.out), "returns": new}
 
 
-def _problems(args: argparse.Namespace) -> int:
+def _problems(args: argparse.Namespace) -> dict[str, Json]:
     from diffplan.learning.suite_generation import SuiteConfig, make_suite
 
     config = SuiteConfig(
@@ -108,25 +123,29 @@ def _problems(args: argparse.Namespace) -> int:
     )
     make_suite(config)
     print(f"wrote {args.out}", file=sys.stderr)
-    return 0
+    return {"files": [str(args.out)]}
 
 
-def _arms(args: argparse.Namespace, out: TextIO) -> int:
+def _arms(args: argparse.Namespace, out: Results) -> int:
     from diffplan.learning.varied_arms import ArmsConfig, make_arms
 
+    files: list[Json] = []
     for file in make_arms(ArmsConfig(out=args.out, count=args.count, seed=args.seed, layouts=args.layouts)):
-        print(file, file=out)
+        files.append(str(file))
+        out.line(str(file))
+    out.document({"robots": files})
     return 0
 
 
-def _info(args: argparse.Namespace, out: TextIO) -> int:
+def _info(args: argparse.Namespace, out: Results) -> int:
     from diffplan.learning.info import data_info, save_picture
     from diffplan.robot.model import Robot
     from diffplan.system.progress import working
 
     with working("reading the shards"):
         info = data_info(args.folder)
-    print(info.text(), file=out)
+    out.line(info.text())
+    out.document(info.document())
     if args.picture:
         save_picture(info, Robot.load(info.robot), args.picture)
         print(f"wrote {args.picture}", file=sys.stderr)

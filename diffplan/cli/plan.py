@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from diffplan.cli.common import (
     add_hold_argument,
@@ -34,6 +33,7 @@ from diffplan.system.files import check_writable, make_folder
 from diffplan.words import some
 
 if TYPE_CHECKING:
+    from diffplan.cli.results import Results
     from diffplan.constraints.kinds import Constraint
     from diffplan.costs.cost import Cost
     from diffplan.geometry.pose import Float
@@ -45,6 +45,13 @@ if TYPE_CHECKING:
     _Goal: TypeAlias = Float | Goal | list[PoseGoal]
 
 _UNDER = 0.02  # m above the base: what begins higher does not hold the robot
+
+EXAMPLES = (
+    "diffplan plan bookshelf --out plan.json --render plan.png",
+    "diffplan plan deep_shelf --planner rrtconnect --seed 1 --json",
+    "diffplan plan bookshelf --start home --goal right --speed 0.5",
+    "diffplan plan bookshelf --cost upright --constraint speed:limit=0.25",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND[:KEY=VALUE]...",
         help="what the motion must keep, see below; repeatable; those of the query hold too",
     )
-    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _costs_help()
+    parser.epilog = _costs_help()
     add_planner_arguments(parser)
     parser.add_argument("--planner", metavar="NAME", default="diffusion", help="see `diffplan planners`")
     parser.add_argument(
@@ -116,7 +123,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "rows a second in --csv and --ros (default: the samples of the plan)"
     parser.add_argument("--rate", type=positive_number, metavar="HZ", help=about)
     parser.add_argument("--execute", action="store_true", help="follow the plan in PyBullet's dynamics and report")
-    parser.add_argument("--json", action="store_true", help="print the plan document on stdout")
 
 
 def _costs_help() -> str:
@@ -133,7 +139,7 @@ def _costs_help() -> str:
     return "\n".join(lines)
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Plan and report; 0 if the plan is certified, 1 if not."""
     begin = perf_counter()
     files: list[Path] = [*args.render, *(file for file in (args.out, args.plot, args.csv, args.ros) if file)]
@@ -367,16 +373,15 @@ def _report_costs(plan: Plan, costs: Sequence[Cost]) -> None:
         print(f"costs were not weighed: {plan.solved_by or plan.planner} does not know them", file=sys.stderr)
 
 
-def _write(plan: Plan, args: argparse.Namespace, out: TextIO) -> None:
+def _write(plan: Plan, args: argparse.Namespace, out: Results) -> None:
     """Write the plan file and pictures that were asked for."""
     if args.out:
         plan.save(args.out)
         print(f"wrote {args.out}", file=sys.stderr)
-    if args.json:
+    if out.as_json:
         from diffplan.formats.plan_file import plan_document
 
-        json.dump(plan_document(plan, args.out.parent if args.out else None), out)
-        out.write("\n")
+        out.document(plan_document(plan, args.out.parent if args.out else None))
     for file, write in ((args.csv, plan.to_csv), (args.ros, plan.to_ros)):
         if file and plan.solved:
             write(file, hz=args.rate)

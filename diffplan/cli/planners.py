@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from typing import TextIO
+from typing import TYPE_CHECKING
 
-from diffplan.cli.common import print_table
+if TYPE_CHECKING:
+    from diffplan.cli.results import Results
+
+EXAMPLES = (
+    "diffplan planners",
+    "diffplan planners --json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: none."""
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Print the table of planners."""
     from diffplan.planners import PLANNERS
 
-    print_table(out, ("planner", "what it does"), [[name, about] for name, about in PLANNERS.items()])
+    out.table("planners", ("planner", "what_it_does"), [[name, about] for name, about in PLANNERS.items()])
     return 0

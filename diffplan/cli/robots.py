@@ -6,13 +6,23 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from diffplan.cli.common import add_hold_argument, held_joints, print_table
+from diffplan.cli.common import add_hold_argument, held_joints
 from diffplan.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from diffplan.cli.results import Results
     from diffplan.learning.collision_model import FitReport
+    from diffplan.strict.entry import Json
+
+EXAMPLES = (
+    "diffplan robots",
+    "diffplan robots show panda --json",
+    "diffplan robots add arm.urdf --package-path my_ws/src",
+    "diffplan robots fit my_arm --parts convex",
+    "diffplan robots remove my_arm",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,14 +82,14 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """List, show, add, remove or fit."""
     if args.action == "show":
         _show(args.robot, out)
     elif args.action == "add":
         _add(args, out)
     elif args.action == "remove":
-        _remove(args.robot)
+        _remove(args.robot, out)
     elif args.action == "fit":
         from diffplan.learning.collision_model import fit_robot
 
@@ -92,12 +102,15 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     return 0
 
 
-def _add(args: argparse.Namespace, out: TextIO) -> None:
+def _add(args: argparse.Namespace, out: Results) -> None:
     from diffplan.learning.add_robot import AddRequest, add_robot
     from diffplan.robot.discovery import Choice, Wishes
 
+    found: list[Json] = []
+
     def tell(choice: Choice) -> None:
-        print(f"{choice.what}: {choice.value}  ({choice.why})  [{choice.flag}]", file=out, flush=True)
+        out.line(f"{choice.what}: {choice.value}  ({choice.why})  [{choice.flag}]")
+        found.append({"what": choice.what, "value": choice.value, "why": choice.why, "option": choice.flag})
 
     wishes = Wishes(
         base=args.base,
@@ -119,13 +132,14 @@ def _add(args: argparse.Namespace, out: TextIO) -> None:
         parts=args.parts or "auto",
     )
     added = add_robot(request, tell)
+    out.document({"robot": added.robot.name, "folder": str(added.folder), "choices": found})
     _print_coverage(str(added.folder), out)
     named = added.robot.name if args.out is None else added.folder / "robot.yaml"
     print(f"report, with a picture: {added.folder / 'report.md'}", file=sys.stderr)
     print(f"added {added.robot.name} in {added.folder}; use it as `--robot {named}`", file=sys.stderr)
 
 
-def _remove(name: str) -> None:
+def _remove(name: str, out: Results) -> None:
     """Remove a robot of the user's folder; refuse others."""
     from diffplan.system.assets import added_robots, shipped_robots
     from diffplan.system.files import remove_folder
@@ -139,6 +153,7 @@ def _remove(name: str) -> None:
     files = sorted(path.name for path in folders[name].iterdir())
     remove_folder(folders[name])
     print(f"removed {folders[name]}: {', '.join(files)}", file=sys.stderr)
+    out.document({"folder": str(folders[name]), "removed": [*files]})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,30 +185,31 @@ def coverage(name: str) -> list[Coverage]:
     ]
 
 
-def _print_shapes(report: FitReport, out: TextIO) -> None:
+def _print_shapes(report: FitReport, out: Results) -> None:
     rows = [
         [
             link,
             " x ".join(f"{1000 * edge:.0f}" for edge in shape.extents),
-            f"{1e6 * shape.volume:.0f}",
-            f"{1000 * shape.hull_bulge:.1f}",
-            "hull" if link not in report.parts else str(shape.parts),
-            f"{1000 * shape.bulge:.1f}",
+            1e6 * shape.volume,
+            1000 * shape.hull_bulge,
+            "hull" if link not in report.parts else shape.parts,
+            1000 * shape.bulge,
         ]
         for link, shape in report.shapes.items()
     ]
-    headings = ("link", "mesh mm", "hulls cm^3", "hulls beyond mesh mm", "convex parts", "parts beyond mesh mm")
-    print_table(out, headings, rows, title="what collides")
+    hulls, parts = ("hulls_beyond_mesh_mm", ".1f"), ("parts_beyond_mesh_mm", ".1f")
+    columns = ("link", "mesh_mm", ("hulls_cm^3", ".0f"), hulls, "convex_parts", parts)
+    out.table("shapes", columns, rows, title="what collides")
 
 
-def _print_pairs(report: FitReport, out: TextIO) -> None:
+def _print_pairs(report: FitReport, out: Results) -> None:
     pairs = [pair for pair in report.pairs if pair.touching.any() or pair.spheres_touching.any()]
-    rows = [[*pair.links, f"{100 * pair.touching_share:.1f}", f"{100 * pair.false_share:.1f}"] for pair in pairs]
-    headings = ("link", "link", "touch %", "only their spheres do %")
-    print_table(out, headings, rows, title="links in configurations at random")
+    rows = [[*pair.links, 100 * pair.touching_share, 100 * pair.false_share] for pair in pairs]
+    columns = ("link", "other_link", ("touch_%", ".1f"), ("only_their_spheres_do_%", ".1f"))
+    out.table("pairs", columns, rows, title="links in configurations at random")
 
 
-def _list(out: TextIO) -> None:
+def _list(out: Results) -> None:
     from diffplan.robot.model import Robot
     from diffplan.system.assets import named_robots
 
@@ -207,50 +223,50 @@ def _list(out: TextIO) -> None:
         rows.append(
             [
                 name,
-                str(robot.dof),
+                robot.dof,
                 robot.end_link,
-                str(sum(link.spheres for link in fitted)),
-                f"{max(link.uncovered_mm for link in fitted):.1f}",
-                f"{max(link.outside_mm for link in fitted):.1f}",
-                ", ".join(robot.configurations),
+                sum(link.spheres for link in fitted),
+                max(link.uncovered_mm for link in fitted),
+                max(link.outside_mm for link in fitted),
+                list(robot.configurations),
             ]
         )
-    headings = ("robot", "joints", "end link", "spheres", "uncovered mm", "outside mm", "configurations")
-    print_table(out, headings, rows)
+    millimetres = (("uncovered_mm", ".1f"), ("outside_mm", ".1f"))
+    out.table("robots", ("robot", "joints", "end_link", "spheres", *millimetres, "configurations"), rows)
 
 
-def _show(name: str, out: TextIO) -> None:
+def _show(name: str, out: Results) -> None:
     from diffplan.robot.model import Robot
     from diffplan.robot.rates import RATES
 
     robot = Robot.load(name)
     rows = []
     for i, joint in enumerate(robot.joint_names):
-        row = [joint, *(f"{limits[i]:.4g}" for limits in robot.limits)]
-        for rate in RATES:
-            row.append(
-                f"{getattr(robot, rate)[i]:.4g}" + (" (default)" if joint in robot.assumed.get(rate, ()) else "")
-            )
-        rows.append(row)
-    print_table(out, ("joint", "lower", "upper", "velocity", "acceleration", "jerk"), rows, title=robot.name)
-    configurations = [[key, ", ".join(f"{v:.4g}" for v in q)] for key, q in robot.configurations.items()]
-    print_table(out, ("configuration", "joint values"), configurations)
+        values = [*(limits[i] for limits in robot.limits), *(getattr(robot, rate)[i] for rate in RATES)]
+        defaults = [rate for rate in RATES if joint in robot.assumed.get(rate, ())]
+        rows.append([joint, *map(float, values), defaults])
+    limits = ("lower", "upper", *RATES)
+    out.table("joints", ("joint", *((name, ".4g") for name in limits), "defaults"), rows, title=robot.name)
+    configurations = [[name, q.tolist()] for name, q in robot.configurations.items()]
+    out.table("configurations", ("configuration", ("joint_values", ".4g")), configurations)
     x, y, z = robot.tool_frame.pose.xyz
-    print(
-        f"base {robot.base_link}, tip {robot.end_link}, tool {robot.tool_frame.link} at ({x:g}, {y:g}, {z:g}) m",
-        file=out,
-    )
-    fingers = robot.gripper.joints.items() if robot.gripper else ()
-    moves = ", ".join(f"{joint} {opened:g} open, {closed:g} closed" for joint, (opened, closed) in fingers)
+    tool = robot.tool_frame.link
+    out.line(f"base {robot.base_link}, tip {robot.end_link}, tool {tool} at ({x:g}, {y:g}, {z:g}) m")
+    fingers = robot.gripper.joints if robot.gripper else {}
+    moves = ", ".join(f"{joint} {opened:g} open, {closed:g} closed" for joint, (opened, closed) in fingers.items())
     held = ", ".join(f"{joint}={value:g}" for joint, value in robot.held_joints.items())
-    print(f"gripper: {moves or 'none'}; held: {held or 'none'}", file=out)
+    out.line(f"gripper: {moves or 'none'}; held: {held or 'none'}")
+    out.document({"robot": robot.name, "base": robot.base_link, "tip": robot.end_link, "tool": tool})
+    out.document({"tool_xyz_m": [x, y, z], "held": dict(robot.held_joints)})
+    out.document({"gripper": {joint: {"open": a, "closed": b} for joint, (a, b) in fingers.items()}})
     _print_coverage(name, out)
     pairs = [[a, b] for a, b in robot.checked_pairs]
-    print_table(out, ("link", "can touch"), pairs, title="self-collision pairs of the planner's model")
+    out.table("checked_pairs", ("link", "can_touch"), pairs, title="self-collision pairs of the planner's model")
 
 
-def _print_coverage(name: str, out: TextIO) -> None:
+def _print_coverage(name: str, out: Results) -> None:
     fitted = coverage(name)
-    rows = [[c.link, str(c.spheres), f"{c.uncovered_mm:.1f}", f"{c.outside_mm:.1f}"] for c in fitted]
-    print_table(out, ("link", "spheres", "surface uncovered mm", "spheres outside mm"), rows, title="collision spheres")
+    rows = [[c.link, c.spheres, c.uncovered_mm, c.outside_mm] for c in fitted]
+    columns = ("link", "spheres", ("surface_uncovered_mm", ".1f"), ("spheres_outside_mm", ".1f"))
+    out.table("coverage", columns, rows, title="collision spheres")
     print(f"{sum(c.spheres for c in fitted)} spheres on {len(fitted)} links", file=sys.stderr)

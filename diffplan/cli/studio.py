@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from diffplan.cli.results import Results
+
+EXAMPLES = (
+    "diffplan studio bookshelf",
+    "diffplan studio my_scene.yaml --robot ur5 --port 8081",
+    "diffplan studio results",
+)
 _PORT = 8080
 
 
@@ -25,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Serve until Ctrl-C.
 
     Returns:

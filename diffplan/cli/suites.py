@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from diffplan.cli.common import add_executor_argument, print_table
+from diffplan.cli.common import add_executor_argument
 
 if TYPE_CHECKING:
     from diffplan.benchmark.suite_import import SuiteDocument
+    from diffplan.cli.results import Results
+    from diffplan.strict.entry import Json
 
 _FORMATS = ("moveit", "vamp", "robometrics")
+
+EXAMPLES = (
+    "diffplan suites",
+    "diffplan suites fetch mbm",
+    "diffplan suites import problems.pkl --format vamp --out problems.json.gz",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_executor_argument(action, "accepted as in `data` and `bench`; a suite is one job, which this process does")
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """List, fetch or import."""
     if getattr(args, "executor", "local") != "local":
         print("a suite is one job: this process does it, no cluster is asked", file=sys.stderr)
     if args.action == "fetch":
-        return _fetch(args)
+        return _fetch(args, out)
     if args.action == "import":
-        return _import(args)
+        return _import(args, out)
     _list(out)
     return 0
 
@@ -70,7 +78,7 @@ def _held(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is not JOINT=VALUE") from error
 
 
-def _list(out: TextIO) -> None:
+def _list(out: Results) -> None:
     from diffplan.benchmark.suite_fetch import PUBLISHED
     from diffplan.strict.record import required
     from diffplan.strict.strict_json import read_json
@@ -82,35 +90,36 @@ def _list(out: TextIO) -> None:
         ids = [required(entry, ("id",))["id"].text() for entry in fields["problems"].sequence()]
         sets = dict.fromkeys(text.split("/", 1)[0] for text in ids)
         where = "shipped" if name in shipped else "fetched"
-        rows.append([name, where, fields["robot"].text(), str(len(ids)), str(len(sets)), ", ".join(sets)])
-    print_table(out, ("suite", "from", "robot", "problems", "sets", "names of the sets"), rows)
+        rows.append([name, where, fields["robot"].text(), len(ids), len(sets), list(sets)])
+    out.table("suites", ("suite", "from", "robot", "problems", "sets", "names_of_the_sets"), rows)
     for suite in PUBLISHED.values():
         if suite.name not in cached_suites():
             print(f"`diffplan suites fetch {suite.name}` gets {suite.title}", file=sys.stderr)
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def _fetch(args: argparse.Namespace, out: Results) -> int:
     from diffplan.benchmark.suite_fetch import cache_file, fetch_suite, has_robot, is_intact, published
     from diffplan.errors import InputError
 
     suite = published(args.suite)
-    out = args.out or cache_file(suite)
-    if args.out is not None and out.exists():
-        raise InputError("this file is there already", file=out, allowed="a new file")
-    if out.exists():
-        if is_intact(suite, out) and has_robot(suite):
-            print(f"{suite.name} is there already: {out}", file=sys.stderr)
+    file = args.out or cache_file(suite)
+    if args.out is not None and file.exists():
+        raise InputError("this file is there already", file=file, allowed="a new file")
+    if file.exists():
+        if is_intact(suite, file) and has_robot(suite):
+            print(f"{suite.name} is there already: {file}", file=sys.stderr)
+            out.document({"files": [str(file)]})
             return 0
-        if not is_intact(suite, out):
-            print(f"{out} is damaged and is fetched again", file=sys.stderr)
+        if not is_intact(suite, file):
+            print(f"{file} is damaged and is fetched again", file=sys.stderr)
     print(f"fetching {suite.title} from {suite.package} {suite.version}", file=sys.stderr)
-    document = fetch_suite(suite, out, archive=args.archive)
-    _tell(document, out)
-    print(f"diffplan bench {suite.name if args.out is None else out} --planners ... --out DIR", file=sys.stderr)
+    document = fetch_suite(suite, file, archive=args.archive)
+    _tell(document, file, out)
+    print(f"diffplan bench {suite.name if args.out is None else file} --planners ... --out DIR", file=sys.stderr)
     return 0
 
 
-def _import(args: argparse.Namespace) -> int:
+def _import(args: argparse.Namespace, out: Results) -> int:
     from diffplan.benchmark.suite_import import import_suite
     from diffplan.errors import InputError
     from diffplan.robot.model import Robot
@@ -128,14 +137,16 @@ def _import(args: argparse.Namespace) -> int:
         skip_unsupported=args.skip_unsupported,
     )
     document.save(args.out)
-    _tell(document, args.out)
+    _tell(document, args.out, out)
     return 0
 
 
-def _tell(document: SuiteDocument, out: Path) -> None:
+def _tell(document: SuiteDocument, file: Path, out: Results) -> None:
     for line in document.notes:
         print(line, file=sys.stderr)
     for line in document.left_out:
         print(f"left out: {line}", file=sys.stderr)
     left_out = f", {len(document.left_out)} left out" if document.left_out else ""
-    print(f"wrote {out}: {len(document.problems)} problems{left_out}; digest {document.digest()}", file=sys.stderr)
+    print(f"wrote {file}: {len(document.problems)} problems{left_out}; digest {document.digest()}", file=sys.stderr)
+    left: list[Json] = [*document.left_out]
+    out.document({"files": [str(file)], "problems": len(document.problems), "left_out": left})

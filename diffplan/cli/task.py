@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from diffplan.cli.common import (
     DEFAULT_TIMEOUT_S,
@@ -21,7 +21,13 @@ from diffplan.cli.common import (
 from diffplan.system.files import check_writable, make_folder
 
 if TYPE_CHECKING:
+    from diffplan.cli.results import Results
     from diffplan.sequence.result import SequencePlan
+
+EXAMPLES = (
+    "diffplan task cube_to_tray --out tasks --render tasks.gif",
+    "diffplan task my_task.yaml --execute --json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--execute", action="store_true", help=about)
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Plan and report; 0 if the whole sequence is certified, 1 if not."""
     begin = perf_counter()
     check_pictures(args.render)
 
-    from diffplan.sequence.files import save_sequence
+    from diffplan.sequence.files import save_sequence, sequence_document
     from diffplan.sequence.task_file import load_task
 
     task = load_task(args.task)
@@ -69,7 +75,8 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
     for film in args.render if plan.solved else ():
         plan.render(film)
         print(f"wrote {film}", file=sys.stderr)
-    print(f"{task.name}: {plan.status.value}", file=out)
+    out.line(f"{task.name}: {plan.status.value}")
+    out.document({"task": task.name, **sequence_document(plan, execution=played)})
     return 0 if plan.solved else 1
 
 

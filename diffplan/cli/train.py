@@ -6,11 +6,20 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 from diffplan.cli.common import positive, positive_number
 
 DEFAULT_MINUTES = 15.0
+
+if TYPE_CHECKING:
+    from diffplan.cli.results import Results
+
+EXAMPLES = (
+    "diffplan train prior --robot ur5 --minutes 15 --background",
+    "diffplan train prior --data data --out run --hours 2",
+    "diffplan train value --data returns --out run",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     value.add_argument("--threads", type=positive, default=1, metavar="N", help="PyTorch's threads (default 1)")
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Train, and print where the weights are."""
     if args.action == "prior":
         _check(args)
@@ -58,7 +67,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         _prior(args)
     else:
         _value(args)
-    print(args.out / f"{args.action}.safetensors", file=out)
+    out.value("weights", str(args.out / f"{args.action}.safetensors"))
     print(f"curve and model card are in {args.out}", file=sys.stderr)
     return 0
 
@@ -88,7 +97,7 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError("not with --distil", key=f"--{word}", value=getattr(args, word), allowed=allowed)
 
 
-def _own(args: argparse.Namespace, out: TextIO) -> int:
+def _own(args: argparse.Namespace, out: Results) -> int:
     """Train for one arm, here or in a process of its own."""
     from diffplan.learning.own_prior import OwnTraining
 
@@ -104,7 +113,7 @@ def _own(args: argparse.Namespace, out: TextIO) -> int:
         number = _in_background([sys.executable, "-m", "diffplan", "train", "prior", *words], log).pid
         print(f"training for about {minutes:g} minutes as process {number} (kill {number} stops it,", file=sys.stderr)
         print(f"the same command goes on); progress: {log}", file=sys.stderr)
-    print(training.target, file=out)
+    out.value("weights", str(training.target))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from diffplan.words import count, some
 
@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from diffplan.benchmark.suites import Case
+    from diffplan.cli.results import Results
     from diffplan.robot.model import Robot
     from diffplan.scene import Scene
 
 _SIZE, _TILE = (960, 720), (480, 360)
 _MOST, _COLUMNS = 12, 4
+
+EXAMPLES = (
+    "diffplan view bookshelf --out bookshelf.png",
+    "diffplan view hard --only SET/NUMBER --out problem.png",
+    "diffplan view plan.json --out plan.gif",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,56 +45,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Write the picture.
 
     Returns:
         0: it is written.
     """
+    draw(args.scene, args.out, robot=args.robot, only=args.only)
+    out.document({"files": [str(args.out)]})
+    return 0
+
+
+def draw(scene: str, file: Path, *, robot: str | None, only: str | None = None) -> None:
+    """Draw a scene, problems of a suite or a plan into a file.
+
+    Raises:
+        InputError: if the file cannot be written or is of another kind, or there is no problem `only`.
+    """
     from diffplan.errors import InputError
     from diffplan.formats.plan_file import is_plan_file
     from diffplan.system.files import check_writable, write_bytes
 
-    if is_plan_file(args.scene):
-        _draw_plan(args)
+    if is_plan_file(scene):
+        _draw_plan(scene, file, robot, only)
     else:
-        if args.out.suffix.lower() != ".png":
-            raise InputError("cannot draw this kind of file", value=args.out.suffix, file=args.out, allowed=".png")
-        check_writable(args.out)
+        if file.suffix.lower() != ".png":
+            raise InputError("cannot draw this kind of file", value=file.suffix, file=file, allowed=".png")
+        check_writable(file)
         from diffplan.pybullet.render import strip_bytes
 
-        write_bytes(args.out, strip_bytes([_picture(args)]))
-    print(f"wrote {args.out}", file=sys.stderr)
-    return 0
+        write_bytes(file, strip_bytes([_picture(scene, robot, only)]))
+    print(f"wrote {file}", file=sys.stderr)
 
 
-def _draw_plan(args: argparse.Namespace) -> None:
+def _draw_plan(plan: str, file: Path, robot: str | None, only: str | None) -> None:
     from diffplan.errors import InputError
     from diffplan.problem import Plan
     from diffplan.pybullet.render import render
     from diffplan.robot.model import Robot
 
-    if args.only is not None:
-        raise InputError("a plan file is one problem", key="--only", value=args.only, allowed="a scene or a suite")
-    render(Plan.load(args.scene, robot=Robot.load(args.robot) if args.robot else None), args.out)
+    if only is not None:
+        raise InputError("a plan file is one problem", key="--only", value=only, allowed="a scene or a suite")
+    render(Plan.load(plan, robot=Robot.load(robot) if robot else None), file)
 
 
-def _picture(args: argparse.Namespace) -> Image.Image:
+def _picture(scene: str, robot: str | None, only: str | None) -> Image.Image:
     """Return the picture of a scene, or a sheet of those of several problems."""
     from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
     from diffplan.errors import InputError, did_you_mean
     from diffplan.system.progress import working
 
     with working("reading"):
-        scenes = list(load_scenes(args.scene, args.robot)) if suite_file(args.scene) is None else []
+        scenes = list(load_scenes(scene, robot)) if suite_file(scene) is None else []
         cases = [case for pair in scenes for case in scene_cases(*pair)]
-        cases += load_cases(args.scene, args.robot) if not scenes else ()
-    if args.only is not None:
-        chosen = [case for case in cases if args.only in (case.id, case.id.partition("/")[2])]
+        cases += load_cases(scene, robot) if not scenes else ()
+    if only is not None:
+        chosen = [case for case in cases if only in (case.id, case.id.partition("/")[2])]
         if not chosen:
             names = [case.id for case in cases]
             raise InputError(
-                f"no such problem{did_you_mean(args.only, names)}", key="--only", value=args.only, allowed=some(names)
+                f"no such problem{did_you_mean(only, names)}", key="--only", value=only, allowed=some(names)
             )
         return _drawn(chosen[0], _SIZE)
     if not cases:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from time import perf_counter
-from typing import TextIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffplan.cli.results import Results
+
+EXAMPLES = (
+    "diffplan warmup",
+    "diffplan warmup --robot ur5",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robot", default="panda", metavar="NAME", help="robot to get ready for (default panda)")
 
 
-def run(args: argparse.Namespace, out: TextIO) -> int:
+def run(args: argparse.Namespace, out: Results) -> int:
     """Compile and load, and say how long it took."""
     from diffplan.robot.model import Robot
     from diffplan.system.progress import working
@@ -26,5 +34,7 @@ def run(args: argparse.Namespace, out: TextIO) -> int:
         for number, (text, do) in enumerate(todo):
             task.update(text, number, len(todo))
             do()
-    print(f"ready: {len(todo)} steps in {perf_counter() - begin:.1f} s", file=sys.stderr)
+    seconds = perf_counter() - begin
+    print(f"ready: {len(todo)} steps in {seconds:.1f} s", file=sys.stderr)
+    out.document({"robot": args.robot, "steps": len(todo), "seconds": seconds})
     return 0

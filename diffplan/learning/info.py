@@ -16,6 +16,7 @@ from diffplan.geometry.shapes import Capsule, Cylinder, Shape, Sphere
 from diffplan.learning.problems import KINDS
 from diffplan.learning.shards import read_shard, scene_obstacles, shard_files
 from diffplan.scene import Obstacle, bodies
+from diffplan.strict.entry import Json
 from diffplan.system.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
@@ -76,6 +77,24 @@ class DataInfo:
             lines.append(f"{name:<24} 5% {low:8.3f}   median {middle:8.3f}   95% {high:8.3f}")
         lines.append(f"{'straight-line paths':<24} {(self.ratio < STRAIGHT).mean():.1%}")
         return "\n".join(lines)
+
+    def document(self) -> dict[str, Json]:
+        """Return the same for programs."""
+        measures: dict[str, Json] = {}
+        for name, values in self._measures().items():
+            low, middle, high = map(float, np.quantile(values, (0.05, 0.5, 0.95)))
+            measures[name] = {"5%": low, "median": middle, "95%": high}
+        return {
+            "folder": str(self.folder),
+            "robot": self.robot,
+            "shards": self.shards,
+            "scenes": self.scenes,
+            "trajectories": dict(self.trajectories),
+            "scenes_of": dict(self.scenes_of),
+            "kinds": dict(self.kinds),
+            "straight_share": float((self.ratio < STRAIGHT).mean()),
+            "measures": measures,
+        }
 
     def _measures(self) -> dict[str, Float]:
         return {

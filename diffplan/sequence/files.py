@@ -24,7 +24,8 @@ def save_sequence(plan: SequencePlan, folder: Path, *, execution: PlayReport | N
     for step, name in zip(plan.steps, names, strict=True):
         if step.plan is not None and name is not None:
             step.plan.save(folder / name)
-    write_text(folder / "task.json", json.dumps(_document(plan, names, execution), indent=1, allow_nan=False) + "\n")
+    document = sequence_document(plan, execution=execution)
+    write_text(folder / "task.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def _plan_files(plan: SequencePlan) -> list[str | None]:
@@ -32,7 +33,9 @@ def _plan_files(plan: SequencePlan) -> list[str | None]:
     return [f"{i + 1:02}_{step.kind}.json" if step.plan else None for i, step in enumerate(plan.steps)]
 
 
-def _document(plan: SequencePlan, names: list[str | None], execution: PlayReport | None) -> dict[str, Json]:
+def sequence_document(plan: SequencePlan, *, execution: PlayReport | None = None) -> dict[str, Json]:
+    """Return what `task.json` holds of a sequence; the plan of a step is the name of its file beside it."""
+    names = _plan_files(plan)
     steps: list[Json] = [
         {
             "kind": step.kind,

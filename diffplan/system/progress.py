@@ -1,7 +1,8 @@
 """What is going on, for people who wait: after two seconds a line and a bar on a terminal (stderr).
 
-Where stderr is no terminal nothing is said, but for one plain line in a command of the command line. Processes that
-others started (workers) are silent: their parent has a bar of its own.
+Where stderr is no terminal nothing is said, but for one plain line in a command of the command line; with its
+`--verbose` each step is a line, as it begins. Processes that others started (workers) are silent: their parent has a
+bar of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ PATIENCE = 2.0
 """How long work may go on in silence [s]."""
 
 _plain = False
+_every_since: float | None = None  # when the command began whose every step is told
 _running: ProgressTask | None = None
 
 
@@ -39,6 +42,8 @@ class ProgressTask:
 
     def update(self, text: str, done: int, total: int) -> None:
         """Say what is going on now, and how much of it is done."""
+        if text != self.text:
+            _tell_step(text)
         with self._lock:
             self.text, self.done, self.total = text, done, total
             if self._bar is not None:
@@ -47,7 +52,9 @@ class ProgressTask:
 
     def start(self) -> None:
         """Begin to wait for what is worth showing."""
-        self._timer.start()
+        _tell_step(self.text)
+        if _every_since is None:
+            self._timer.start()
 
     def stop(self) -> None:
         """Take the bar away."""
@@ -105,11 +112,16 @@ def working(text: str, total: int = 0) -> Iterator[ProgressTask]:
 
 
 @contextmanager
-def plain_line() -> Iterator[None]:
-    """Let work of this block say one plain line where stderr is no terminal, as a command does."""
-    global _plain
-    before, _plain = _plain, True
+def plain_line(*, every: bool = False) -> Iterator[None]:
+    """Let work of this block say one plain line where stderr is no terminal, as a command does; `every`: each step."""
+    global _plain, _every_since
+    before, _plain, _every_since = (_plain, _every_since), True, perf_counter() if every else None
     try:
         yield
     finally:
-        _plain = before
+        _plain, _every_since = before
+
+
+def _tell_step(text: str) -> None:
+    if _every_since is not None and text:
+        print(f"{perf_counter() - _every_since:8.2f} s  {text}", file=sys.stderr, flush=True)
