@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.spatial import KDTree
 
 from diffplan.geometry.pose import Float
-from diffplan.geometry.triangle_distance import unsigned_distance
+from diffplan.geometry.triangle_distance import SolidDistance, unsigned_distance
 from diffplan.system.computed import computed
 from diffplan.system.third_party import trimesh
 
@@ -46,7 +45,12 @@ class ConvexUnion:
         Negative outside of all parts, where it is at most as large as the distance. In one part alone it is the depth
         in the union; a point between two parts that touch may be deeper in their union.
         """
-        return _within(np.ascontiguousarray(points), *self._planes)
+        return _within(np.ascontiguousarray(points), *self._planes, -np.inf)
+
+    def outer(self, points: Float, normals: Float) -> np.ndarray:
+        """Return which points [n, 3] of parts' surfaces, with these normals, no other part covers."""
+        over = np.ascontiguousarray(points + TOUCHING * normals)
+        return _within(over, *self._planes, -TOUCHING / 2) <= -TOUCHING / 2
 
     @computed
     def _planes(self) -> tuple[Float, np.ndarray]:
@@ -62,25 +66,24 @@ class ConvexUnion:
         """Return points [n, 3] on the union's surface, neighbours on a face at most about `spacing` apart."""
         points, normals = zip(*(surface_grid(part, spacing) for part in self.parts), strict=True)
         points, normals = np.concatenate(points), np.concatenate(normals)
-        return (
-            points if len(self.parts) == 1 else points[self.within_parts(points + TOUCHING * normals) <= -TOUCHING / 2]
-        )
+        return points if len(self.parts) == 1 else points[self.outer(points, normals)]
 
     def depth(self, points: Float) -> Float:
         """Return the depth [n] of points [n, 3] below the union's surface, never too large; negative outside."""
         depth = self.within_parts(points)
         if len(self.parts) > 1:
             inside = np.flatnonzero(depth > -TOUCHING)
-            tree, spacing = self._sampled
-            to_surface = tree.query(points[inside])[0]
+            samples, spacing = self._sampled
+            to_surface = samples.at(points[inside])
             # A sample lies at most half a diagonal of the samples' grid beside the nearest point.
             depth[inside] = np.maximum(depth[inside], np.sqrt(np.maximum(to_surface**2 - spacing**2 / 2, 0.0)))
         return depth
 
     @computed
-    def _sampled(self) -> tuple[KDTree, float]:
+    def _sampled(self) -> tuple[SolidDistance, float]:
+        """Samples of the surface as triangles of no area: they are found from one point to the next, as on a grid."""
         spacing = max(_SAMPLED, float(np.sqrt(self.area / _MOST_POINTS)))
-        return KDTree(self.surface(spacing)), spacing
+        return unsigned_distance(np.repeat(self.surface(spacing)[:, None], 3, axis=1)), spacing
 
     def distance(self, points: Float) -> Float:
         """Return the distance [n] of points [n, 3] to the union, exact; 0 inside."""
@@ -111,16 +114,32 @@ def surface_grid(mesh: trimesh.Trimesh, spacing: float) -> tuple[Float, Float]:
 
 
 @njit(cache=True, nogil=True)
-def _within(points, planes, starts):
-    """Return the depth [n] of points [n, 3] in the deepest of the parts with these planes (see `_planes`)."""
-    found = np.full(len(points), -np.inf)
+def _within(points, planes, starts, least_depth):
+    """Return the depth [n] of points [n, 3] in the deepest of the parts with these planes (see `_planes`).
+
+    At least `least_depth`. The part that held the point before and, of each part, the plane that kept it out are looked
+    at first: for points in order that settles most.
+    """
+    found = np.full(len(points), least_depth)
+    count = len(starts) - 1
+    first, last = starts[:-1].copy(), 0
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        for k in range(len(starts) - 1):
-            least = np.inf
+        before = last
+        for n in range(-1, count):
+            k = before if n < 0 else n
+            if n == before:
+                continue
+            m = first[k]
+            least = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
+            if least <= found[i]:
+                continue
             for m in range(starts[k], starts[k + 1]):
-                least = min(least, planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z)
-                if least <= found[i]:
-                    break
-            found[i] = max(found[i], least)
+                depth = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
+                if depth < least:
+                    least, first[k] = depth, m
+                    if least <= found[i]:
+                        break
+            if least > found[i]:
+                found[i], last = least, k
     return found

@@ -19,10 +19,10 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from diffplan.geometry import convex, field_files
-from diffplan.geometry.convex import TOUCHING, ConvexUnion, surface_grid
+from diffplan.geometry.convex import ConvexUnion, surface_grid
 from diffplan.geometry.pose import Float
 from diffplan.geometry.triangle_distance import unsigned_distance
-from diffplan.geometry.winding import winding_number
+from diffplan.geometry.winding import section_winding
 from diffplan.system.third_party import trimesh
 
 MOST_PARTS = 24
@@ -84,7 +84,7 @@ class _Cutter:
         far = np.flatnonzero(part.distance >= limit)
         if len(far) and others:
             union = ConvexUnion(parts=tuple(other.hull for other in others))
-            far = far[union.within_parts(part.points[far] + TOUCHING * part.normals[far]) <= -TOUCHING / 2]
+            far = far[union.outer(part.points[far], part.normals[far])]
         return float(part.distance[far].max(initial=0.0))
 
     def cut(self, limit: float) -> None:
@@ -260,7 +260,7 @@ def _section(triangles: Float, mesh: Float, plane: Plane) -> Float:
     size = max(_TILE, float((high - low).max()) / _TILES)
     steps = [np.arange(a, b + size, size) for a, b in zip(low, high, strict=True)]
     nodes = place * axis + steps[0][:, None, None] * u + steps[1][None, :, None] * v
-    inside = (winding_number(mesh, nodes.reshape(-1, 3)) > 0.5).reshape(nodes.shape[:2])
+    inside = (section_winding(mesh, plane, nodes.reshape(-1, 3)) > 0.5).reshape(nodes.shape[:2])
     full = np.argwhere(inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:] & inside[1:, 1:])
     a, b, c, d = (nodes[full[:, 0] + i, full[:, 1] + j] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1)))
     return np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])

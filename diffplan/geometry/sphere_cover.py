@@ -167,13 +167,16 @@ def _move(centres, s, own, samples, size, origin, spacing, values, margin):
                     depth = _depth(a, b, c, origin, spacing, values)
                     if depth < 0 and not (i == 0 and j == 0 and k == 0):
                         continue
-                    worst, far = -np.inf, 0.0
+                    far, farthest = 0.0, 0
                     bound = least + depth + margin  # a sample farther off makes this place no better
-                    for n in own:
-                        dx, dy, dz = samples[n, 0] - a, samples[n, 1] - b, samples[n, 2] - c
-                        far = max(far, dx * dx + dy * dy + dz * dz)
+                    for n in range(len(own)):
+                        dx, dy, dz = samples[own[n], 0] - a, samples[own[n], 1] - b, samples[own[n], 2] - c
+                        square = dx * dx + dy * dy + dz * dz
+                        if square > far:
+                            far, farthest = square, n
                         if bound < 0 or far >= bound * bound:
                             break
+                    own[0], own[farthest] = own[farthest], own[0]  # first at the next place: mostly too far there, too
                     worst = np.sqrt(far) - depth - margin
                     if worst < least:
                         least = worst

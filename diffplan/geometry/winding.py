@@ -37,3 +37,39 @@ def _wind(triangles: Float, points: Float, total: Float) -> None:
             ab, bc, ca = ax * bx + ay * by + az * bz, bx * cx + by * cy + bz * cz, cx * ax + cy * ay + cz * az
             angle += math.atan2(volume, a * b * c + ab * c + bc * a + ca * b)
         total[n] = angle / (2 * math.pi)
+
+
+def section_winding(triangles: Float, plane: tuple[Float, float], points: Float) -> Float:
+    """Return the winding number [n] of points [n, 3] of a plane `axis . x = place` in triangles [t, 3, 3].
+
+    For a closed mesh the same as `winding_number`, from the outline that it cuts out of the plane alone, which has far
+    fewer edges than the mesh has triangles. A hole in the mesh leaves a gap in the outline no wider than itself.
+    """
+    axis, place = plane
+    u = np.linalg.svd(axis[None])[2][1]
+    in_plane = np.stack([u, np.cross(axis, u)], axis=1)
+    above = triangles @ axis - place >= 0
+    crossed = np.flatnonzero(above.any(axis=1) & ~above.all(axis=1))
+    corners, above = triangles[crossed], above[crossed]
+    ahead, above_ahead = np.roll(corners, -1, axis=1), np.roll(above, -1, axis=1)
+    ends: list[Float] = []
+    for leaving, high, low in ((above & ~above_ahead, corners, ahead), (~above & above_ahead, ahead, corners)):
+        high, low = high[leaving], low[leaving]  # from above to below in both triangles of an edge: equal to the bit
+        height, depth = high @ axis - place, place - low @ axis
+        crossing = high + (low - high) * (height / (height + depth))[:, None]
+        ends.append(np.asarray(crossing @ in_plane, dtype=np.float64))
+    total = np.empty(len(points))
+    begin, end = ends
+    _wind_outline(begin, end, np.asarray(points @ in_plane, dtype=np.float64), total)
+    return total
+
+
+@njit(cache=True)
+def _wind_outline(begin: Float, end: Float, points: Float, total: Float) -> None:
+    for n in range(len(points)):
+        angle = 0.0
+        for e in range(len(begin)):
+            ax, ay = begin[e, 0] - points[n, 0], begin[e, 1] - points[n, 1]
+            bx, by = end[e, 0] - points[n, 0], end[e, 1] - points[n, 1]
+            angle += math.atan2(ax * by - ay * bx, ax * bx + ay * by)
+        total[n] = angle / (2 * math.pi)

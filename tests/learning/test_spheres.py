@@ -12,11 +12,11 @@ from scipy.spatial import KDTree
 from diffplan.certificate.pairs import pair_distances
 from diffplan.errors import InputError
 from diffplan.formats.robot_file import load_robot, robot_path
-from diffplan.geometry.convex import ConvexUnion, surface_grid
+from diffplan.geometry.convex import TOUCHING, ConvexUnion, surface_grid
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Mesh
 from diffplan.geometry.sphere_fit import SphereFit, Tolerance, fit_spheres, outside, uncovered
-from diffplan.geometry.winding import winding_number
+from diffplan.geometry.winding import section_winding, winding_number
 from diffplan.learning.collision_model import FitReport, fit_robot, write_collision_file
 from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
@@ -186,6 +186,24 @@ def test_depth_in_an_l_of_two_parts_is_the_distance_to_its_outer_surface():
     assert depth[1] <= 0.015
 
 
+def test_depth_in_parts_is_that_of_every_plane_looked_at():
+    rng = np.random.default_rng(0)
+    parts = [
+        trimesh.creation.icosphere(subdivisions=1, radius=0.1).apply_translation(at)
+        for at in rng.uniform(0, 0.2, (5, 3))
+    ]
+    solid, points = ConvexUnion(parts=tuple(parts)), rng.uniform(-0.2, 0.4, (3000, 3))
+    depths = [
+        (np.einsum("fd,fd->f", part.face_normals, part.triangles[:, 0]) - points @ part.face_normals.T).min(axis=1)
+        for part in parts
+    ]
+    np.testing.assert_allclose(solid.within_parts(points), np.max(depths, axis=0), atol=1e-12)
+    points, normals = (np.concatenate(of) for of in zip(*(surface_grid(part, 0.01) for part in parts), strict=True))
+    over = solid.within_parts(points + TOUCHING * normals) <= -TOUCHING / 2
+    assert 0.2 < over.mean() < 0.9
+    np.testing.assert_array_equal(solid.outer(points, normals), over)
+
+
 def test_parts_that_only_touch_are_as_deep_as_one():
     """Spheres about the seam of two halves are as large as in the whole; the seam itself needs no cover."""
     halves = _union(*(_box((0.1, 0.06, 0.06), Pose(xyz=(x, 0.0, 0.0))) for x in (-0.05, 0.05)))
@@ -267,6 +285,22 @@ def test_the_winding_number_tells_inside_also_with_a_hole():
     points = np.array([[0.0, 0.0, 0.0], [0.0, 0.8, 0.0], [0.0, 1.2, 0.0], [3.0, 0.0, 0.0]])
     np.testing.assert_allclose(winding_number(ball.triangles, points), [1, 1, 0, 0], atol=1e-9)
     np.testing.assert_array_equal(winding_number(open_ball, points) > 0.5, [True, True, False, False])
+
+
+@pytest.mark.parametrize("axis", [(0, 0, 1), (0.6, 0, 0.8), (-0.48, 0.6, 0.64)])
+def test_a_section_has_the_winding_number_of_its_mesh(axis):
+    one, other = (
+        trimesh.creation.annulus(r_min=0.3, r_max=1.0, height=1.0).apply_translation((x, 0, 0)) for x in (0, 1)
+    )
+    triangles = np.concatenate([one.triangles, other.triangles])
+    axis, place = np.array(axis, dtype=float), 0.05
+    points = np.random.default_rng(0).uniform(-1.5, 2.5, (500, 3))
+    points -= (points @ axis - place)[:, None] * axis
+    found = section_winding(triangles, (axis, place), points)
+    np.testing.assert_allclose(found, winding_number(triangles, points), atol=1e-6)
+    assert set(np.round(found)) == {0.0, 1.0, 2.0}
+    with_hole = section_winding(triangles[5:], (axis, place), points)
+    assert (with_hole > 0.5).mean() == pytest.approx((found > 0.5).mean(), abs=0.02)
 
 
 def test_the_grid_on_a_surface_leaves_no_gap_wider_than_its_spacing():
