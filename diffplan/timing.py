@@ -34,6 +34,7 @@ MAX_STEP_S = 0.010
 _POINTS, _REFINEMENTS, _SPLIT = 100, 3, 4
 _ACCEPTED_SLOWDOWN = 1.05
 _LIMIT_SHARE = 0.9995
+_LONGEST = 3600.0  # [s] a path that would take longer has no timing: it all but stops somewhere
 _POINT = 1e-9  # [rad or m] a path that nowhere leaves its start by more has no shape: rounding would be part of it
 _ROUNDING = 1e-9
 _LEAST_STEPS = 20  # between samples, in a motion however short
@@ -75,7 +76,7 @@ def retime(
             little (`diffplan.pace` proves that it does not).
 
     Returns:
-        The trajectory, or None where the path leaves the position limits or has no timing within the others
+        The trajectory, or None where the path leaves the position limits or has no timing of an hour within the others
         (`why_untimed` tells).
     """
     if not np.isfinite(control).all():
@@ -97,6 +98,8 @@ def retime(
         if factor <= 1.0:
             return _within_position_limits(trajectory, robot)
         timing = timing.slowed(1.0001 * factor)
+        if timing.duration > _LONGEST:
+            return None
     return None
 
 
@@ -123,7 +126,7 @@ def why_untimed(control: Float, robot: Robot) -> str:
     if beyond.max() > _ROUNDING:
         joint = int(np.argmax(beyond))
         return f"{robot.joint_names[joint]} leaves its position limits by {beyond[joint]:.3g}"
-    return "no timing keeps the velocity and acceleration limits"
+    return f"no timing of at most {_LONGEST:g} s keeps the velocity and acceleration limits"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -234,7 +237,8 @@ def _safe_timing(path: _Path, robot: Robot) -> TimeLaw | None:
     grid, best = path.grid(_POINTS), None
     for turn in range(_REFINEMENTS + 1):
         timing = _optimal_timing(path, robot, grid)
-        if timing is None:  # its linear programs fail now and then where a path stops: seldom on the next grid too
+        # where a path stops its linear programs fail now and then, or all but stand: seldom on the next grid too
+        if timing is None or timing.duration > _LONGEST:
             grid = path.grid(_POINTS * (turn + 3) // 2)
             continue
         excess = _excess(path, timing, robot)
@@ -255,6 +259,8 @@ def _slowed_to_limits(path: _Path, timing: TimeLaw, robot: Robot, factor: float)
         if factor <= 1.0:
             return timing
         timing = timing.slowed(1.0001 * factor)
+        if timing.duration > _LONGEST:
+            return None
         factor = float(_excess(path, timing, robot).max())
     return None
 

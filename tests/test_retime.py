@@ -182,6 +182,26 @@ def test_a_path_that_is_not_finite_is_refused():
     assert "not finite" in why_untimed(control, PANDA)
 
 
+def test_a_path_that_would_take_longer_than_an_hour_has_no_timing():
+    control = _path(0, 12, 0.1)
+    assert retime(control, PANDA, speed=0.01) is not None
+    assert retime(control, PANDA, speed=1e-5) is None
+    assert "no timing of at most 3600 s" in why_untimed(control, PANDA)
+
+
+def test_a_timing_that_all_but_stands_is_not_looked_at_every_millisecond(monkeypatch):
+    laws = []
+
+    def standing(*args):
+        law = _optimal_timing(*args)
+        laws.append(law)
+        return law.slowed(1e7)  # months: looking at every millisecond of them took 35 GB
+
+    monkeypatch.setattr("diffplan.timing._optimal_timing", standing)
+    assert retime(_path(0, 12, 0.1), PANDA) is None
+    assert len(laws) > 1
+
+
 def test_nothing_is_printed(capfd):
     retime(_path(1, 12, 0.4, repeated=True), PANDA)
     assert capfd.readouterr() == ("", "")
