@@ -117,6 +117,11 @@ class ObstacleNodes:
             if tuple(node.color) != wanted:
                 node.color = wanted
 
+    def colour(self, name: str) -> Colour:
+        """Return the colour that an obstacle is shown in."""
+        r, g, b = self._shown[name][1].color
+        return r, g, b
+
     def at(self, origin: Float, direction: Float) -> str | None:
         """Return the obstacle that a ray [3], [3] (world) meets first; None if it meets none.
 

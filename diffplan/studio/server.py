@@ -50,7 +50,7 @@ class Studio:
             DiffplanError: if viser or plotly is not installed.
         """
         viser = studio_packages()
-        self._opening = opening
+        self.opening = opening
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self.views: dict[int, View] = {}
@@ -103,7 +103,7 @@ class Studio:
     def _connect(self, client: ClientHandle) -> None:
         from diffplan.studio.view import View
 
-        view = View(client, self._opening)
+        view = View(client, self.opening)
         with self._lock:
             gone = self._closed.is_set()
             if not gone:

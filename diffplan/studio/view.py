@@ -64,7 +64,7 @@ class View:
         """The last answer; None while the newest request is not answered."""
         self.settled = False
         """Whether the newest request is answered, within the whole time limit."""
-        self._number, self._shown_number = 0, 0
+        self.number, self.shown_number, self.last_shown_s = 0, 0, 0.0
         self._dragging: str | None = None
         self._selected: str | None = None
         self._ghost_q: Float = np.array(opening.first.setting.start)
@@ -96,8 +96,8 @@ class View:
         self.handles["start"].visible = False
         self.ghosts["start"].root.visible = False
         self.client.scene.on_click()(self._clicked)
-        self.show(self.opening.first)
         self._look()
+        self.show(self.opening.first)
 
     def _look(self) -> None:
         """Put the camera behind the arm and aside, so that it looks into what stands before the arm."""
@@ -149,8 +149,8 @@ class View:
         """Show another question, and the plan that answers it, or plan it."""
         self.edit(shown.setting, ask=shown.plan is None)
         if shown.plan is not None:
-            self._number += 1
-            self._answered(Answer(plan=shown.plan), Request(number=self._number, setting=shown.setting))
+            self.number += 1
+            self._answered(Answer(plan=shown.plan), Request(number=self.number, setting=shown.setting))
 
     def show_finds(self, plans: list[Plan]) -> None:
         """Show a problem and the first plan of it, with the ways that all plans found, in a colour each."""
@@ -187,11 +187,11 @@ class View:
 
     def ask(self) -> None:
         """Plan the present setting; while something is dragged, for a short time."""
-        self._number += 1
+        self.number += 1
         self.settled, self.found = False, None
         draft = self._dragging is not None
         samples = self.panel.samples.value and not draft
-        self.planning.ask(Request(number=self._number, setting=self.setting, draft=draft, samples=samples))
+        self.planning.ask(Request(number=self.number, setting=self.setting, draft=draft, samples=samples))
 
     def select(self, name: str | None) -> None:
         """Give an obstacle the handle, or none."""
@@ -269,16 +269,16 @@ class View:
 
     def _answered(self, answer: Answer, request: Request) -> None:
         plan = answer.plan
-        newest = request.number == self._number
+        newest = request.number == self.number
         with self.client.atomic():
             if plan is not None:
                 self._show_plan(plan, newest)
             if newest:
                 self.found, self.settled = plan, not request.draft
                 self._paint(None if plan is None else self._contact(plan))
-            shown = perf_counter() - request.asked
+            shown = self.last_shown_s = perf_counter() - request.asked
             self.panel.status.content = status_words(
-                answer.plan, answer.error, self._shown_number, shown, self.dropped, old=self.motion is not plan
+                answer.plan, answer.error, self.shown_number, shown, self.dropped, old=self.motion is not plan
             )
         if newest and not request.draft:
             self.panel.show_joints(self.setting, self._ghost_q)
@@ -287,7 +287,7 @@ class View:
     def _show_plan(self, plan: Plan, newest: bool) -> None:
         if plan.solved:
             self.motion = plan
-            self._shown_number += 1
+            self.shown_number += 1
             self._begun = perf_counter()
             self._play_at(0.0)
             self.panel.show_time(plan)
@@ -335,7 +335,7 @@ class View:
             arm.paint(links if which == at else ())
 
     def _detailed(self, details: Details, request: Request) -> None:
-        if request.number != self._number:
+        if request.number != self.number:
             return
         self.panel.plot.figure = curves(self.motion, details.clearance)
         self._samples = details.samples
@@ -407,7 +407,7 @@ class View:
         if not isinstance(error, DiffplanError):
             traceback.print_exception(error, file=sys.stderr)
         words = str(error) if isinstance(error, DiffplanError) else f"a fault of diffplan's own: {error!r}"
-        self.panel.status.content = status_words(None, words, self._shown_number, 0.0, self.dropped, old=True)
+        self.panel.status.content = status_words(None, words, self.shown_number, 0.0, self.dropped, old=True)
 
 
 def _goal_of(plan: Plan) -> Float | None:

@@ -79,13 +79,13 @@ class PlanningProcess:
         self._changed = threading.Condition()
         self._waiting: Request | None = None
         self._closed = False
-        self._process, self._pipe = _start()
+        self.process, self._pipe = _start()
         threading.Thread(target=self._serve, daemon=True, name="diffplan studio planning").start()
 
     @property
     def pid(self) -> int:
         """The number of the process."""
-        return self._process.pid
+        return self.process.pid
 
     def ask(self, request: Request) -> None:
         """Plan this next; a request that still waits is dropped for it."""
@@ -99,7 +99,7 @@ class PlanningProcess:
         with self._changed:
             self._closed, self._waiting = True, None
             self._changed.notify()
-        _end(self._process)
+        _end(self.process)
 
     def _serve(self) -> None:
         while True:
@@ -118,8 +118,8 @@ class PlanningProcess:
                     self._pipe.close()
                     return
                 self._pipe.close()
-                _end(self._process)
-                self._process, self._pipe = _start()
+                _end(self.process)
+                self.process, self._pipe = _start()
                 self._tell(request, Answer(error="the planning process died; a new one was started"))
 
 

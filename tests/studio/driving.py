@@ -18,7 +18,7 @@ ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 GRIP = 0.8  # of a handle's length: where its arrow is taken
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 def wait_until(page: Page, holds: Callable[[], bool], what: str, patience: float = PATIENCE_S) -> None:
@@ -29,34 +29,38 @@ def wait_until(page: Page, holds: Callable[[], bool], what: str, patience: float
         page.wait_for_timeout(20)
 
 
-def open_studio(page: Page, studio: Studio) -> View:
-    """Open the page and return its view once its first motion is there, and the camera stands."""
+def open_studio(page: Page, studio: Studio, dots: float = 0.25) -> View:
+    """Open the page and return its view once its first motion is there, and the camera stands.
+
+    `dots` are drawn for each pixel's edge: few, where the processor draws.
+    """
     before = set(studio.views)
-    page.goto(studio.url)
+    page.goto(f"{studio.url}/?fixedDpr={dots}")
     wait_until(page, lambda: bool(set(studio.views) - before), "a view")
     view = studio.views[max(set(studio.views) - before)]
     wait_until(page, lambda: view.settled, "the first answer")
     wait_until(page, lambda: np.allclose(view.client.camera.look_at, view.looked_at, atol=1e-3), "the camera")
-    page.wait_for_timeout(1500)  # for what is drawn to follow the camera
+    page.wait_for_timeout(1000)  # for what is drawn to follow the camera
     return view
 
 
-def on_screen(view: View, point: np.ndarray) -> tuple[float, float]:
+def on_screen(page: Page, view: View, point: np.ndarray) -> tuple[float, float]:
     """Return where a point (world, m) is on the page [pixels]."""
-    camera = view.client.camera
+    camera, size = view.client.camera, page.viewport_size
+    assert size is not None
     ahead = camera.look_at - camera.position
     ahead = ahead / np.linalg.norm(ahead)
     right = np.cross(ahead, camera.up_direction)
     right /= np.linalg.norm(right)
     away = point - camera.position
     depth = float(away @ ahead)
-    scale = camera.image_height / 2 / np.tan(camera.fov / 2) / depth
-    x = camera.image_width / 2 + scale * float(away @ right)
-    y = camera.image_height / 2 - scale * float(away @ np.cross(right, ahead))
+    scale = size["height"] / 2 / np.tan(camera.fov / 2) / depth
+    x = size["width"] / 2 + scale * float(away @ right)
+    y = size["height"] / 2 - scale * float(away @ np.cross(right, ahead))
     return x, y
 
 
-def arrow(view: View, which: str, axis: int) -> tuple[tuple[float, float], tuple[float, float]]:
+def arrow(page: Page, view: View, which: str, axis: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return where an arrow of a handle is taken on the page, and where that would be a centimetre further on."""
     handle = view.handles[which]
     w, x, y, z = handle.wxyz
@@ -67,14 +71,14 @@ def arrow(view: View, which: str, axis: int) -> tuple[tuple[float, float], tuple
     }[axis]
     along = np.array(column)
     grip = np.array(handle.position) + GRIP * handle.scale * along
-    return on_screen(view, grip), on_screen(view, grip + 0.01 * along)
+    return on_screen(page, view, grip), on_screen(page, view, grip + 0.01 * along)
 
 
-def best_axis(view: View, which: str) -> int:
+def best_axis(page: Page, view: View, which: str) -> int:
     """Return the axis of a handle whose arrow is longest on the page."""
 
     def length(axis: int) -> float:
-        (x, y), (u, v) = arrow(view, which, axis)
+        (x, y), (u, v) = arrow(page, view, which, axis)
         return float(np.hypot(u - x, v - y))
 
     return max(range(3), key=length)
@@ -82,7 +86,7 @@ def best_axis(view: View, which: str) -> int:
 
 def drag(page: Page, view: View, which: str, axis: int, centimetres: float, steps: int = 5) -> None:
     """Drag a handle along one of its axes with the mouse."""
-    (x, y), (u, v) = arrow(view, which, axis)
+    (x, y), (u, v) = arrow(page, view, which, axis)
     page.mouse.move(x, y)
     page.wait_for_timeout(100)
     page.mouse.down()
