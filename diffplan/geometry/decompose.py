@@ -21,8 +21,9 @@ from scipy.spatial import ConvexHull, QhullError
 from diffplan.geometry import convex, field_files
 from diffplan.geometry.convex import ConvexUnion, surface_grid
 from diffplan.geometry.pose import Float
-from diffplan.geometry.triangle_distance import unsigned_distance
+from diffplan.geometry.triangle_distance import SolidDistance, unsigned_distance
 from diffplan.geometry.winding import section_winding
+from diffplan.system.computed import computed
 from diffplan.system.third_party import trimesh
 
 MOST_PARTS = 24
@@ -39,6 +40,8 @@ _DIGITS = 9  # of corners in m: cuts leave some that differ by rounding alone, a
 _COARSE, _FEW, _STRIDES = 0.001, 500, np.array([1, 2**20, 2**40])
 _TILE, _TILES = 0.004, 30
 _MERGES = 12
+_EVERY = 16
+"""One of so many samples is looked at first where two parts are tried as one."""
 
 
 Plane: TypeAlias = "tuple[Float, float]"
@@ -47,14 +50,19 @@ Plane: TypeAlias = "tuple[Float, float]"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Part:
-    """Triangles [t, 3, 3], the planes that cut them off, their hull, samples of it and their distance to the mesh."""
+    """Triangles [t, 3, 3], the planes that cut them off, their hull, samples of it, and the mesh that they are of."""
 
     triangles: Float
     planes: tuple[Plane, ...]
     hull: trimesh.Trimesh
     points: Float
     normals: Float
-    distance: Float
+    mesh: SolidDistance
+
+    @computed
+    def distance(self) -> Float:
+        """The samples' distances to the mesh [m]."""
+        return self.mesh.at(self.points)
 
 
 class _Cutter:
@@ -66,26 +74,28 @@ class _Cutter:
         self.parts = [self._part(triangles, ())]
 
     def _part(self, triangles: Float, planes: tuple[Plane, ...]) -> _Part:
-        corners = np.unique(np.round(triangles.reshape(-1, 3), _DIGITS), axis=0)
-        hull = trimesh.convex.convex_hull(corners)
+        hull = trimesh.convex.convex_hull(_distinct(np.round(triangles.reshape(-1, 3), _DIGITS)))
         spacing = max(_SPACING, float(np.sqrt(hull.area / _MOST_POINTS)))
         points, normals = surface_grid(hull, spacing)
-        return _Part(
-            triangles=triangles,
-            planes=planes,
-            hull=hull,
-            points=points,
-            normals=normals,
-            distance=self._distance.at(points),
-        )
+        return _Part(triangles=triangles, planes=planes, hull=hull, points=points, normals=normals, mesh=self._distance)
 
     def bulge(self, part: _Part, others: list[_Part], limit: float) -> float:
         """Return how far a part bulges where no other covers it [m], or 0 below the limit."""
-        far = np.flatnonzero(part.distance >= limit)
+        return self._bulge(part.points, part.normals, part.distance, others, limit)
+
+    def bulges(self, part: _Part, others: list[_Part], limit: float) -> bool:
+        """Return whether a part bulges so far [m]: most that do show it at a few of their points."""
+        points, normals = (np.ascontiguousarray(of[::_EVERY]) for of in (part.points, part.normals))
+        few = self._bulge(points, normals, part.mesh.at(points), others, limit)
+        return few >= limit or self.bulge(part, others, limit) >= limit
+
+    @staticmethod
+    def _bulge(points: Float, normals: Float, distance: Float, others: list[_Part], limit: float) -> float:
+        far = np.flatnonzero(distance >= limit)
         if len(far) and others:
             union = ConvexUnion(parts=tuple(other.hull for other in others))
-            far = far[union.outer(part.points[far], part.normals[far])]
-        return float(part.distance[far].max(initial=0.0))
+            far = far[union.outer(points[far], normals[far])]
+        return float(distance[far].max(initial=0.0))
 
     def cut(self, limit: float) -> None:
         """Cut the part that bulges most, as long as one bulges beyond the limit [m] and can be cut."""
@@ -123,7 +133,7 @@ class _Cutter:
             for i, j in pairs[:_MERGES]:
                 joint = self._part(np.concatenate([self.parts[i].triangles, self.parts[j].triangles]), ())
                 others = [part for k, part in enumerate(self.parts) if k not in (i, j)]
-                if self.bulge(joint, others, limit) < limit:
+                if not self.bulges(joint, others, limit):
                     self.parts = [*others, joint]
                     break
             else:
@@ -191,17 +201,20 @@ def _least_cut(triangles: Float) -> tuple[float, Plane | None]:
     best, found = np.inf, None
     for axis in _axes(triangles):
         along, ahead = triangles @ axis, corners @ axis
-        low, high = along.min(), along.max()
+        ends = along.min(axis=1), along.max(axis=1)
+        low, high = ends[0].min(), ends[1].max()
         if high - low < 2 * _THINNEST:
             continue
         step = (high - low) / (_POSITIONS + 1)
         places = low + step * np.arange(1, _POSITIONS + 1)
-        volumes = {float(place): _halves_volume(triangles, along, corners, ahead, float(place)) for place in places}
+        volumes = {
+            float(place): _halves_volume(triangles, along, ends, corners, ahead, float(place)) for place in places
+        }
         for _ in range(_REFINEMENTS):
             step /= 2
             least = min(volumes, key=lambda place: volumes[place])
             for place in (least - step, least + step):
-                volumes[place] = _halves_volume(triangles, along, corners, ahead, place)
+                volumes[place] = _halves_volume(triangles, along, ends, corners, ahead, place)
         least = min(volumes, key=lambda place: volumes[place])
         if volumes[least] < best:
             best, found = volumes[least], (axis, least)
@@ -219,16 +232,19 @@ def _axes(triangles: Float) -> Iterator[Float]:
             yield axis * np.sign(axis[np.abs(axis).argmax()])
 
 
-def _halves_volume(triangles: Float, along: Float, corners: Float, corners_along: Float, place: float) -> float:
+def _halves_volume(
+    triangles: Float, along: Float, ends: tuple[Float, Float], corners: Float, corners_along: Float, place: float
+) -> float:
     """Return the volume of the hulls of both sides of a cut, infinite if it cannot be made.
 
-    `along` [t, 3] and `corners_along` [n] are where the triangles' corners and enough of them (`corners` [n, 3]) are.
+    `along` [t, 3] and `corners_along` [n] are where the triangles' corners and enough of them (`corners` [n, 3]) are,
+    `ends` where each triangle begins and ends [t].
     """
-    away = along - place
-    if min(away.max(), -away.min()) < _THINNEST:
+    low, high = ends
+    if min(high.max() - place, place - low.min()) < _THINNEST:
         return np.inf
-    cut = triangles[crossed := (away.min(axis=1) < 0) & (away.max(axis=1) > 0)]
-    away = away[crossed]
+    crossed = np.flatnonzero((low < place) & (high > place))
+    cut, away = triangles[crossed], along[crossed] - place
     ahead = np.roll(away, -1, axis=1)
     crossing = away * ahead < 0
     share = (away[crossing] / (away[crossing] - ahead[crossing]))[:, None]
@@ -264,6 +280,12 @@ def _section(triangles: Float, mesh: Float, plane: Plane) -> Float:
     full = np.argwhere(inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:] & inside[1:, 1:])
     a, b, c, d = (nodes[full[:, 0] + i, full[:, 1] + j] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1)))
     return np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+
+
+def _distinct(points: Float) -> Float:
+    """Return points [n, 3] in ascending order, each once: `np.unique` in a third of the time."""
+    ordered = points[np.lexsort(points.T[::-1])]
+    return ordered[np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))]
 
 
 def _thinned(points: Float) -> Float:
