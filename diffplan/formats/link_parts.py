@@ -21,6 +21,7 @@ from diffplan.geometry.mesh_files import content_key
 from diffplan.geometry.shapes import Mesh
 from diffplan.robot.urdf import UrdfModel
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.system.assets import cache_folder
 from diffplan.system.files import make_folder, write_bytes
 from diffplan.system.progress import working
@@ -107,6 +108,23 @@ def with_parts(model: UrdfModel, found: Mapping[str, Sequence[PartsFile]]) -> Ur
     return replace(model, collisions=collisions, published=published)
 
 
+_SHAPE = Key(kind="number", about="which collision shape of the link, from 0", example="0")
+_MADE_OF = Key(kind="text", about="digest of the mesh that they were made of", example="a3f1...")
+PARTS_IN_FILE = Keys(
+    shape=_SHAPE,
+    file=Key(kind="path", about="mesh file of the parts", example="link3_parts.obj"),
+    sha256=Key(kind="text", about="SHA-256 of that file", example="77b0..."),
+    made_of=_MADE_OF,
+)
+PARTS_WITHIN = Keys(
+    shape=_SHAPE,
+    limit_mm=Key(
+        kind="number", about="the parts are made when the robot is loaded, within this bulge", unit="mm", example="5"
+    ),
+    made_of=_MADE_OF,
+)
+
+
 def read_parts(entry: Entry, link: str, model: UrdfModel) -> list[PartsFile]:
     """Read the `parts` of a link in a collision file.
 
@@ -117,7 +135,7 @@ def read_parts(entry: Entry, link: str, model: UrdfModel) -> list[PartsFile]:
     refit = f"the files that `diffplan robots fit {entry.file.parent.name}` writes"
     for item in entry.sequence():
         own = "limit_mm" not in item.mapping()
-        fields = item.fields(("shape", *(("file", "sha256") if own else ("limit_mm",)), "made_of"))
+        fields = item.fields(*(PARTS_IN_FILE if own else PARTS_WITHIN).names)
         meshes = [str(n) for n, shape in enumerate(model.collisions[link]) if isinstance(shape, Mesh)]
         shape = int(fields["shape"].choice(meshes, "mesh of the link"))
         if any(parts.shape == shape for parts in found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,29 @@ from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Plane, Primit
 from diffplan.robot.urdf import load_urdf
 from diffplan.scene import Obstacle, Urdf
 from diffplan.strict.entry import Entry, Fields
+from diffplan.strict.keys import Key, Keys
 
 _FULL_TURN = 1.001 * 2 * math.pi
-_ROTATIONS = ("rpy", "rpy_deg", "quat_xyzw", "quat_wxyz")
+POSE = Keys(
+    xyz=Key(kind="3 numbers", about="position", unit="m", example="[0.5, 0, 0.4]"),
+    rpy=Key(
+        kind="3 numbers",
+        about="roll, pitch, yaw: turns about the fixed axes x, then y, then z; at most one rotation is given",
+        unit="rad",
+        default="no rotation",
+        example="[0, 1.5708, 0]",
+    ),
+    rpy_deg=Key(
+        kind="3 numbers", about="the same in degrees", unit="degrees", default="no rotation", example="[0, 90, 0]"
+    ),
+    quat_xyzw=Key(
+        kind="4 numbers", about="quaternion of norm 1, w last", default="no rotation", example="[0, 0.7071, 0, 0.7071]"
+    ),
+    quat_wxyz=Key(
+        kind="4 numbers", about="quaternion of norm 1, w first", default="no rotation", example="[0.7071, 0, 0.7071, 0]"
+    ),
+)
+_ROTATIONS = POSE.optional
 
 
 def read_pose(entry: Entry, others: tuple[str, ...] = ()) -> Pose:
@@ -34,7 +54,7 @@ def read_pose(entry: Entry, others: tuple[str, ...] = ()) -> Pose:
         if key in keys:
             raise keys[key].error(f"the order of {key!r} is not said", allowed=["quat_xyzw", "quat_wxyz"])
     with Faults() as faults:
-        fields = entry.fields(("xyz",), (*_ROTATIONS, *others), faults)
+        fields = entry.fields(POSE.required, (*_ROTATIONS, *others), faults)
         given = [key for key in _ROTATIONS if key in fields]
         if len(given) > 1:
             faults.add(entry.error(f"more than one rotation: {', '.join(given)}", allowed="one of them"))
@@ -97,12 +117,12 @@ def read_obstacle(entry: Entry, others: tuple[str, ...] = ()) -> Obstacle:
     """
     keys = entry.mapping()
     if "type" not in keys:
-        raise entry.error("key 'type' is missing", allowed=_TYPES)
-    own = _TYPES[keys["type"].choice(_TYPES, "obstacle type")]
+        raise entry.error("key 'type' is missing", allowed=OBSTACLES)
+    own = OBSTACLES[keys["type"].choice(OBSTACLES, "obstacle type")]
     with Faults() as faults:
-        fields = entry.fields(("name", "type", *own.required), (*own.optional, *others), faults)
+        fields = entry.fields((*OBSTACLE.required, *own.keys.required), (*own.keys.optional, *others), faults)
         name = faults.of(lambda: fields["name"].text())
-        pose = faults.of(lambda: read_pose(fields["pose"]) if "pose" in (*fields, *own.required) else Pose())
+        pose = faults.of(lambda: read_pose(fields["pose"]) if "pose" in (*fields, *own.keys.required) else Pose())
         made = faults.of(lambda: own.read(fields, faults))
     try:
         return made(name, pose)
@@ -113,6 +133,26 @@ def read_obstacle(entry: Entry, others: tuple[str, ...] = ()) -> Obstacle:
         raise fields.get(size, entry).error(error.problem, allowed=error.allowed) from error
 
 
+OBSTACLE = Keys(
+    name=Key(kind="text", about="its name, used once in the file", example="table"),
+    type=Key(kind="a type below", about="what it is", example="box"),
+)
+"""What every obstacle has."""
+_POSE = Key(kind="pose", about="where it is, in the world", example="{xyz: [0.5, 0, 0.4]}")
+_LENGTHS = {
+    "size": Key(kind="3 numbers", about="full edge lengths along x, y, z", unit="m", example="[0.6, 1.0, 0.04]"),
+    "radius": Key(kind="number", about="radius", unit="m", example="0.05"),
+    "height": Key(
+        kind="number", about="height along z; of a capsule the part between the half spheres", unit="m", example="0.2"
+    ),
+}
+_FILE = Key(kind="path", about="the file, from the folder of this one", example="meshes/mug.obj")
+_PLANE = Key(
+    kind="pose", about="a point of its surface; what is below along its z axis is solid", example="{xyz: [0, 0, 0]}"
+)
+_FACTOR = "1: the file is in metres"
+
+
 _Making = Callable[[str, Pose], Obstacle]  # from a name and a pose
 
 
@@ -120,8 +160,7 @@ _Making = Callable[[str, Pose], Obstacle]  # from a name and a pose
 class _Type:
     """A type of obstacle: its keys, and what reads them; all that is wrong is added to the faults."""
 
-    required: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    keys: Keys
     read: Callable[[Fields, Faults], _Making]
 
 
@@ -130,7 +169,7 @@ def _primitive(kind: type[Primitive]) -> _Type:
         parts = [faults.of(partial(fields.sizes, {key: many})) for key, many in kind.lengths.items()]
         return lambda name, pose: kind.of_sizes(name, [size for part in parts for size in part], pose)
 
-    return _Type(required=("pose", *kind.lengths), read=read)
+    return _Type(keys=Keys(pose=_POSE, **{key: _LENGTHS[key] for key in kind.lengths}), read=read)
 
 
 def _plane(fields: Fields, faults: Faults) -> _Making:
@@ -153,15 +192,47 @@ def _urdf(fields: Fields, faults: Faults) -> _Making:
     return lambda name, pose: Urdf(name=name, file=file, scale=scale, pose=pose, joints=joints)
 
 
-_TYPES = {
+OBSTACLES = {
     "box": _primitive(Box),
     "sphere": _primitive(Sphere),
     "cylinder": _primitive(Cylinder),
     "capsule": _primitive(Capsule),
-    "plane": _Type(required=("pose",), read=_plane),
-    "floor": _Type(required=(), optional=("pose",), read=_plane),
-    "mesh": _Type(required=("pose", "file"), optional=("scale", "convex"), read=_mesh),
-    "urdf": _Type(required=("pose", "file"), optional=("scale", "joints"), read=_urdf),
+    "plane": _Type(keys=Keys(pose=_PLANE), read=_plane),
+    "floor": _Type(keys=Keys(pose=replace(_PLANE, default="z = 0 of the world")), read=_plane),
+    "mesh": _Type(
+        keys=Keys(
+            pose=_POSE,
+            file=_FILE,
+            scale=Key(
+                kind="number, or 3 numbers",
+                about="factor to metres, or one each for x, y, z",
+                default=_FACTOR,
+                example="0.001",
+            ),
+            convex=Key(
+                kind="true or false",
+                about="the convex hull of each of its parts stands for it",
+                default="false",
+                example="true",
+            ),
+        ),
+        read=_mesh,
+    ),
+    "urdf": _Type(
+        keys=Keys(
+            pose=_POSE,
+            file=replace(_FILE, example="models/cupboard.urdf"),
+            scale=Key(kind="number", about="factor to metres", default=_FACTOR, example="1"),
+            joints=Key(
+                kind="names to numbers",
+                about="where its joints stand",
+                unit="rad or m",
+                default="0",
+                example="{door: 1.2}",
+            ),
+        ),
+        read=_urdf,
+    ),
 }
 
 

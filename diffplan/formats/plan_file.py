@@ -21,6 +21,7 @@ from diffplan.formats.scene_writer import path_word, scene_keys
 from diffplan.problem import Alternative, Certificate, Contact, Metrics, Plan, Status, Trajectory
 from diffplan.scene import UnknownScene
 from diffplan.strict.entry import Entry, Json
+from diffplan.strict.keys import Key, Keys
 from diffplan.strict.record import read_record, required, word
 from diffplan.strict.strict_json import read_json
 from diffplan.system.assets import asset_folder
@@ -31,9 +32,76 @@ _PACKAGES = ("diffplan", "numpy", "torch", "pybullet", "pybullet-arm64", "numba"
 _ARRAYS = ("position", "velocity", "acceleration")
 _IS_PLAN = re.compile(rb'"format"\s*:\s*"diffplan/plan@')
 _MOTION = ("time_s", *_ARRAYS, "certificate", "metrics")
-_REQUIRED = (
-    *("status", "message", "planner", "solved_by", "robot", "scene", "seed", "joint_names", "held_joints"),
-    *("goal_index", "timing_s", "alternatives", "versions", *_MOTION),
+_EARLIER = "not in files of earlier versions"
+
+
+def _rows(what: str, unit: str) -> Key:
+    return Key(kind="list of numbers", about=f"{what} at those times", unit=unit, example="[[0, -0.785, ...], ...]")
+
+
+PLAN = Keys(
+    format=Key(kind="text", about="the format and its version", example='"diffplan/plan@1"'),
+    status=Key(kind="a word", about="how planning ended (see the status words)", example='"solved"'),
+    message=Key(kind="text", about="the reason, and what can be done about it", example='""'),
+    planner=Key(kind="text", about="the planner that was asked", example='"diffusion"'),
+    solved_by=Key(kind="text", about="the planner whose path it is; empty if none", example='"diffusion"'),
+    robot=Key(kind="text", about="the robot's name", example='"panda"'),
+    scene=Key(kind="text", about="the scene's name", example='"bookshelf"'),
+    seed=Key(kind="whole number", about="the random seed", example="0"),
+    joint_names=Key(kind="list of texts", about="the joints, in the order of all values", example='["panda_joint1"]'),
+    held_joints=Key(
+        kind="names to numbers",
+        about="where joints stood that are not planned for",
+        unit="rad or m",
+        example='{"panda_finger_joint1": 0.04}',
+    ),
+    time_s=Key(kind="numbers", about="times of the samples; empty without a motion", unit="s", example="[0, 0.01]"),
+    position=_rows("joint values", "rad or m"),
+    velocity=_rows("velocities", "rad/s or m/s"),
+    acceleration=_rows("accelerations", "rad/s² or m/s²"),
+    goal_index=Key(kind="whole number or null", about="the row of goals where it ends", example="0"),
+    certificate=Key(kind="mapping or null", about="PyBullet's verdict (see below)", example="{...}"),
+    metrics=Key(kind="mapping or null", about="properties of the motion (see below)", example="{...}"),
+    timing_s=Key(kind="names to numbers", about="what took how long", unit="s", example='{"plan": 0.02}'),
+    alternatives=Key(kind="list of mappings", about="other ways: time_s to metrics of each", example="[]"),
+    versions=Key(kind="names to texts", about="versions of packages", example='{"numpy": "2.3.0"}'),
+    start=Key(kind="numbers", about="joint values of the start", unit="rad or m", default=_EARLIER, example="[0, ...]"),
+    goals=Key(
+        kind="list of numbers", about="joint values of the goals", unit="rad or m", default=_EARLIER, example="[[...]]"
+    ),
+    goal_numbers=Key(
+        kind="whole numbers", about="which of the goals asked for each row is of", default=_EARLIER, example="[0, 0]"
+    ),
+    goal_number=Key(
+        kind="whole number or null", about="which of the goals asked for was reached", default=_EARLIER, example="0"
+    ),
+    speed=Key(kind="number", about="share of the limits it was timed for", default="1", example="0.5"),
+    assumed_limits=Key(
+        kind="names to texts", about="limits that nothing told, by kind", default=_EARLIER, example='{"jerk": []}'
+    ),
+    constraints=Key(kind="list of mappings", about="what the motion keeps", default=_EARLIER, example="[]"),
+    costs=Key(kind="names to numbers", about="the wishes, unweighted", default=_EARLIER, example="{}"),
+    judged=Key(kind="mapping", about="how many paths were judged (see below)", default=_EARLIER, example="{...}"),
+    remarks=Key(kind="list of texts", about="what the planner says of the problem", default=_EARLIER, example="[]"),
+    contact=Key(
+        kind="mapping or null",
+        about="what touches, where the status says so (see below)",
+        default=_EARLIER,
+        example="null",
+    ),
+    world=Key(kind="mapping", about="the scene, with the keys of a scene file", default=_EARLIER, example="{...}"),
+    sums=Key(
+        kind="mapping", about="SHA-256 sums of `robot` parts and scene `files`", default=_EARLIER, example="{...}"
+    ),
+    robot_file=Key(
+        kind="path", about="the robot file, of a robot of yours", default="a shipped robot", example='"a.yaml"'
+    ),
+    content_sum=Key(
+        kind="text",
+        about="sum of what the verdict hangs on; a changed file has another",
+        default=_EARLIER,
+        example='"9c..."',
+    ),
 )
 _SUMMED = (
     *("status", "robot", "joint_names", "held_joints", "start", "goals", "goal_index", "alternatives", "world"),
@@ -169,7 +237,7 @@ def load_plan(path: str | Path) -> PlanFile:
     """
     entry = read_json(path)
     required(entry, ["format"])["format"].expect_format("diffplan/plan@1")
-    top = required(entry, _REQUIRED)
+    top = required(entry, PLAN.required)
     joint_names = tuple(name.text() for name in top["joint_names"].sequence())
     trajectory, certificate, metrics = _read_motion(top, len(joint_names))
     return PlanFile(

@@ -15,6 +15,7 @@ from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.strict.strict_json import read_json
 
 
@@ -38,15 +39,40 @@ class Suite:
     entries: tuple[SuiteEntry, ...]
 
 
+SUITE = Keys(
+    format=Key(kind="text", about="the format and its version", example="diffplan/problems@1"),
+    name=Key(kind="text", about="the name of the suite", example="hard"),
+    robot=Key(kind="text", about="a robot's name, or the path of a robot file", example="panda"),
+    joint_names=Key(kind="list of texts", about="the robot's joints, in its order", example='["panda_joint1", ...]'),
+    problems=Key(kind="list of problems", about="the problems; ids are SET/NUMBER", example="[...]"),
+    fixed_joints=Key(
+        kind="names to numbers",
+        about="where joints stand that are not planned for",
+        unit="rad or m",
+        default="as the robot file says",
+        example='{"panda_finger_joint1": 0.0}',
+    ),
+    source=Key(kind="any", about="where the problems come from; not read", default="not told", example='"..."'),
+    description=Key(kind="any", about="what they are; not read", default="not told", example='"..."'),
+    license=Key(kind="any", about="their licence; not read", default="not told", example='"..."'),
+)
+PROBLEM = Keys(
+    id=Key(kind="text", about="its name, used once; what is before the slash is its set", example='"shelf/1"'),
+    start=Key(kind="numbers", about="joint values in the order of joint_names", unit="rad or m", example="[0, ...]"),
+    goals=Key(
+        kind="list of numbers", about="joint values, any of them will do", unit="rad or m", example="[[0.5, ...]]"
+    ),
+    obstacles=Key(kind="list of obstacles", about="as in a scene file, in the robot's base frame", example="[...]"),
+)
+
+
 def load_problems(path: str | Path) -> Suite:
     """Read a problem suite.
 
     Raises:
         InputError: naming file, key path, value and what is allowed.
     """
-    fields = read_json(path).fields(
-        ("format", "name", "robot", "joint_names", "problems"), ("fixed_joints", "source", "description", "license")
-    )
+    fields = read_json(path).fields(*SUITE.names)
     fields["format"].expect_format("diffplan/problems@1")
     robot_name = robot_word(fields["robot"])
     robot = load_robot(robot_name)
@@ -80,7 +106,7 @@ def load_problems(path: str | Path) -> Suite:
 
 def _problem(entry: Entry, robot: str, dof: int) -> SuiteEntry:
     with Faults() as faults:
-        fields = entry.fields(("id", "start", "goals", "obstacles"), (), faults)
+        fields = entry.fields(*PROBLEM.names, faults)
         name = faults.of(lambda: fields["id"].text())
         start = faults.of(lambda: fields["start"].numbers(dof))
         goals = faults.of(lambda: _goals(fields["goals"], dof))

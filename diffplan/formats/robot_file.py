@@ -19,13 +19,105 @@ from diffplan.robot.model import WINDOW, CollisionSpheres, Gripper, Robot, Tool
 from diffplan.robot.rates import RATES, rates
 from diffplan.robot.urdf import Joint, UrdfModel, load_urdf
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import named_robots, tell_hidden
 from diffplan.system.reading import is_file
 
-_REQUIRED = ("format", "name", "urdf", "base_link", "end_link", "joints", "configurations", "collision")
-_OPTIONAL = ("held_joints", "packages", "prior", "tool", "gripper", "exempt_pairs")
 _TOUCHING, _APART = ("adjacent", "always"), ("never", "unclear")
+ROBOT = Keys(
+    format=Key(kind="text", about="the format and its version", example="diffplan/robot@1"),
+    name=Key(kind="text", about="the robot's name", example="panda"),
+    urdf=Key(kind="mapping", about="where its URDF is", example="{file: arm.urdf}"),
+    base_link=Key(kind="text", about="link that stands still", example="panda_link0"),
+    end_link=Key(kind="text", about="link where the arm ends", example="panda_hand"),
+    joints=Key(
+        kind="names to limits",
+        about="joints that are planned for, in this order; position limits are the URDF's",
+        example="{joint1: {velocity: 2.1}}",
+    ),
+    configurations=Key(
+        kind="names to numbers",
+        about="joint values with a name, in the order of joints",
+        unit="rad or m",
+        example="{home: [0, -0.8, 0, -2.4, 0, 1.6, 0.8]}",
+    ),
+    collision=Key(
+        kind="path", about="its collision file, which `diffplan robots fit` writes", example="collision.yaml"
+    ),
+    held_joints=Key(
+        kind="names to numbers",
+        about="where joints stand that are not planned for",
+        unit="rad or m",
+        default="0",
+        example="{panda_finger_joint1: 0.04}",
+    ),
+    packages=Key(
+        kind="names to paths", about="folders of ROS packages", default="none", example="{arm_description: description}"
+    ),
+    prior=Key(
+        kind="path",
+        about="trained weights of this arm",
+        default="prior.safetensors beside it, else the common prior",
+        example="prior.safetensors",
+    ),
+    tool=Key(
+        kind="mapping: `link`, and the keys of a pose in its frame",
+        about="frame that pose goals without a link mean",
+        default="the frame of end_link",
+        example="{link: panda_hand, xyz: [0, 0, 0.1]}",
+    ),
+    gripper=Key(kind="mapping", about="its fingers", default="none", example="{joints: {...}}"),
+    exempt_pairs=Key(
+        kind="list of pairs of links",
+        about="links whose contact does not count",
+        default="none",
+        example="[[link4, link6]]",
+    ),
+)
+_RATE = "the URDF's velocity; derived for the others (docs/robots.md)"
+JOINT = Keys(
+    velocity=Key(kind="number", about="most", unit="rad/s or m/s", default=_RATE, example="2.175"),
+    acceleration=Key(kind="number", about="most", unit="rad/s² or m/s²", default=_RATE, example="15"),
+    jerk=Key(kind="number", about="most, where jerk is limited", unit="rad/s³ or m/s³", default=_RATE, example="7500"),
+)
+GRIPPER = Keys(
+    joints=Key(kind="names to fingers", about="joints of the fingers", example="{finger: {open: 0.04, closed: 0.0}}"),
+    may_touch=Key(
+        kind="list of texts", about="links that may touch what is held", default="none", example="[leftfinger]"
+    ),
+)
+FINGER = Keys(
+    open=Key(kind="number", about="its value when the gripper is open", unit="rad or m", example="0.04"),
+    closed=Key(kind="number", about="its value when it is closed", unit="rad or m", example="0.0"),
+)
+COLLISION = Keys(
+    format=Key(kind="text", about="the format and its version", example="diffplan/collision@1"),
+    links=Key(kind="names to mappings", about="the spheres of each link", example="{link1: {spheres: [...]}}"),
+    self_collision=Key(kind="mapping", about="pairs of links that planners skip", example="{ignore: [...]}"),
+)
+SPHERES = Keys(
+    spheres=Key(
+        kind="list of 4 numbers", about="x, y, z in the link's frame, radius", unit="m", example="[[0, 0, 0.1, 0.06]]"
+    ),
+    uncovered_mm=Key(
+        kind="number", about="surface farthest outside the spheres", unit="mm", default="not measured", example="4.1"
+    ),
+    outside_mm=Key(
+        kind="number", about="spheres farthest outside the surface", unit="mm", default="not measured", example="4.0"
+    ),
+    bulge_mm=Key(kind="number", about="parts farthest outside the mesh", unit="mm", default="not told", example="4.8"),
+    parts=Key(
+        kind="list of mappings", about="convex parts that its meshes collide as", default="their hulls", example="[...]"
+    ),
+)
+SELF_COLLISION = Keys(
+    ignore=Key(kind="list of pairs", about="the pairs", example="[{links: [a, b], reason: adjacent}]")
+)
+IGNORED = Keys(
+    links=Key(kind="2 texts", about="two links", example="[link1, link2]"),
+    reason=Key(kind="a word", about=f"why: {', '.join((*_TOUCHING, *_APART))}", example=_TOUCHING[0]),
+)
 
 
 def robot_path(name_or_path: str | Path) -> Path:
@@ -90,7 +182,7 @@ def load_robot(name_or_path: str | Path, *, collision: bool = True) -> Robot:
     """
     path = robot_path(name_or_path)
     with Faults() as faults:
-        top = read_yaml(path, faults).fields(_REQUIRED, _OPTIONAL, faults)
+        top = read_yaml(path, faults).fields(*ROBOT.names, faults)
         top["format"].expect_format("diffplan/robot@1")
         packages = _packages(top["packages"]) if "packages" in top else {}
         model = load_urdf(urdf_path(top["urdf"], packages), packages=packages)
@@ -166,7 +258,7 @@ def _position_limits(entry: Entry, joint: Joint) -> tuple[float, float]:
 def _rates(entry: Entry) -> dict[str, float]:
     """Return the limits of a planning joint that the file tells."""
     with Faults() as faults:
-        fields = entry.fields((), RATES, faults)
+        fields = entry.fields(*JOINT.names, faults)
         values = {key: faults.of(partial(value.number, positive=True)) for key, value in fields.items()}
     return values
 
@@ -183,7 +275,7 @@ def _tool(entry: Entry, model: UrdfModel) -> Tool:
 def _gripper(entry: Entry, model: UrdfModel, planned: list[str]) -> Gripper:
     """Return the joints of the gripper with open and closed values, and the links that may touch what it holds."""
     with Faults() as faults:
-        fields = entry.fields(("joints",), ("may_touch",), faults)
+        fields = entry.fields(*GRIPPER.names, faults)
         movable = [
             n for n, joint in model.joints.items() if joint.kind != "fixed" and not joint.mimic and n not in planned
         ]
@@ -199,7 +291,7 @@ def _gripper(entry: Entry, model: UrdfModel, planned: list[str]) -> Gripper:
 
 
 def _open_and_closed(entry: Entry, joint: Joint) -> tuple[float, float]:
-    fields = entry.fields(("open", "closed"))
+    fields = entry.fields(*FINGER.names)
     return _held(fields["open"], joint), _held(fields["closed"], joint)
 
 
@@ -295,10 +387,10 @@ def _collision_model(
     told: dict[str, list[float]] = {"uncovered_mm": [], "outside_mm": []}
     parts: dict[str, list[PartsFile]] = {}
     with Faults() as faults:
-        top = read_yaml(path, faults).fields(("format", "links", "self_collision"), (), faults)
+        top = read_yaml(path, faults).fields(*COLLISION.names, faults)
         top["format"].expect_format("diffplan/collision@1")
         for name, values in top["links"].fields((), model.collisions, faults).items():
-            fields = values.fields(("spheres",), ("uncovered_mm", "outside_mm", "bulge_mm", "parts"), faults)
+            fields = values.fields(*SPHERES.names, faults)
             if "parts" in fields:
                 parts[name] = faults.of(partial(read_parts, fields["parts"], name, model)) or []
             for sphere in faults.of(partial(lambda fields: fields["spheres"].sequence(), fields)) or []:
@@ -308,7 +400,7 @@ def _collision_model(
                 if key in fields:
                     values.append(faults.of(partial(lambda entry: _millimetres(entry), fields[key])))
             names.append(name)
-        ignored = _ignored_pairs(top["self_collision"].fields(("ignore",))["ignore"], model)
+        ignored = _ignored_pairs(top["self_collision"].fields(*SELF_COLLISION.names)["ignore"], model)
     array = np.array(spheres, dtype=np.float64).reshape(-1, 4)
     fitted = CollisionSpheres(
         links=tuple(names),
@@ -353,7 +445,7 @@ def _sphere(entry: Entry) -> tuple[float, ...]:
 def _ignored_pairs(entry: Entry, model: UrdfModel) -> dict[frozenset[str], str]:
     pairs: dict[frozenset[str], str] = {}
     for item in entry.sequence():
-        fields = item.fields(("links", "reason"))
+        fields = item.fields(*IGNORED.names)
         links = frozenset(link.choice(model.collisions, "link") for link in fields["links"].sequence())
         if len(links) != 2 or links in pairs:
             raise item.error("not a pair of two links, each pair once")

@@ -16,12 +16,101 @@ from diffplan.geometry.shapes import FARTHEST, Plane
 from diffplan.robot.model import Robot
 from diffplan.scene import AXES, MOST_DEPTH_M, AllowedContact, Attached, Goal, Obstacle, PoseGoal, Query, Scene
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import asset_folder, named_robots, shipped_scenes
 from diffplan.system.reading import is_file
 
-_REQUIRED = ("name",)
-_OPTIONAL = ("robot", "robot_base", "obstacles", "queries", "hold", "attached", "allowed_contacts")
+FORMAT = Key(kind="text", about="the format and its version", example="diffplan/scene@1")
+SCENE = Keys(
+    name=Key(kind="text", about="the name of the scene", example="workbench"),
+    robot=Key(
+        kind="text",
+        about="a robot's name (`diffplan robots`), or the path of a robot file; joint values below are its own",
+        default="none: told by the command (panda without)",
+        example="panda",
+    ),
+    robot_base=Key(
+        kind="pose",
+        about="where the robot's base stands in the world",
+        default="the world's origin",
+        example="{xyz: [0, 0, 0.7]}",
+    ),
+    obstacles=Key(kind="list of obstacles", about="what the arm must not touch", default="none", example="[...]"),
+    queries=Key(
+        kind="names to queries",
+        about="motions to plan",
+        default="none",
+        example="{default: {start: home, goal: right}}",
+    ),
+    hold=Key(
+        kind="names to numbers",
+        about="where the robot's joints stand that are not planned for (fingers)",
+        unit="rad or m",
+        default="as the robot file says",
+        example="{panda_finger_joint1: 0.02}",
+    ),
+    attached=Key(
+        kind="list of held objects",
+        about="what the robot holds from the start; the pose is in the frame of the link",
+        default="none",
+        example="[...]",
+    ),
+    allowed_contacts=Key(
+        kind="list of contacts", about="pairs that may touch", default="none", example="[{pair: [cup, table]}]"
+    ),
+)
+ATTACHED = Keys(
+    link=Key(kind="text", about="the link that holds it", example="panda_hand"),
+    may_touch=Key(
+        kind="list of texts",
+        about="links that may touch it",
+        default="those of the gripper",
+        example="[panda_leftfinger, panda_rightfinger]",
+    ),
+)
+"""What a held object has beside the keys of an obstacle."""
+CONTACT = Keys(
+    pair=Key(kind="2 texts", about="names of obstacles, held objects or links", example="[cup, table]"),
+    depth_mm=Key(kind="number", about="how deep they may overlap", unit="mm", default="any depth", example="3"),
+)
+CONSTRAINTS = Key(
+    kind="list of words",
+    about="what the motion must keep, as words of `--constraint`",
+    default="none",
+    example='["upright:degrees=10"]',
+)
+_ENDS = "joint values in the order of the robot's joints [rad or m], or a configuration of the robot file"
+QUERY = Keys(
+    start=Key(kind="numbers, or a name", about=_ENDS, unit="rad or m", example="home"),
+    goal=Key(
+        kind="numbers, a name, a pose goal, or a list of pose goals",
+        about="as start, or where the tool shall be; of several any will do",
+        unit="rad or m",
+        example="{pose: {xyz: [0.5, 0, 0.4], rpy_deg: [180, 0, 0]}}",
+    ),
+    constraints=CONSTRAINTS,
+)
+_POSE_GOAL = Keys(
+    link=Key(
+        kind="text", about="the link whose frame shall be there", default="the robot's tool", example="panda_hand"
+    ),
+    tool=Key(kind="true", about="says that the tool is meant", default="the tool, without link", example="true"),
+    free=Key(kind="x, y or z", about="axis of the goal about which it may turn", default="none", example="z"),
+    box=Key(
+        kind="3 numbers",
+        about="edge lengths of a box about the position, in the goal's axes, in which any position will do",
+        unit="m",
+        default="none",
+        example="[0.1, 0.1, 0]",
+    ),
+)
+POSE_GOAL = Keys(
+    pose=Key(kind="pose", about="where it shall be, in the world", example="{xyz: [0.5, 0, 0.4]}"), **_POSE_GOAL.all
+)
+POSE_GOALS = Keys(
+    poses=Key(kind="list of poses", about="any of them will do", example="[{xyz: [0.5, 0, 0.4]}]"), **_POSE_GOAL.all
+)
 
 
 def scene_path(name_or_path: str | Path) -> Path:
@@ -52,7 +141,7 @@ def load_scene(name_or_path: str | Path) -> Scene:
     """
     path = scene_path(name_or_path)
     with Faults() as faults:
-        fields = read_yaml(path, faults).fields(("format", *_REQUIRED), _OPTIONAL, faults)
+        fields = read_yaml(path, faults).fields(("format", *SCENE.required), SCENE.optional, faults)
         fields["format"].expect_format("diffplan/scene@1")
         robot = faults.of(lambda: robot_word(fields["robot"])) if "robot" in fields else None
         model = faults.of(lambda: load_robot(robot, collision=False)) if robot else None
@@ -65,7 +154,7 @@ def read_scene(entry: Entry) -> Scene:
     Raises:
         InputError: naming file, key, value and what is allowed.
     """
-    fields = entry.fields(_REQUIRED, _OPTIONAL)
+    fields = entry.fields(*SCENE.names)
     robot = fields["robot"].text() if "robot" in fields else None
     beside = entry.file.parent / robot if robot else None
     in_file = beside and robot not in named_robots() and (is_file(beside) or is_file(beside / "robot.yaml"))
@@ -142,7 +231,7 @@ def _held(item: Entry, robot: Robot | None) -> Attached:
     if "link" not in keys:
         raise item.error("key 'link' is missing", allowed="the link that holds it")
     with Faults() as faults:
-        obstacle = faults.of(partial(read_obstacle, item, ("link", "may_touch")))
+        obstacle = faults.of(partial(read_obstacle, item, tuple(ATTACHED.all)))
         link = faults.of(partial(_link, keys["link"], robot))
         touched = faults.of(keys["may_touch"].sequence) if "may_touch" in keys else None
         may_touch = None if touched is None else tuple(faults.of(partial(_link, one, robot)) for one in touched)
@@ -167,7 +256,7 @@ def _contacts(entry: Entry, names: set[str], robot: Robot | None, faults: Faults
 
 def _contact(item: Entry, known: list[str] | None) -> AllowedContact:
     with Faults() as faults:
-        fields = item.fields(("pair",), ("depth_mm",), faults)
+        fields = item.fields(*CONTACT.names, faults)
         pair = [
             faults.of(partial(name.choice, known, "obstacle, held object or link") if known else name.text)
             for name in fields["pair"].sequence()
@@ -188,7 +277,7 @@ def _depth(entry: Entry) -> float:
 
 def _query(entry: Entry, robot: Robot | None) -> Query:
     with Faults() as faults:
-        fields = entry.fields(("start", "goal"), ("constraints",), faults)
+        fields = entry.fields(*QUERY.names, faults)
         start = faults.of(lambda: read_configuration(fields["start"], robot))
         goal = faults.of(lambda: read_goal(fields["goal"], robot))
         kept = faults.of(lambda: read_kept(fields["constraints"], robot)) if "constraints" in fields else ()
@@ -225,7 +314,7 @@ def _pose_goals(entry: Entry, robot: Robot | None) -> list[PoseGoal]:
     """Return the goals of one mapping: a pose, or several poses that share link, free axis and box."""
     with Faults() as faults:
         several = "poses" in entry.mapping()
-        fields = entry.fields(("poses" if several else "pose",), ("link", "tool", "free", "box"), faults)
+        fields = entry.fields(*(POSE_GOALS if several else POSE_GOAL).names, faults)
         if "tool" in fields and ("link" in fields or not faults.of(lambda: fields["tool"].boolean())):
             faults.add(fields["tool"].error("the tool or a link", allowed="true alone, or the key link instead"))
         link = faults.of(lambda: _link(fields["link"], robot)) if "link" in fields else None

@@ -9,7 +9,18 @@ from pathlib import Path
 from diffplan.errors import InputError
 from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, tried
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.system.reading import is_file
+
+URDF = Keys(
+    file=Key(
+        kind="path",
+        about="the file, from the robot file's folder, in the package, or package://...",
+        example="arm.urdf",
+    ),
+    package=Key(kind="text", about="Python package in which it lies", default="none", example="pybullet_data"),
+    pip=Key(kind="text", about="what pip installs to get it", default="none", example="example-robot-data"),
+)
 
 
 def urdf_path(entry: Entry, packages: Mapping[str, Path]) -> Path:
@@ -18,7 +29,7 @@ def urdf_path(entry: Entry, packages: Mapping[str, Path]) -> Path:
     Raises:
         InputError: if there is none; where the entry names what pip installs (`pip`), the message is that command.
     """
-    fields = entry.fields(("file",), ("package", "pip"))
+    fields = entry.fields(*URDF.names)
     if "pip" in fields and ("package" in fields or fields["file"].text().startswith(PACKAGE_SCHEMES)):
         try:
             return _in_package(fields, packages)

@@ -16,10 +16,33 @@ from diffplan.errors import InputError
 from diffplan.learning.hdf5 import opened, sealed
 from diffplan.learning.problems import KINDS
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.strict.strict_json import parse_json
 from diffplan.system.files import write_bytes
 
 FORMAT = "diffplan/trajectories@1"
+ATTRIBUTES = Keys(
+    format=Key(kind="text", about="the format and its version", example=FORMAT),
+    seed=Key(kind="whole number", about="the random seed", example="0"),
+    shard=Key(kind="whole number", about="the number of this file", example="12"),
+    robot=Key(kind="text", about="the robot's name, or the path of its file", example="panda"),
+    joint_names=Key(kind="texts", about="the joints, in the order of the waypoints", example="panda_joint1, ..."),
+    versions=Key(kind="JSON", about="versions of packages", example='{"numpy": "2.3.0"}'),
+)
+DATASETS = Keys(
+    waypoints=Key(
+        kind="float32 [n, 64, dof]", about="paths, uniform in arc length", unit="rad or m", example="[[[0, ...]]]"
+    ),
+    scene=Key(kind="integers [n]", about="which scene each path is in", example="[0, 0, 1]"),
+    kind=Key(kind="integers [n]", about="kind of each problem", example="[0, 1, 0]"),
+    clearance=Key(
+        kind="numbers [n]", about="least clearance of the sphere model, at most 0.1", unit="m", example="[0.03]"
+    ),
+    family=Key(kind="texts [scenes]", about="family of each scene", example="bookshelf"),
+    obstacles=Key(
+        kind="JSON texts [scenes]", about="obstacles as in a scene file, in the robot's base frame", example="[...]"
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

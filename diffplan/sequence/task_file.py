@@ -14,7 +14,7 @@ from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.formats.constraints import parse_constraint
 from diffplan.formats.obstacles import read_pose
 from diffplan.formats.robot_file import load_robot, robot_word
-from diffplan.formats.scene_file import load_scene, read_configuration, read_goal
+from diffplan.formats.scene_file import CONSTRAINTS, QUERY, load_scene, read_configuration, read_goal
 from diffplan.geometry.pose import Pose
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
@@ -22,12 +22,63 @@ from diffplan.sequence.grasps import Grasps
 from diffplan.sequence.sequence import Sequence
 from diffplan.sequence.steps import Attach, Detach, Gripper, Move, Pause, Step, pick, place
 from diffplan.strict.entry import Entry
+from diffplan.strict.keys import Key, Keys
 from diffplan.strict.strict_yaml import read_yaml
 from diffplan.system.assets import asset_folder, shipped_scenes, shipped_tasks
 from diffplan.system.reading import is_file
 
 _KINDS = ("pick", "place", "move", "line", "gripper", "attach", "detach", "pause")
 _GRASPS = ("top", "side", "any")
+TASK = Keys(
+    format=Key(kind="text", about="the format and its version", example="diffplan/task@1"),
+    scene=Key(kind="text", about="path of a scene file, or a shipped scene's name", example="scene.yaml"),
+    steps=Key(kind="list of steps", about="what to do; each step is a mapping of its kind", example="[...]"),
+    name=Key(kind="text", about="the name of the task", default="the file's", example="clear_table"),
+    robot=Key(kind="text", about="a robot's name or file", default="the scene's, else panda", example="panda"),
+    start=Key(kind="numbers, or a name", about="where the arm begins", unit="rad or m", default="home", example="home"),
+)
+
+
+def _length(about: str, default: float) -> Key:
+    return Key(kind="number", about=about, unit="m", default=f"{default:g}", example="0.12")
+
+
+PICK = Keys(
+    object=Key(kind="text, or a list of texts", about="the obstacle to take, or any of these", example="cube"),
+    grasps=Key(kind="top, side, any, or a list of grasps", about="how to take it", default="any", example="top"),
+    approach=_length("straight way in", 0.1),
+    lift=_length("straight way up", 0.1),
+)
+GRASP = Keys(
+    pose=Key(kind="pose", about="of the tool, in the object's frame", example="{xyz: [0, 0, 0.02]}"),
+    opening=Key(
+        kind="number",
+        about="distance of the pads before",
+        unit="m",
+        default="a little wider than the object",
+        example="0.06",
+    ),
+)
+_PLACE = Keys(
+    object=Key(kind="text", about="what is put down", default="what is in hand", example="cube"),
+    free=Key(kind="x, y or z", about="axis of the pose about which it may turn", default="none", example="z"),
+    approach=_length("straight way down", 0.08),
+    retreat=_length("straight way back", 0.1),
+)
+PLACE = Keys(
+    pose=Key(kind="pose", about="of the object, in the world", example="{xyz: [0.4, 0.3, 0.03]}"), **_PLACE.all
+)
+PLACES = Keys(
+    poses=Key(kind="list of poses", about="any of them will do", example="[{xyz: [0.4, 0.3, 0.03]}]"), **_PLACE.all
+)
+MOVE = Keys(goal=QUERY.all["goal"], constraints=CONSTRAINTS)
+_LINE = Keys(
+    frame=Key(kind="world or tool", about="whose axes the offset is along", default="world", example="tool"),
+    constraints=CONSTRAINTS,
+)
+LINE_BY = Keys(offset=Key(kind="3 numbers", about="how far to go", unit="m", example="[0, 0, 0.1]"), **_LINE.all)
+LINE_TO = Keys(pose=Key(kind="pose", about="of the tool, in the world", example="{xyz: [0.5, 0, 0.3]}"), **_LINE.all)
+OBJECT = Keys(object=Key(kind="text", about="an obstacle, or what is held", example="cube"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +100,7 @@ def load_task(name_or_path: str | Path) -> Task:
     """
     path = _task_path(name_or_path)
     with Faults() as faults:
-        fields = read_yaml(path, faults).fields(("format", "scene", "steps"), ("name", "robot", "start"), faults)
+        fields = read_yaml(path, faults).fields(*TASK.names, faults)
         fields["format"].expect_format("diffplan/task@1")
         name = faults.of(lambda: fields["name"].text()) if "name" in fields else path.stem
         scene = faults.of(lambda: _scene(fields["scene"]))
@@ -126,7 +177,7 @@ class _Reader:
 
     def _pick(self, entry: Entry) -> list[Step]:
         with Faults() as faults:
-            fields = entry.fields(("object",), ("grasps", "approach", "lift"), faults)
+            fields = entry.fields(*PICK.names, faults)
             names = faults.of(lambda: self._objects(fields["object"]))
             grasps = faults.of(lambda: _grasps(fields["grasps"])) if "grasps" in fields else "any"
             lengths = _lengths(fields, ("approach", "lift"), faults)
@@ -151,8 +202,7 @@ class _Reader:
     def _place(self, entry: Entry) -> list[Step]:
         with Faults() as faults:
             several = "poses" in entry.mapping()
-            keys = ("object", "free", "approach", "retreat")
-            fields = entry.fields(("poses" if several else "pose",), keys, faults)
+            fields = entry.fields(*(PLACES if several else PLACE).names, faults)
             name = faults.of(lambda: self._held(fields["object"])) if "object" in fields else None
             free = faults.of(lambda: fields["free"].choice("xyz", "axis")) if "free" in fields else None
             items = faults.of(lambda: fields["poses"].sequence() if several else [fields["pose"]]) or []
@@ -164,7 +214,7 @@ class _Reader:
 
     def _move(self, entry: Entry) -> Step:
         with Faults() as faults:
-            fields = entry.fields(("goal",), ("constraints",), faults)
+            fields = entry.fields(*MOVE.names, faults)
             goal = faults.of(lambda: read_goal(fields["goal"], self.robot))
             kept = _constraints(fields, faults)
         return Move(goal, constraints=kept)
@@ -172,7 +222,7 @@ class _Reader:
     def _line(self, entry: Entry) -> Step:
         with Faults() as faults:
             by_offset = "offset" in entry.mapping()
-            fields = entry.fields(("offset" if by_offset else "pose",), ("frame", "constraints"), faults)
+            fields = entry.fields(*(LINE_BY if by_offset else LINE_TO).names, faults)
             frame = (
                 faults.of(lambda: fields["frame"].choice(("world", "tool"), "frame")) if "frame" in fields else "world"
             )
@@ -192,12 +242,12 @@ class _Reader:
         return _at(entry, lambda: [Pause(seconds)])
 
     def _attach(self, entry: Entry) -> Step:
-        name = self._obstacle(entry.fields(("object",))["object"])
+        name = self._obstacle(entry.fields(*OBJECT.names)["object"])
         self.taken.add(name)
         return Attach(name)
 
     def _detach(self, entry: Entry) -> Step:
-        return Detach(self._held(entry.fields(("object",))["object"]))
+        return Detach(self._held(entry.fields(*OBJECT.names)["object"]))
 
 
 def _word(entry: Entry) -> str:
@@ -218,7 +268,7 @@ def _grasps(entry: Entry) -> Grasps:
 
 
 def _grasp(entry: Entry) -> tuple[Pose, float] | Pose:
-    fields = entry.fields(("pose",), ("opening",))
+    fields = entry.fields(*GRASP.names)
     pose = read_pose(fields["pose"])
     return (pose, fields["opening"].number(positive=True)) if "opening" in fields else pose
 
