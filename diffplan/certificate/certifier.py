@@ -14,8 +14,8 @@ import numpy as np
 
 from diffplan import arguments
 from diffplan.certificate import limits
-from diffplan.certificate.bisection import SIGHT, TOUCH, Bound, Measure, Sweep, bisect
-from diffplan.certificate.bounding import Bounds, Boxes, Spheres
+from diffplan.certificate.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
+from diffplan.certificate.bounding import Bounds, Boxes, Hulls, PathBounds
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.constraint_bounds import broken, kept_bounds
 from diffplan.certificate.interpolation import swerve
@@ -24,6 +24,7 @@ from diffplan.certificate.leaving import Leaving, leaving
 from diffplan.certificate.motion_bound import farthest, kept_cover, length, travel
 from diffplan.certificate.overlap import Parts, depth
 from diffplan.certificate.pair_table import Pairs, allowed_depths
+from diffplan.certificate.planes import load_compiled
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
 from diffplan.certificate.world import WHOLE, Stage, content_of, in_base_frame, load_hull
@@ -98,6 +99,7 @@ class Certifier:
         robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
         self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
         self.robot = robot = holding(robot, scene)
+        load_compiled()
         content, self.sums = content_of(robot)
         self._cover = kept_cover(robot, content)
         self._pairs = Pairs.of(robot, scene, self._cover)
@@ -108,8 +110,8 @@ class Certifier:
         self._solids = [Solid.of(shape) for shape in parts if shape.hollow]
         self._bounds = Bounds(
             robot=robot,
-            cover=self._cover,
-            spheres=Spheres.of(robot, content),
+            body=self._cover.body,
+            hulls=Hulls.of(robot, content),
             pairs=self._pairs,
             boxes=Boxes.of(near),
         )
@@ -118,7 +120,8 @@ class Certifier:
         try:
             self._bodies = self._stage.put(near.obstacles, self.sums)
             self._hulls = self._load_hulls()
-            self._rounded = self._pairs.rounded(robot, near)
+            self._found_ends: dict[int, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
+            self._rounded = self._pairs.rounded(near)
             self._shapes = self._exempt_shapes(near)
             self._stage.check_kinematics()
             self._mount = self._deep_mount()
@@ -198,7 +201,7 @@ class Certifier:
         """
         self._expect_open()
         q = self._finite("q", q)
-        pairs = np.flatnonzero(self._low(q[None])[0] <= TOUCH)
+        pairs = np.flatnonzero(self._low(q[None], TOUCH)[0] <= TOUCH)
         clearance = self._judged(q, pairs, SIGHT)
         close = clearance <= TOUCH
         return {
@@ -333,9 +336,12 @@ class Certifier:
             return np.zeros(len(self._pairs.names))
         return self._pairs.most(swerve(self.robot, self._cover, trajectory, reach))
 
-    def _low(self, q: Float) -> Float:
-        """Return lower bounds [n, pairs] at q [n, dof] on how far pairs are from a contact that is not allowed (m)."""
-        bounds = self._bounds.at(q)
+    def _low(self, q: Float, enough: float = np.inf) -> Float:
+        """Return lower bounds [n, pairs] at q [n, dof] on how far pairs are from a contact that is not allowed (m).
+
+        Those above `enough` may be lower than they could be.
+        """
+        bounds = self._bounds.at(q, np.arange(len(self._pairs.names)), enough + float(self._rounded.max(initial=0.0)))
         low = bounds - self._rounded + self._pairs.allowed
         low[(bounds <= 0) & np.isfinite(self._pairs.allowed)] = -np.inf  # nothing is known of how deep they touch
         return low
@@ -344,7 +350,8 @@ class Certifier:
         """Return the clearances [pairs] at q of all pairs that are nearest of their kind or may touch, and of others
         where they are less than 0.25 m; infinite where none was measured, which is more than the least of the kind.
         """
-        low, split, found = self._low(q[None])[0], self._pairs.with_obstacles, np.full(len(self._pairs.names), np.inf)
+        low, found = self._low(q[None], SIGHT)[0], np.full(len(self._pairs.names), np.inf)
+        split = self._pairs.with_obstacles
         meant = self._pairs.allowed > 0
         for own in (np.arange(split), np.arange(split, len(found))):
             order = own[np.argsort(np.where(meant, -np.inf, low)[own], kind="stable")]
@@ -368,22 +375,14 @@ class Certifier:
 
         return measure
 
-    def _travel(self, path: Float, reach: Float | None = None) -> Float:
-        """Bound the relative travel of each pair up to each sample of a path [n, pairs] (m), as `bisect` wants it."""
+    def _travels(self, path: Float, reach: Float | None = None, poses: Float | None = None) -> Float:
+        """Bound the travel by each way that pairs can go up to each sample of a path [n, ways] (m), for `bisect`.
+
+        `reach` is what `farthest` says of the path, `poses` are those of the bodies along it, if they are known.
+        """
         reach = farthest(self.robot, self._cover, path) if reach is None else reach
         by_joint = travel(self.robot, self._cover, path, reach)
-        return self._pairs.travel(by_joint, length(self.robot, self._cover, path, reach))
-
-    def _bounded(self, path: Float, room: Float, but: np.ndarray | None = None) -> Bound:
-        """Return what bounds from below what `_measured` measures."""
-
-        def bound(places: Float) -> Float:
-            low = self._low(np.array([_along(path, place) for place in places])) - room
-            if but is not None:
-                low[:, but] = np.inf
-            return low
-
-        return bound
+        return self._pairs.travels(by_joint, length(self.robot, self._cover, path, reach, poses))
 
     def _judged(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
         """Return how far these pairs (sorted numbers) are from a contact that is not allowed (m), as `_measure`."""
@@ -401,8 +400,8 @@ class Certifier:
             def apart(place: float, _: np.ndarray, sight: float, which: np.ndarray = which) -> Float:
                 return self._measure(_along(path, place), which, sight + float(room[which[0]])) - room[which]
 
-            way = self._travel(path) if way is None else way
-            touch = bisect(way[:, which], apart).touch
+            way = self._travels(path) if way is None else way
+            touch = bisect(way, apart, self._pairs.way[which]).touch
             if touch is None:
                 continue
             least = min(float(self._measure(q, which, SIGHT)[0]) for q in (*path, _along(path, touch.place)))
@@ -418,7 +417,7 @@ class Certifier:
 
     def _leaving(self, path: Float, room: Float, depth: float) -> Leaving | None:
         """Return how the path leaves the contact that it begins in, if it does, nowhere deeper than `depth`."""
-        return leaving(self._travel(path), self._measured(path, room), depth)
+        return leaving(self._travels(path)[:, self._pairs.way], self._measured(path, room), depth)
 
     def _sweep_after(self, path: Float, room: Float, out: Leaving) -> tuple[Sweep, tuple[float, float]]:
         """Return the same as `_sweep` for a path that begins in contact, without the touching pairs while they part."""
@@ -459,14 +458,18 @@ class Certifier:
         Returns:
             What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
         """
-        measure = self._measured(path, room, but)
-        way = self._travel(path, reach)
-        sweep = bisect(way, measure, self._bounded(path, room, but))
+        poses, measure, way = self.robot.body_poses(path), self._measured(path, room, but), self._pairs.way
+        travels = self._travels(path, reach, poses)
+        more = self._pairs.allowed - self._rounded - room
+        if but is not None:
+            more[but] = np.inf
+        known = PathBounds.of(self._bounds, poses, travels, more)
+        sweep = bisect(travels, measure, way, known.stretches)
         if not sweep.free:
             return sweep, (-np.inf, -np.inf)
         group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
         group[self._pairs.allowed > 0] = _MEANT
-        near, near_self = refine(sweep, way, measure, group).tolist()
+        near, near_self = refine(sweep, travels, way, measure, group, known).tolist()
         return sweep, (near, near_self)
 
     def _measure(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
@@ -477,6 +480,8 @@ class Certifier:
         self._body.place(q)
         found = [self._distance(pair, sight) for pair in pairs.tolist()]
         clearance = np.array(found, dtype=np.float64) - self._rounded[pairs]
+        if not self._depths:
+            return clearance
         for i in np.flatnonzero((self._pairs.allowed[pairs] > 0) & (clearance <= TOUCH)).tolist():
             clearance[i] = max(clearance[i], -self._depth(int(pairs[i]), q))
         return clearance
@@ -494,11 +499,16 @@ class Certifier:
 
     def _ends(self, pair: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return PyBullet's bodies and link indices of both ends of a pair; of a hollow mesh those of its hull."""
+        if pair in self._found_ends:
+            return self._found_ends[pair]
         one, other = self._pairs.names[pair]
         if pair >= self._pairs.with_obstacles:
-            return self._body.parts(one), self._body.parts(other)
-        column = pair % len(self._bodies)
-        return self._body.parts(one), [(self._hulls.get(column, self._bodies[column]), WHOLE)]
+            ends = self._body.parts(one), self._body.parts(other)
+        else:
+            column = pair % len(self._bodies)
+            ends = self._body.parts(one), [(self._hulls.get(column, self._bodies[column]), WHOLE)]
+        self._found_ends[pair] = ends
+        return ends
 
     def _least(self, one: list[tuple[int, int]], other: list[tuple[int, int]], sight: float) -> float:
         """Return the least clearance between two bodies (m), each given by its parts; infinite beyond sight."""

@@ -1,156 +1,165 @@
 """The least clearance along a path that is proven free: looked for, with a proven lower bound beside it.
 
-Between two places a and b at which a pair of bodies was measured, its clearance is nowhere less than
+Between two places a and b a pair whose clearance there is at least low(a) and low(b) is nowhere nearer than
 
-    (clearance(a) + clearance(b) - travel(a, b)) / 2,
+    (low(a) + low(b) - travel(a, b)) / 2,
 
-for it changes no faster than the pair moves. The interval whose bound lies farthest below what was measured is halved,
-for the pairs that can still come a millimetre closer than that, until none can or the looks run out.
-
-In the first look many clearances are bounded only. Those by which a pair might be nearer than the least of its group,
-less a millimetre, are measured before that: the least over all places of the first look is then, to a millimetre, what
-it would be had all pairs been measured there.
+for it changes no faster than the pair moves. A low(a) is a measurement, one elsewhere less the travel, or a bound that
+needs none (`Bounds`). Pairs that keep farther off than the least that was measured, less a millimetre, are proven to do
+so and left alone. For the others there are bounds at every sample, and whichever step's bound lies lowest below what
+was measured has an end of it measured, until none lies a millimetre below or the looks run out.
 """
 
 from __future__ import annotations
 
-import heapq
-from itertools import count
+from typing import Protocol
 
 import numpy as np
 
-from diffplan.certificate.bisection import SIGHT, FirstLook, Measure, Sweep, travel_at
+from diffplan.certificate.bisection import SIGHT, Measure, Sweep
 from diffplan.certificate.reach import FAR
 from diffplan.geometry.pose import Float
 
 AGREEMENT = 0.001
 """So near the least measured clearance [m] a lower bound needs no further look."""
-MOST_LOOKS = 8
-"""How many looks a path gets at most, for 2 ms."""
+MOST_LOOKS = 4
+"""How many looks a path gets at most."""
 
 
-def refine(sweep: Sweep, travel: Float, measure: Measure, group: np.ndarray) -> Float:
+class Bounds(Protocol):
+    """Lower bounds on the clearances of pairs along a path that need no measurement."""
+
+    def nearest(self, pairs: np.ndarray) -> tuple[int, int, float]:
+        """Return which of these pairs comes nearest at a sample by its bound, at which, and that bound (m)."""
+        ...
+
+    def nearer(self, pairs: np.ndarray, demand: float) -> np.ndarray:
+        """Return those of the pairs that are not proven to keep farther apart than `demand` (m) all along."""
+        ...
+
+    def along(self, pairs: np.ndarray, enough: float) -> Float:
+        """Return bounds at all samples [n, pairs] (m); those above `enough` may be lower than they could be."""
+        ...
+
+
+def refine(sweep: Sweep, travel: Float, way: np.ndarray, measure: Measure, group: np.ndarray, bounds: Bounds) -> Float:
     """Look closer at where pairs may be nearest, and note in the sweep what is found.
 
     Args:
         sweep: of the whole path, without a touch.
-        travel: as for `bisect`: the relative travel since the path's begin [n, pairs] (m).
+        travel: the relative travel since the path's begin by each way that pairs can go [n, ways] (m).
+        way: which of these is a pair's [pairs].
         measure: the clearances at a place of the path.
         group: the group of each pair [pairs]: 0 with obstacles, 1 between links; others do not count.
+        bounds: what is known without measuring.
 
     Returns:
         For both groups a proven lower bound on the least clearance along the path [m]; infinite without pairs.
     """
-    if sweep.first is None:
-        return np.full(2, np.inf)
-    _look_nearer(sweep, sweep.first, measure, group)
-    run = _Refinement(sweep, travel, measure, group)
-    run.begin(sweep.first)
+    runs = [
+        _Refinement(sweep, travel, way, measure, np.flatnonzero(group == g), bounds, (FAR, SIGHT)[g]) for g in (0, 1)
+    ]
     for _ in range(MOST_LOOKS):
-        if not run.heap:
+        run = max(runs, key=lambda one: one.missing)
+        if run.missing <= AGREEMENT:
             break
-        run.halve()
-    for _, _, (_, _, pairs, bound, _, _) in run.heap:
-        run.close(pairs, bound)
-    return run.bound
-
-
-def _look_nearer(sweep: Sweep, first: FirstLook, measure: Measure, group: np.ndarray) -> None:
-    """Measure at the places of the first look whatever may be the least clearance of its group there.
-
-    The least is looked for up to 10 m from obstacles, and up to the sight of the first look between links.
-    """
-    between, farthest = first.between, np.array([FAR, SIGHT])
-    widest = np.array([0.0, *between.max(axis=1), 0.0])
-    bound = (first.low[:-1] + first.low[1:] - between) / 2
-    bound[:, group > 1] = np.inf
-    bound[first.measured[:-1] & first.measured[1:]] = np.inf
-    for g in (0, 1):
-        own = np.flatnonzero(group == g)
-        own = own[np.argsort(bound[:, own].min(axis=0), kind="stable")]
-        while len(own):
-            need = min(float(sweep.least[group == g].min()), farthest[g]) - AGREEMENT
-            own = own[bound[:, own].min(axis=0) < need]
-            if len(own) == 0:
-                break
-            left, which = np.unravel_index(int(np.argmin(bound[:, own])), (len(bound), len(own)))
-            pair = own[which]
-            ends = [i for i in (left, left + 1) if not first.measured[i, pair]]
-            i = int(min(ends, key=lambda end: first.low[end, pair]))
-            near = (bound[max(0, i - 1) : i + 1, own] < need).any(axis=0)
-            pairs = np.sort(own[near & ~first.measured[i, own]])
-            sight = max(SIGHT, need + float(max(widest[i], widest[i + 1])) + 2 * AGREEMENT)
-            clearance = measure(float(first.places[i]), pairs, sight)
-            sweep.note(float(first.places[i]), pairs, clearance)
-            first.note(i, pairs, np.minimum(clearance, sight))
-            both = first.measured[:-1, pairs] & first.measured[1:, pairs]
-            new = (first.low[:-1, pairs] + first.low[1:, pairs] - between[:, pairs]) / 2
-            bound[:, pairs] = np.where(both, np.inf, new)
+        run.look()
+    return np.array([run.bound for run in runs])
 
 
 class _Refinement:
-    """One refinement in progress: `best` and `bound` of both groups, and the intervals that may need a look."""
+    """One refinement in progress, of a `group` of pairs: `pairs` are those that may be nearer than what was measured.
 
-    def __init__(self, sweep: Sweep, travel: Float, measure: Measure, group: np.ndarray) -> None:
-        self.sweep, self.travel, self.measure, self.group = sweep, travel, measure, group
-        self.best = np.array([sweep.least[group == g].min(initial=np.inf) for g in (0, 1)])
-        self.bound = self.best.copy()
-        self.order = count()
-        self.heap: list[tuple[float, int, tuple[float, float, np.ndarray, Float, Float, Float]]] = []
+    `places` [m], rising, are the samples and where else a pair was measured; `along` [m, pairs] is the travel up to
+    them, `low` [m, pairs] bounds there, measured ones where `measured` [m, pairs] says so, and `least` [m - 1, pairs]
+    bounds on the steps between them (m).
+    """
 
-    def close(self, pairs: np.ndarray, bound: Float) -> None:
-        """Note lower bounds that stay as they are."""
-        np.minimum.at(self.bound, self.group[pairs], bound)
+    def __init__(
+        self,
+        sweep: Sweep,
+        travel: Float,
+        way: np.ndarray,
+        measure: Measure,
+        group: np.ndarray,
+        bounds: Bounds,
+        sight: float,
+    ) -> None:
+        self.sweep, self.measure, self.group, self.sight = sweep, measure, group, sight
+        self.best = float(sweep.least[group].min(initial=np.inf))
+        if len(group) and not np.isfinite(self.best):
+            pair, sample, low = bounds.nearest(group)
+            if low < sight:
+                self._measured(float(sample), np.array([pair]), sight)
+        self.demand = min(self.best, sight) - AGREEMENT
+        self.pairs = bounds.nearer(group, self.demand) if len(group) else group
+        self.places, self.along = np.arange(float(len(travel))), travel[:, way[self.pairs]]
+        self.longest = float(np.diff(self.along, axis=0).max(initial=0.0))
+        self.low = bounds.along(self.pairs, self.demand + self.longest + AGREEMENT)
+        self.measured = np.zeros(self.along.shape, bool)
+        found = [(j, *one) for j, pair in enumerate(self.pairs.tolist()) for one in sweep.found.get(pair, [])]
+        self._put_in(np.unique([place for _, place, _ in found if place % 1]))
+        for j, place, clearance in found:
+            self._know(int(np.searchsorted(self.places, place)), j, clearance)
+        self._reckon()
 
-    def push(self, start: float, end: float, pairs: np.ndarray, bound: Float, low: Float, high: Float) -> None:
-        """Keep an interval for the pairs that can come closer in it; the bounds of the others stay."""
-        below = self.best[self.group[pairs]] - bound
-        still = below > AGREEMENT
-        self.close(pairs[~still], bound[~still])
-        if still.any():
-            entry = (start, end, pairs[still], bound[still], low[still], high[still])
-            heapq.heappush(self.heap, (-float(below[still].max()), next(self.order), entry))
+    @property
+    def bound(self) -> float:
+        """A lower bound for the whole group (m)."""
+        if len(self.group) == 0:
+            return np.inf
+        proven = self.demand if len(self.pairs) < len(self.group) else np.inf
+        return max(0.0, min(self.best, proven, float(self.least.min(initial=np.inf))))  # it is proven to be free
 
-    def begin(self, first: FirstLook) -> None:
-        """Make the intervals between the places of the first look, and of the pieces into which they were halved."""
-        need = np.where(np.isfinite(self.best), self.best - AGREEMENT, -np.inf)
-        need = np.append(need, -np.inf)[np.minimum(self.group, 2)]
-        bound = np.where(first.proven, (first.low[:-1] + first.low[1:] - first.between) / 2, np.inf)
-        near = bound < need
-        for g in (0, 1):
-            rest = np.where(near, np.inf, bound)[:, self.group == g]
-            self.bound[g] = min(self.bound[g], float(rest.min(initial=np.inf)))
-        for i in np.flatnonzero(near.any(axis=1)).tolist():
-            pairs = np.flatnonzero(near[i])
-            ends = float(first.places[i]), float(first.places[i + 1])
-            self.push(*ends, pairs, bound[i, pairs], first.low[i, pairs], first.low[i + 1, pairs])
-        groups, needs = self.group.tolist(), need.tolist()
-        pieces: dict[tuple[float, float], list[tuple[int, float, float, float]]] = {}
-        for start, end, pair, low, high, least in self.sweep.pieces:
-            if least < needs[pair]:
-                pieces.setdefault((start, end), []).append((pair, least, low, high))
-            elif groups[pair] < 2:
-                self.bound[groups[pair]] = min(self.bound[groups[pair]], least)
-        for (start, end), found in pieces.items():
-            pairs, *values = zip(*found, strict=True)
-            self.push(start, end, np.array(pairs), *map(np.array, values))
+    @property
+    def missing(self) -> float:
+        """By how much the lowest bound lies below what was measured (m)."""
+        return min(self.best, self.sight) - float(self.least.min(initial=np.inf))
 
-    def halve(self) -> None:
-        """Look at the middle of the interval whose bound lies farthest below the least that was measured."""
-        _, _, (start, end, pairs, bound, low, high) = heapq.heappop(self.heap)
-        still = self.best[self.group[pairs]] - bound > AGREEMENT
-        self.close(pairs[~still], bound[~still])
-        pairs, low, high = pairs[still], low[still], high[still]
-        if len(pairs) == 0:
+    def look(self) -> None:
+        """Measure at an end of the step whose bound is lowest, or in its middle if both ends are measured."""
+        step, j = divmod(int(np.argmin(self.least)), len(self.pairs))
+        ends = [end for end in (step, step + 1) if not self.measured[end, j]]
+        if ends:
+            row = min(ends, key=lambda end: self.low[end, j])
+        else:
+            row = step + 1
+            self._put_in(self.places[step : step + 2].mean(keepdims=True))
+            self._reckon()
+        need = min(self.best, self.sight)
+        near = (self.least[max(0, row - 1) : row + 1] < need - AGREEMENT).any(axis=0)
+        some = np.flatnonzero(near & ~self.measured[row])
+        sight = max(SIGHT, need + self.longest + 2 * AGREEMENT)
+        seen = self._measured(float(self.places[row]), self.pairs[some], sight)
+        for column, value in zip(some.tolist(), seen.tolist(), strict=True):
+            self._know(row, column, value)
+        self._reckon()
+
+    def _measured(self, place: float, pairs: np.ndarray, sight: float) -> Float:
+        clearance = self.measure(place, pairs, sight)
+        self.best = min(self.best, float(clearance.min()))
+        return self.sweep.note(place, pairs, clearance, sight)
+
+    def _put_in(self, places: Float) -> None:
+        """Put in places [k] that are not there yet, rising: what is known at both of its neighbours tells of each."""
+        if len(places) == 0:
             return
-        middle = (start + end) / 2
-        way = travel_at(self.travel, middle, pairs)
-        first, second = way - travel_at(self.travel, start, pairs), travel_at(self.travel, end, pairs) - way
-        sight = float(np.maximum(low + first, high + second).max())
-        clearance = self.measure(middle, pairs, sight)
-        self.sweep.note(middle, pairs, clearance)
-        clearance = np.minimum(clearance, sight)
-        np.minimum.at(self.best, self.group[pairs], clearance)
-        np.minimum.at(self.bound, self.group[pairs], clearance)
-        self.push(start, middle, pairs, (low + clearance - first) / 2, low, clearance)
-        self.push(middle, end, pairs, (clearance + high - second) / 2, clearance, high)
+        behind = np.searchsorted(self.places, places)
+        before = behind - 1
+        share = (places - self.places[before]) / (self.places[behind] - self.places[before])
+        along = self.along[before] + share[:, None] * (self.along[behind] - self.along[before])
+        low = np.maximum(
+            self.low[before] - (along - self.along[before]), self.low[behind] - (self.along[behind] - along)
+        )
+        self.places = np.insert(self.places, behind, places)
+        self.along, self.low = np.insert(self.along, behind, along, axis=0), np.insert(self.low, behind, low, axis=0)
+        self.measured = np.insert(self.measured, behind, False, axis=0)
+
+    def _know(self, row: int, j: int, clearance: float) -> None:
+        """Take a pair's clearance at a place: elsewhere it is lower by no more than what the pair travels."""
+        away = np.abs(self.along[:, j] - self.along[row, j])
+        self.low[:, j] = np.where(self.measured[:, j], self.low[:, j], np.maximum(self.low[:, j], clearance - away))
+        self.low[row, j], self.measured[row, j] = clearance, True
+
+    def _reckon(self) -> None:
+        self.least = (self.low[:-1] + self.low[1:] - np.diff(self.along, axis=0)) / 2

@@ -151,7 +151,7 @@ def travel(robot: Robot, shapes: Cover, path: Float, reach: Float | None = None)
     return np.concatenate([np.zeros((1, *pieces.shape[1:])), np.cumsum(pieces, axis=0)])
 
 
-def length(robot: Robot, shapes: Cover, path: Float, reach: Float) -> Float:
+def length(robot: Robot, shapes: Cover, path: Float, reach: Float, bodies: Float | None = None) -> Float:
     """Bound the length of the way of any point of a link, seen from the base, up to each sample of a path.
 
     Args:
@@ -159,6 +159,7 @@ def length(robot: Robot, shapes: Cover, path: Float, reach: Float) -> Float:
         shapes: the cover of its links.
         path: configurations [n, dof], joined by straight lines in joint space.
         reach: what `farthest` says of it.
+        bodies: the poses of the bodies along it [n, bodies, 4, 4], if they are known.
 
     Returns:
         [n, links] in m, like the sum of `travel` over the joints and never more.
@@ -168,7 +169,7 @@ def length(robot: Robot, shapes: Cover, path: Float, reach: Float) -> Float:
     turned = (steps * ~chain.prismatic)[:, None] * chain.carried[shapes.body]
     alone = reach * steps[:, None]
     bend = (alone * (2 * np.cumsum(turned, axis=2) - turned)).sum(axis=2)
-    bodies = robot.body_poses(path)
+    bodies = robot.body_poses(path) if bodies is None else bodies
     swing = np.sqrt(_squares(np.diff(bodies[..., :3, :3], axis=0).reshape(len(steps), -1, 9)) / 2)
     away = np.sqrt(_squares(np.diff(sphere_centres(bodies, shapes.body, shapes.centre), axis=0)))
     chord = (away + shapes.radius * swing[:, shapes.body, None]).max(axis=2)

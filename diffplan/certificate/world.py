@@ -268,11 +268,12 @@ def content_of(robot: Robot) -> tuple[str, dict[Path, str]]:
     Beside it the digest of each mesh file's content.
     """
     model = robot.model
-    digest = hashlib.sha256(repr((model.source, read_source(model.file), robot.base_link)).encode())
-    files = sorted({file for shapes in model.collisions.values() for shape in shapes for file in shape.files})
+    digest = hashlib.sha256(repr(robot.base_link).encode() + b"\0")
+    for source in (model.source, read_source(model.file)):
+        digest.update(len(source).to_bytes(8, "little") + source)
+    files = {file for shapes in model.collisions.values() for shape in shapes for file in shape.files}
     sums = {file: content_key(file) for file in files}
-    for file, content in sums.items():
-        digest.update(repr((str(file), content)).encode())
+    digest.update(repr(sorted((str(file), content) for file, content in sums.items())).encode())
     return digest.hexdigest(), sums
 
 

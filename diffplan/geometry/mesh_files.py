@@ -44,7 +44,7 @@ def content_key(file: str | Path) -> str:
     Raises:
         InputError: if the file is missing, of another format, or too large.
     """
-    return _read_bytes(Path(file))[0]
+    return _read_bytes(file if isinstance(file, Path) else Path(file))[0]
 
 
 def read_mesh(file: str | Path) -> MeshContent:
@@ -66,11 +66,14 @@ def read_mesh(file: str | Path) -> MeshContent:
 def _read_bytes(path: Path) -> tuple[str, bytes, dict[str, bytes]]:
     """Return key and bytes of a mesh file, and the bytes of the files that it names."""
     kind = path.suffix.lower().lstrip(".")
-    if not is_file(path):
-        raise InputError("mesh file not found", file=path)
-    if kind not in READERS:
+    if kind not in READERS and is_file(path):
         raise InputError("mesh format not supported", file=path, value=path.suffix, allowed=READERS)
-    data = read_bytes(path, MOST_BYTES)
+    try:
+        data = read_bytes(path, MOST_BYTES)
+    except InputError:
+        if not is_file(path):
+            raise InputError("mesh file not found", file=path) from None
+        raise
     beside: dict[str, bytes] = {}
     if kind in ("glb", "gltf"):
         try:

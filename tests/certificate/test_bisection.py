@@ -56,16 +56,29 @@ def test_bounds_change_no_verdict_and_what_they_prove_is_not_measured(seed, samp
     exact, loose = _exact_clearance(path, centres, radii), rng.uniform(0, 0.3, discs)
     travel, measure = _point_among_discs(path, centres, radii, [])
 
-    def bound(places):
-        return np.array([measure(place, np.arange(discs), np.inf) for place in places]) - loose
+    steps = [(pair, i, i + 1) for i in range(samples - 1) for pair in range(discs)]
 
-    sweep = bisect(travel, measure, bound)
+    def proven(pair, i, j):
+        ends = [float(measure(float(at), np.array([pair]), np.inf)[0]) - loose[pair] for at in (i, j)]
+        return sum(ends) > travel[j, pair] - travel[i, pair]
+
+    left = [step for step in steps if not proven(*step)]
+    sweep = bisect(travel, measure, np.arange(discs), left)
     if exact.min() > 1.01 * TOUCH:
         assert sweep.free
         assert np.all(sweep.least >= exact - 1e-12)
-        assert np.isinf(sweep.least[exact > 0.2 + loose]).all()
+        assert set(np.flatnonzero(np.isfinite(sweep.least))) <= {pair for pair, *_ in left}
     if exact.min() <= 0:
         assert not sweep.free
+
+
+def test_pairs_go_the_same_way_where_that_is_said():
+    path = np.array([[0.0, 0.0], [0.5, 0.0], [1.0, 0.0]])
+    travel, measure = _point_among_discs(path, np.array([[0.5, 0.3], [0.5, -0.2]]), np.array([0.1, 0.1]), [])
+    both = bisect(travel[:, :1], measure, np.zeros(2, int))
+    each = bisect(travel, measure)
+    assert both.free
+    assert both.least.tolist() == each.least.tolist()
 
 
 def test_a_disc_far_smaller_than_the_step_between_two_samples_is_found():

@@ -12,7 +12,7 @@ import pytest
 import trimesh
 import yaml
 
-from diffplan.certificate.bounding import Spheres
+from diffplan.certificate.bounding import Hulls
 from diffplan.certificate.bullet import bullet
 from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.private_files import private_file
@@ -108,7 +108,7 @@ def test_a_mesh_in_a_urdf_is_judged_as_it_is_now(panda, tmp_path, kind):
 def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     robot = Robot.load(str(own_panda))
     wall = Mesh(name="wall", file=write(tmp_path / "wall.obj", cube(0.2)), pose=AHEAD)
-    first, before = clearance(robot, wall), Spheres.of(robot, content_of(robot)[0])
+    first, before = clearance(robot, wall), Hulls.of(robot, content_of(robot)[0])
     hand = own_panda.parent / "meshes" / "collision" / "hand.obj"
     larger = trimesh.load(hand, force="mesh")
     larger.apply_scale(1.5)
@@ -116,9 +116,9 @@ def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     second = clearance(robot, wall)
     assert second < first - 0.002
     assert second == clearance(Robot.load(str(own_panda)), wall)
-    own, after = robot.links.index("panda_hand"), Spheres.of(robot, content_of(robot)[0])
-    assert after.radius[own].max() > 1.2 * before.radius[own].max()
-    assert np.array_equal(np.delete(after.radius, own, axis=0), np.delete(before.radius, own, axis=0))
+    own, after = robot.links.index("panda_hand"), Hulls.of(robot, content_of(robot)[0])
+    assert after.ball[own, 3] > 1.2 * before.ball[own, 3]
+    assert np.array_equal(np.delete(after.ball, own, axis=0), np.delete(before.ball, own, axis=0))
 
 
 def test_an_obstacle_that_only_moved_is_the_same_body_and_one_that_changed_is_another(panda, tmp_path):
