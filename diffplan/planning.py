@@ -5,7 +5,7 @@ arguments -> problem -> preflight -> a planner's candidates -> timing -> PyBulle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, partial
@@ -205,7 +205,7 @@ def _solve(problem: Problem, request: Request) -> Plan:
             times.lap("warmup")
             task = Task.of(problem, seed=request.seed, previous=previous, alternatives=request.alternatives)
             times.lap("prepare")
-            _prepare(planner.prepare_look, task, times)
+            _prepare(planner, task, times)
             certifier = opened.enter_context(Certifier(robot, scene))
             sums = fingerprint(robot, scene, certifier.sums)
             way_in = _way_in(problem, request, certifier)
@@ -262,7 +262,8 @@ def _ready(planner: str | Planner, task: Task, times: _Times) -> tuple[Planner, 
     times.skip()
     with working("getting ready to plan"):
         planner = planner if isinstance(planner, Planner) else make_planner(planner)
-        _prepare(planner.prepare, task, times)
+        planner.prepare(task)
+    times.lap("warmup")
     return planner, perf_counter() - begin
 
 
@@ -274,9 +275,9 @@ def _way_in(problem: Problem, request: Request, certifier: Certifier) -> WayIn |
     return into_limits(problem.robot, problem.start, request.start_tolerance, retime)
 
 
-def _prepare(prepare: Callable[[Task], None], task: Task, times: _Times) -> None:
-    """Do what is slow and no search: load weights, compile; it is no planning time."""
-    prepare(task)
+def _prepare(planner: Planner, task: Task, times: _Times) -> None:
+    """Do what is slow and no search, for the first look: compile, load; it is no planning time."""
+    planner.prepare_look(task)
     problem = task.problem
     if problem.costs:
         from diffplan.costs.cost import compile_costs
