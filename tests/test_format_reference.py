@@ -159,3 +159,9 @@ def test_the_page_has_each_option_of_each_planner():
 def test_the_page_has_each_cost_and_status_word():
     assert all(f"Cost: {kind}" in PAGE for kind in COSTS)
     assert re.findall(r"^- `(\w+)`: ", _section("Status words"), flags=re.MULTILINE) == [one.value for one in Status]
+
+
+def test_the_page_of_failures_has_a_section_for_each_status_word_and_no_other():
+    page = (ROOT / "docs" / "reference" / "failures.md").read_text()
+    words = [heading for heading in re.findall(r"^## (.+)$", page, flags=re.MULTILINE) if " " not in heading]
+    assert words == [one.value for one in Status]

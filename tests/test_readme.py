@@ -61,6 +61,12 @@ assert (sent[0][0] == plan.trajectory.position[0]).all() and (sent[-1][0] == pla
     subprocess.run([sys.executable, "-c", before + _examples()[3] + after], cwd=tmp_path, check=True)
 
 
+def test_each_python_block_of_the_readme_is_run_above():
+    source = Path(__file__).read_text()
+    assert [f"_examples()[{i}]" in source for i in range(len(_examples()))] == [True] * len(_examples())
+    assert f"_examples()[{len(_examples())}]" not in source
+
+
 def test_what_the_readme_points_to_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
         assert (README.parent / target).is_file(), target

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +15,17 @@ _FILE = re.compile(r"^(?:# file: (\S+)|<!-- file: (\S+) -->)\n")
 
 
 def program(page: str) -> str:
-    """Return the program of a page: Python as it stands, commands by the shell, files written."""
-    lines = ["import subprocess, sys", "from pathlib import Path"]
+    """Return the program of a page: Python as it stands, commands in the same process, files written."""
+    lines = ["from pathlib import Path", "from diffplan.cli import main"]
     for kind, block in re.findall(r"^```(python|bash|yaml|xml)\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE):
         named = _FILE.match(block)
         if kind == "python":
             lines.append(block)
         elif kind == "bash":
             for command in block.splitlines():
-                words = command.replace("diffplan", f"{sys.executable} -m diffplan", 1)
-                lines.append(f"subprocess.run({words!r}, shell=True, check=True)")
+                program, *words = shlex.split(command)
+                assert program == "diffplan", command
+                lines.append(f"assert main({words!r}) == 0, {command!r}")
         else:
             assert named, f"a {kind} block that no file is named for:\n{block}"
             name = named.group(1) or named.group(2)

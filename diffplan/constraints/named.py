@@ -9,7 +9,7 @@ CONSTRAINTS = {
 }
 PARAMETERS = {
     "upright": {
-        "degrees": "DEGREES from the vertical at most (default 5)",
+        "degrees": "DEGREES from the vertical at most, above 0 and below 180 (default 5)",
         "link": "LINK (default: the robot's tool)",
         "axis": "x|y|z|-x|-y|-z or X,Y,Z in the link's frame (default: what points up at the start)",
     },
