@@ -105,7 +105,9 @@ def _goals(robot: Robot, goal: object) -> list[object]:
     return [PoseGoal(pose=one) if isinstance(one, Pose) else one for one in found]
 
 
-def misfit(robot: Robot, scene: Scene, query: Query, *, start: bool = True, goal: bool = True) -> str:
+def misfit(
+    robot: Robot, scene: Scene, query: Query, *, start: bool = True, goal: bool = True, named: Robot | None = None
+) -> str:
     """Return in words why a query of a scene is not one for this robot; empty if it is.
 
     Joint values are for the joints of the robot that the scene names; if it names none, for as many joints as there are
@@ -117,6 +119,7 @@ def misfit(robot: Robot, scene: Scene, query: Query, *, start: bool = True, goal
         query: start and goal.
         start: whether its start counts.
         goal: whether its goal counts.
+        named: the robot that the scene names, if it is loaded already.
 
     Raises:
         InputError: if the robot that the scene names cannot be loaded.
@@ -131,7 +134,7 @@ def misfit(robot: Robot, scene: Scene, query: Query, *, start: bool = True, goal
                 return f"{robot.name} has no configuration {value}"
         elif (
             scene.robot is not None
-            and (own := load_robot(scene.robot, collision=False)).joint_names != robot.joint_names
+            and (own := named or load_robot(scene.robot, collision=False)).joint_names != robot.joint_names
         ):
             return f"its {key} is joint values of {own.name}"
         elif len(value) != robot.dof:

@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "generate training data, or describe it",
     "train": "fit the prior",
     "planners": "list the planners",
+    "serve": "keep everything loaded in a process that `plan --served` asks",
     "warmup": "compile and load everything that planning needs, once after installing",
     "robots": "list the robots, describe one, or fit its collision spheres",
 }

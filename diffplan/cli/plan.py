@@ -30,6 +30,7 @@ from diffplan.constraints.named import PARAMETERS as CONSTRAINT_PARAMETERS
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
 from diffplan.errors import InputError, did_you_mean
 from diffplan.system.files import check_writable, make_folder
+from diffplan.system.serving import ASKED
 from diffplan.words import some
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "rows a second in --csv and --ros (default: the samples of the plan)"
     parser.add_argument("--rate", type=positive_number, metavar="HZ", help=about)
     parser.add_argument("--execute", action="store_true", help="follow the plan in PyBullet's dynamics and report")
+    about = "ask the process that `diffplan serve` keeps ready (DIFFPLAN_SERVE=1 does too); without one, plan here"
+    parser.add_argument(ASKED, action="store_true", help=about)
 
 
 def _costs_help() -> str:
@@ -249,7 +252,9 @@ def _ends(args: argparse.Namespace, scene: Scene, robot: Robot) -> tuple[_Start,
         if args.query:
             raise InputError("--start and --goal leave nothing of the query", key="--query", value=args.query)
         return start, goal, ()
-    query = _query(args.query, scene, partial(misfit, robot, scene, start=start is None, goal=goal is None))
+    named = robot if args.robot is None else None
+    fits = partial(misfit, robot, scene, start=start is None, goal=goal is None, named=named)
+    query = _query(args.query, scene, fits)
     start, goal = start if start is not None else query.start, goal if goal is not None else query.goal
     return start, goal, query.constraints
 
