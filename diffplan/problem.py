@@ -691,6 +691,7 @@ class Plan:
         """Open this plan in the studio (`diffplan studio`), a browser page; see `diffplan.show`.
 
         Raises:
+            InputError: if the port is none.
             DiffplanError: if viser or plotly is not installed.
         """
         return higher("studio.server:show_plan")(self, port=port)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from diffplan import arguments
 from diffplan.errors import DiffplanError
 from diffplan.request import read_robot, read_scene
 
@@ -47,9 +48,11 @@ class Studio:
         """Serve at a port; where it is taken, at the next one that is free.
 
         Raises:
+            InputError: if the port is none.
             DiffplanError: if viser or plotly is not installed.
         """
         viser = studio_packages()
+        port = arguments.whole(port, "port", 1, 2**16 - 1, what="port", allowed="1 to 65535")
         self.opening = opening
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -130,7 +133,7 @@ def show(scene: Scene | str | Path, robot: Robot | str | Path | None = None, *, 
         port: where it is served; if it is taken, at the next free port.
 
     Raises:
-        InputError: if scene or robot cannot be read.
+        InputError: if scene or robot cannot be read, or the port is none.
         DiffplanError: if viser or plotly is not installed.
     """
     studio_packages()
