@@ -41,14 +41,16 @@ print("within the time:", sorted(loaded() - before))
 """
 PLAN = """
 import diffplan as dp
-from diffplan import planning
-run = planning._run
+from diffplan.search import Search
+run, late = Search.run, set()
 def counted(*args):
     before = loaded()
-    run(*args)
-    print("within the time:", sorted(loaded() - before))
-planning._run = counted
+    found = run(*args)
+    late.update(loaded() - before)
+    return found
+Search.run = counted
 assert dp.plan("panda", "kitchen_counter", "home", "left", options={"first_look": 0.0}, fallback=False).solved
+print("within the time:", sorted(late))
 """
 
 

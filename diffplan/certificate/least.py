@@ -21,8 +21,8 @@ from diffplan.certificate.reach import FAR
 from diffplan.geometry.pose import Float
 
 AGREEMENT = 0.001
-"""So near the least measured clearance [m] a lower bound needs no further look."""
-MOST_LOOKS = 4
+"""So near the least measured clearance [m], or within half of it where that is less, a bound needs no further look."""
+MOST_LOOKS = 8
 """How many looks a path gets at most."""
 
 
@@ -61,7 +61,7 @@ def refine(sweep: Sweep, travel: Float, way: np.ndarray, measure: Measure, group
     ]
     for _ in range(MOST_LOOKS):
         run = max(runs, key=lambda one: one.missing)
-        if run.missing <= AGREEMENT:
+        if run.missing <= 0:
             break
         run.look()
     return np.array([run.bound for run in runs])
@@ -91,7 +91,8 @@ class _Refinement:
             pair, sample, low = bounds.nearest(group)
             if low < sight:
                 self._measured(float(sample), np.array([pair]), sight)
-        self.demand = min(self.best, sight) - AGREEMENT
+        self.agreement = min(AGREEMENT, max(self.best, 0.0) / 2)
+        self.demand = min(self.best, sight) - self.agreement
         self.pairs = bounds.nearer(group, self.demand) if len(group) else group
         self.places, self.along = np.arange(float(len(travel))), travel[:, way[self.pairs]]
         self.longest = float(np.diff(self.along, axis=0).max(initial=0.0))
@@ -113,8 +114,8 @@ class _Refinement:
 
     @property
     def missing(self) -> float:
-        """By how much the lowest bound lies below what was measured (m)."""
-        return min(self.best, self.sight) - float(self.least.min(initial=np.inf))
+        """By how much the lowest bound lies too far below what was measured (m)."""
+        return min(self.best, self.sight) - self.agreement - float(self.least.min(initial=np.inf))
 
     def look(self) -> None:
         """Measure at an end of the step whose bound is lowest, or in its middle if both ends are measured."""
@@ -127,7 +128,7 @@ class _Refinement:
             self._put_in(self.places[step : step + 2].mean(keepdims=True))
             self._reckon()
         need = min(self.best, self.sight)
-        near = (self.least[max(0, row - 1) : row + 1] < need - AGREEMENT).any(axis=0)
+        near = (self.least[max(0, row - 1) : row + 1] < need - self.agreement).any(axis=0)
         some = np.flatnonzero(near & ~self.measured[row])
         sight = max(SIGHT, need + self.longest + 2 * AGREEMENT)
         seen = self._measured(float(self.places[row]), self.pairs[some], sight)

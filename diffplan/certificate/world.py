@@ -38,7 +38,7 @@ WHOLE = -2
 _SHINE = (0.1, 0.1, 0.1)
 _WHITE = (0.9, 0.9, 0.9, 1.0)
 _HERE = Pose()
-_MOST_MADE, _MESH_COUNTS = 2000, 20
+_MOST_GONE, _MOST_STANDING, _MESH_COUNTS = 2000, 20_000, 20
 _MOST_IDLE = 4
 
 
@@ -163,9 +163,9 @@ class Stage:
     def __init__(self, robot: Robot, key: str) -> None:
         """Open a client and load the robot; its base stands at the origin."""
         self.key = key
-        self.made = 0
+        self.gone = 0
         self.client: int = bullet.connect(bullet.DIRECT)
-        self._standing: list[tuple[str, int]] = []
+        self._standing: list[tuple[str, int, int]] = []  # what it is, the body, as how many bodies it counts
         self._checked: set[bytes] = set()
         try:
             self.body = load_robot_body(self.client, robot, Pose())
@@ -201,25 +201,26 @@ class Stage:
         """
         wanted = [(obstacle, _shape_key(obstacle, sums)) for obstacle in obstacles]
         old, self._standing = self._standing, []
-        spare: dict[str, list[int]] = {}
-        for key, body in old:
-            spare.setdefault(key, []).append(body)
+        spare: dict[str, list[tuple[int, int]]] = {}
+        for key, body, counts in old:
+            spare.setdefault(key, []).append((body, counts))
         try:
             for obstacle, key in wanted:
                 if key and spare.get(key):
-                    body = spare[key].pop()
+                    body, counts = spare[key].pop()
                 else:
                     body = load_obstacle(self.client, obstacle)
-                    self.made += 1 if isinstance(obstacle, Primitive) else _MESH_COUNTS
+                    counts = 1 if isinstance(obstacle, Primitive) else _MESH_COUNTS
                     if key != _shape_key(obstacle, sums):  # its file has changed meanwhile
                         key = ""
                 pose = obstacle.pose  # to the bit the same for a body that was moved and for one that was made
                 bullet.resetBasePositionAndOrientation(body, pose.xyz, pose.quat_xyzw, physicsClientId=self.client)
-                self._standing.append((key, body))
+                self._standing.append((key, body, counts))
         finally:
-            for body in chain.from_iterable(spare.values()):
+            for body, counts in chain.from_iterable(spare.values()):
                 bullet.removeBody(body, physicsClientId=self.client)
-        return [body for _, body in self._standing]
+                self.gone += counts
+        return [body for _, body, _ in self._standing]
 
     def check_kinematics(self) -> None:
         """Compare our forward kinematics, on which the motion bounds stand, with PyBullet's in a bent configuration.
@@ -247,19 +248,24 @@ class Stage:
         self._checked.add(key)
 
     def leave(self) -> None:
-        """Keep the stage, few of them, with its obstacles; close it after many bodies, for PyBullet keeps shapes."""
-        if self.made >= _MOST_MADE:
+        """Keep the stage, few of them, with its obstacles; close it where many are gone, for PyBullet keeps shapes."""
+        if self.gone >= _MOST_GONE or self.standing > _MOST_STANDING:
             bullet.disconnect(physicsClientId=self.client)
             return
-        stay = {self.body.body, *(body for _, body in self._standing)}
+        stay = {self.body.body, *(body for _, body, _ in self._standing)}
         for number in reversed(range(bullet.getNumBodies(physicsClientId=self.client))):
             body = bullet.getBodyUniqueId(number, physicsClientId=self.client)
             if body not in stay:
-                self.made += 1
+                self.gone += 1
                 bullet.removeBody(body, physicsClientId=self.client)
         Stage._idle.append(self)
-        if len(Stage._idle) > _MOST_IDLE:
+        while len(Stage._idle) > _MOST_IDLE or sum(idle.standing for idle in Stage._idle) > _MOST_STANDING:
             bullet.disconnect(physicsClientId=Stage._idle.pop(0).client)
+
+    @property
+    def standing(self) -> int:
+        """How many bodies its obstacles count as."""
+        return sum(counts for _, _, counts in self._standing)
 
 
 def content_of(robot: Robot) -> tuple[str, dict[Path, str]]:
