@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from driving import ARGUMENTS, PROGRAMS, best_axis, drag, on_screen, open_studio, wait_until
 
 DOWN = (0.0, 1.0, 0.0, 0.0)
+TRIES, ASKED_S = 4, 20.0
 SCENE = dp.Scene(
     name="small",
     robot="iiwa",
@@ -100,9 +102,18 @@ def driven(opened, studio):
 
 
 def _moved(page, view, do):
-    """Do something and wait for the answer to it; returns the number of certified motions that it brought."""
+    """Do something and wait for the answer to it; returns the number of certified motions that it brought.
+
+    Where the page is drawn slowly, the mouse may find no handle yet: nothing is asked then, and it is done again.
+    """
     before, asked = view.shown_number, view.number
-    do()
+    for _ in range(TRIES):
+        do()
+        end = time.monotonic() + ASKED_S
+        while view.number == asked and time.monotonic() < end:
+            page.wait_for_timeout(20)
+        if view.number > asked:
+            break
     wait_until(page, lambda: view.number > asked and view.settled, "an answer")
     return view.shown_number - before
 
