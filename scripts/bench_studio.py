@@ -18,7 +18,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "studio"))
 
-from driving import ARGUMENTS, PROGRAMS, arrow, best_axis, open_studio, wait_until  # noqa: E402
+from driving import ARGUMENTS, arrow, best_axis, open_studio, wait_until  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 from diffplan.studio.opening import opened  # noqa: E402
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--drags", type=int, default=100)
     parser.add_argument("--dots", type=float, default=0.25, help="dots drawn for a pixel's edge (software rendering)")
     args = parser.parse_args()
-    program = next(path for name in PROGRAMS if (path := shutil.which(name)))
+    program = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
     with Studio(opened(args.scene), port=8400) as studio, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         page = browser.new_page(viewport={"width": 1280, "height": 720})

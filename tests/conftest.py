@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -284,3 +285,16 @@ def small_shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program; without one the test is skipped, or fails where DIFFPLAN_TEST_BROWSER is `required`."""
+    programs = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in programs if (found := shutil.which(name))), None)
+    if program is None:
+        reason = f"no browser: none of {', '.join(programs)} is installed (Debian: apt-get install chromium)"
+        if os.environ.get("DIFFPLAN_TEST_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return program

@@ -3,8 +3,6 @@
 Without a browser these tests are skipped; DIFFPLAN_TEST_BROWSER=required makes that a failure.
 """
 
-import os
-import shutil
 from io import BytesIO
 
 import numpy as np
@@ -22,7 +20,6 @@ from diffplan.benchmark.variants import ADAPTIVE, variants
 from diffplan.benchmark.worker import BenchmarkSettings
 from diffplan.cli import main
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -42,15 +39,9 @@ queries:
 
 
 @pytest.fixture(scope="module")
-def browser():
-    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-    if program is None:
-        reason = f"no browser: none of {', '.join(PROGRAMS)} is installed (Debian: apt-get install chromium)"
-        if os.environ.get("DIFFPLAN_TEST_BROWSER") == "required":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def browser(chromium):
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield browser
         browser.close()
 

@@ -11,7 +11,6 @@ from playwright.sync_api import Page
 from diffplan.studio.server import Studio
 from diffplan.studio.view import View
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),  # draws without a graphics card

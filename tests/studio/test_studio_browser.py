@@ -4,10 +4,8 @@ Without a browser these tests are skipped; DIFFPLAN_TEST_BROWSER=required makes 
 """
 
 import gc
-import os
 import re
 import shlex
-import shutil
 import sys
 import time
 from collections import Counter
@@ -29,7 +27,7 @@ from diffplan.studio.opening import opened as opened_with
 from diffplan.studio.server import Studio
 
 sys.path.insert(0, str(Path(__file__).parent))
-from driving import ARGUMENTS, PROGRAMS, best_axis, drag, on_screen, open_studio, wait_until
+from driving import ARGUMENTS, best_axis, drag, on_screen, open_studio, wait_until
 
 DOWN = (0.0, 1.0, 0.0, 0.0)
 TRIES, ASKED_S = 4, 20.0
@@ -54,15 +52,9 @@ USUAL = re.compile(
 
 
 @pytest.fixture(scope="module")
-def browser():
-    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-    if program is None:
-        reason = f"no browser: none of {', '.join(PROGRAMS)} is installed (Debian: apt-get install chromium)"
-        if os.environ.get("DIFFPLAN_TEST_BROWSER") == "required":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def browser(chromium):
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield browser
         browser.close()
 
