@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from diffplan.formats.robot_file import word_for_robot
 from diffplan.learning.layout import obstacle_record
 from diffplan.robot.model import Robot
 from diffplan.system.files import make_folder, write_bytes
+from diffplan.system.progress import working
 
 _DIGITS = 9  # of every number in a suite: a nanometre, and the same text wherever it was converted
 _SHOWN = 5  # refused problems that the message tells of
@@ -141,11 +142,14 @@ def _drafts(files: Sequence[Path], format: str | None, robot: Robot) -> list[Dra
     return [draft for file, name in zip(files, formats, strict=True) for draft in IMPORTERS[name](file, robot)]
 
 
-def _tracked(drafts: list[Draft], show: bool) -> Iterable[Draft]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(drafts, "converting", console=Console(stderr=True), disable=not show)
+def _tracked(drafts: list[Draft], show: bool) -> Iterator[Draft]:
+    if not show:
+        yield from drafts
+        return
+    with working("converting", len(drafts)) as task:
+        for draft in drafts:
+            yield draft
+            task.advance()
 
 
 def _expect_held(imported: Imported, fixed: Mapping[str, float]) -> None:

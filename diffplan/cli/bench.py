@@ -27,6 +27,8 @@ from diffplan.cli.common import (
     tell_left_out,
 )
 from diffplan.errors import InputError
+from diffplan.system.progress import announce, working
+from diffplan.words import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,10 +117,10 @@ def _profile(args: argparse.Namespace, out: Results) -> int:
     from diffplan.benchmark.profile import part_table, profile, write_profiles
     from diffplan.benchmark.suites import load_cases, select
     from diffplan.system.files import make_folder
-    from diffplan.system.progress import working
 
     broken: list[InputError] = []
-    cases = load_cases(args.suite, args.robot, broken=broken)
+    with working("reading"):
+        cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
     chosen = [cases[i] for i in select(cases, sets=args.sets, limit=args.limit, only=args.only)]
     make_folder(args.out)
@@ -146,7 +148,8 @@ def _compare(args: argparse.Namespace, out: Results) -> int:
 
     begin = perf_counter()
     broken: list[InputError] = []
-    cases = load_cases(args.suite, args.robot, broken=broken)
+    with working("reading"):
+        cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
     tell_left_out((case.robot, case.scene) for case in cases)
     tell_assumed(case.robot for case in cases)
@@ -166,15 +169,16 @@ def _compare(args: argparse.Namespace, out: Results) -> int:
         machine, at_a_time = this_machine(place), args.jobs or (place.cpus if place.nodes else 1)
         workers = Workers(number=at_a_time, executor=args.executor)
         outcome = run(jobs, settings, workers, report=report, machine=machine)
-    summaries = write_all(
-        outcome,
-        settings,
-        machine,
-        cases=cases,
-        planners=args.planners,
-        workers=workers.number,
-        total_time=perf_counter() - begin,
-    )
+    with working("writing the report"):
+        summaries = write_all(
+            outcome,
+            settings,
+            machine,
+            cases=cases,
+            planners=args.planners,
+            workers=workers.number,
+            total_time=perf_counter() - begin,
+        )
     print_summaries(summaries, settings.timeout, console)
     if out.as_json:
         from diffplan.strict.strict_json import read_object
@@ -200,7 +204,8 @@ def _ablate(args: argparse.Namespace, out: Results) -> int:
     shared = read_options(args.options, [PLANNER]).get(PLANNER, {}) if args.options else {}
     options = labelled_options(chosen, args.batches, shared)
     broken: list[InputError] = []
-    cases = load_cases(args.suite, args.robot, broken=broken)
+    with working("reading"):
+        cases = load_cases(args.suite, args.robot, broken=broken)
     _tell(broken)
     tell_left_out((case.robot, case.scene) for case in cases)
     tell_assumed(case.robot for case in cases)
@@ -224,17 +229,22 @@ def _ablate(args: argparse.Namespace, out: Results) -> int:
     rows = [row for row in outcome.rows if row.key in asked]
     figures = ablation(rows, chosen, args.batches, args.timeout)
     drawn = [case for name in pictured(rows, _PICTURED) for case in cases if case.id == name]
-    pictures = [_pictures(case) for case in drawn]
-    write_ablation(
-        figures,
-        rows,
-        settings,
-        machine,
-        pictures,
-        robots=[case.robot for case in cases],
-        workers=workers.number,
-        warm_up_s=outcome.warm_up_s,
-    )
+    pictures = []
+    with working("drawing samples", len(drawn)) as task:
+        for case in drawn:
+            pictures.append(_pictures(case))
+            task.advance()
+    with working("writing the report"):
+        write_ablation(
+            figures,
+            rows,
+            settings,
+            machine,
+            pictures,
+            robots=[case.robot for case in cases],
+            workers=workers.number,
+            warm_up_s=outcome.warm_up_s,
+        )
     for table in tables(figures).values():
         columns = [str(name) for name in table.cells]
         out.table(table.title, columns, table.cells.to_numpy().tolist(), title=table.title)
@@ -285,6 +295,7 @@ def _reporting(console: Console, total: int, folder: Path) -> Iterator[Callable[
     )
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    announce(f"planning: {count(total, 'run')}")
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("planning", total=total)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffplan.cli.common import tell_assumed, tell_held, tell_left_out, tell_parts, tell_units
+from diffplan.system.progress import working
 from diffplan.words import count
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ def run(args: argparse.Namespace, out: Results) -> int:
 
 
 def _check_problems(args: argparse.Namespace, out: Results) -> int:
-    from diffplan.benchmark.preflight import preflight, stand
-    from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
     from diffplan.errors import InputError
-    from diffplan.problem import robot_in
-    from diffplan.system.progress import working
 
     rows, bad, broken = [], 0, list[InputError]()
     with working("reading"):
+        from diffplan.benchmark.preflight import preflight, stand
+        from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
+        from diffplan.problem import robot_in
+
         scenes = load_scenes(args.scene, args.robot, broken=broken) if suite_file(args.scene) is None else ()
         cases = [case for pair in scenes for case in scene_cases(*pair)]
         cases += load_cases(args.scene, args.robot) if suite_file(args.scene) else ()
@@ -100,11 +101,10 @@ def _check_problems(args: argparse.Namespace, out: Results) -> int:
 
 
 def _check_plan(file: Path, robot: str | None, out: Results) -> int:
-    from diffplan.recheck import recheck
-    from diffplan.robot.model import Robot
-    from diffplan.system.progress import working
-
     with working("certifying again"):
+        from diffplan.recheck import recheck
+        from diffplan.robot.model import Robot
+
         found = recheck(file, robot=Robot.load(robot) if robot else None)
     rows = [[m.name, _verdict(m.recorded), _verdict(m.now), _least(m.recorded), _least(m.now)] for m in found.motions]
     columns = ("motion", "the_file_says", "now", ("its_clearance_mm", ".1f"), ("clearance_now_mm", ".1f"))

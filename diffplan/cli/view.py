@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffplan.system.progress import working
 from diffplan.words import count, some
 
 if TYPE_CHECKING:
@@ -86,14 +87,15 @@ def _draw_plan(plan: str, file: Path, robot: str | None, only: str | None) -> No
 
     if only is not None:
         raise InputError("a plan file is one problem", key="--only", value=only, allowed="a scene or a suite")
-    render(Plan.load(plan, robot=Robot.load(robot) if robot else None), file)
+    with working("reading"):
+        loaded = Plan.load(plan, robot=Robot.load(robot) if robot else None)
+    render(loaded, file)
 
 
 def _picture(scene: str, robot: str | None, only: str | None) -> Image.Image:
     """Return the picture of a scene, or a sheet of those of several problems."""
     from diffplan.benchmark.suites import load_cases, load_scenes, scene_cases, suite_file
     from diffplan.errors import InputError, did_you_mean
-    from diffplan.system.progress import working
 
     with working("reading"):
         scenes = list(load_scenes(scene, robot)) if suite_file(scene) is None else []
@@ -106,18 +108,17 @@ def _picture(scene: str, robot: str | None, only: str | None) -> Image.Image:
             raise InputError(
                 f"no such problem{did_you_mean(only, names)}", key="--only", value=only, allowed=some(names)
             )
-        return _drawn(chosen[0], _SIZE)
+        cases = chosen[:1]
     if not cases:
-        return _bare(*scenes[0], _SIZE)
+        with working("drawing"):
+            return _bare(*scenes[0], _SIZE)
     first = list({case.set: case for case in reversed(cases)}.values())[::-1]
-    if len(first) == 1:
-        return _drawn(first[0], _SIZE)
     if len(first) > _MOST:
         print(f"drew the first {_MOST} of {count(len(first), 'set')}; --only ID draws one problem", file=sys.stderr)
     with working("drawing", len(first[:_MOST])) as task:
         tiles = []
         for case in first[:_MOST]:
-            tiles.append(_drawn(case, _TILE))
+            tiles.append(_drawn(case, _TILE if len(first) > 1 else _SIZE))
             task.advance()
     return _sheet(tiles)
 

@@ -96,8 +96,9 @@ def add_robot(request: AddRequest, tell: Callable[[Choice], None]) -> Added:
     make_folder(folder.parent)
     with folder_in_place(folder, replace=request.replace) as part:
         robot, fit = _filled(part, folder, name, request, packages, model, parts, srdf, decide)
-        write_bytes(part / "report.png", robot_picture(robot, robot.configuration("home")))
-        write_text(part / "report.md", report_text(robot, str(request.urdf), choices, fit))
+        with working("writing the report"):
+            write_bytes(part / "report.png", robot_picture(robot, robot.configuration("home")))
+            write_text(part / "report.md", report_text(robot, str(request.urdf), choices, fit))
     return Added(robot=load_robot(folder), folder=folder, choices=tuple(choices))
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from diffplan.errors import DiffplanError
 from diffplan.system.files import write_bytes
 from diffplan.system.jobs import Lost, run_jobs
+from diffplan.system.progress import announce
 
 MakeFile: TypeAlias = Callable[[int], Iterator["int | bytes"]]
 """Makes piece number i: yields how much of it is made so far, and at the end the content of its file."""
@@ -41,6 +42,8 @@ def make_files(
     missing = [i for i, file in enumerate(files) if not file.exists()]
     made = dict.fromkeys(missing, 0)
     written, began = len(files) - len(missing), time.perf_counter()
+    if show and missing:
+        announce(f"making {len(missing)} of {len(files)} {name}")
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with (
         Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not show) as progress,

@@ -27,6 +27,7 @@ from diffplan.learning.log import Line, read_log, write_log
 from diffplan.prior.prior import read_tensors, write_tensors
 from diffplan.strict.entry import Entry, Json
 from diffplan.system.files import make_folder
+from diffplan.system.progress import announce
 
 _ORDER = 0  # the stream of random numbers that orders the data; each kind of run has its own for the rest
 
@@ -226,6 +227,7 @@ def watched(
 ) -> Iterator[_Line]:
     """Pass on the lines of a run while a bar shows its progress; `told` says what validation found, if anything."""
     columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    announce(f"training: {steps} steps")
     with Progress(*columns, console=console or Console(stderr=True)) as bar:
         task = bar.add_task("training", total=steps)
         for line in lines:

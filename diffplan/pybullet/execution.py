@@ -22,6 +22,7 @@ from diffplan.pybullet.same_robot import check_same_robot
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.system.exclusive import exclusive
+from diffplan.system.progress import working
 
 _LOG = logging.getLogger("diffplan")
 _START_TOLERANCE = 0.05
@@ -110,7 +111,7 @@ def execute(plan: Plan) -> ExecutionReport:
         InputError: if the plan has no trajectory, or a file cannot be read.
     """
     trajectory = _trajectory(plan)
-    with connection() as client:
+    with working("executing the motion"), connection() as client:
         bullet.setGravity(0, 0, _GRAVITY, physicsClientId=client)
         scene = at_origin(plan.scene)
         robot = load_robot_body(client, plan.robot, scene.robot_base)

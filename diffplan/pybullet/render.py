@@ -26,6 +26,7 @@ from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 from diffplan.system.exclusive import exclusive
 from diffplan.system.files import check_writable, write_bytes
+from diffplan.system.progress import working
 
 _STRIP_POSES = 5
 _STRIP_SIZE = (480, 480)
@@ -56,7 +57,8 @@ def render(plan: Plan, file: str | Path) -> None:
     if file.suffix.lower() not in writers:
         raise InputError("cannot draw this kind of file", value=file.suffix, file=file, allowed=writers)
     check_writable(file)
-    write_bytes(file, writers[file.suffix.lower()](plan))
+    with working(f"drawing {file.name}"):
+        write_bytes(file, writers[file.suffix.lower()](plan))
 
 
 def _strip_png(plan: Plan) -> bytes:
@@ -222,7 +224,7 @@ def _pictures(
     red = frozenset({contact.obstacle} if contact else ())
     scene = at_origin(plan.scene)
     touch = contact_point(plan.robot, scene, contact) if contact else None
-    with connection() as client:
+    with connection() as client, working("", len(times)) as task:
         others = [other.trajectory.position for other in plan.alternatives]
         path, aspect = trajectory.position, size[0] / size[1]
         camera = set_up(client, plan.robot, scene, path, ways=others, tube=True, aspect=aspect, red=red, touch=touch)
@@ -236,6 +238,7 @@ def _pictures(
             body.place(pose)
             text = contact_words(contact) if contact and now else f"{time - trajectory.time[0]:.2f} s"
             yield label(shoot(client, camera, size, finer=finer), text)
+            task.advance()
             if now:  # its own colours again
                 body.remove()
                 body = place_arm(client, plan.robot, scene, Arm(q=pose))

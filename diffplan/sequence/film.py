@@ -19,6 +19,7 @@ from diffplan.pybullet.render import film_bytes, label, set_up, shoot, strip_byt
 from diffplan.sequence.result import SequencePlan
 from diffplan.system.exclusive import exclusive
 from diffplan.system.files import check_writable, write_bytes
+from diffplan.system.progress import working
 
 _SIZE = (640, 480)
 _STRIP_SIZE = (480, 480)
@@ -51,12 +52,13 @@ def render_sequence(plan: SequencePlan, file: Path) -> None:
     if not plan.solved:
         raise InputError("the sequence is not solved", key="sequence", value=plan.status.value, allowed="solved ones")
     check_writable(file)
-    if kind == ".png":
-        ends = [frames[-1] for frames in _by_step(plan, 2) if len(frames) > 1]
-        write_bytes(file, strip_bytes(list(_drawn(plan, ends, _STRIP_SIZE))))
-        return
-    frames = [frame for step in _by_step(plan, None) for frame in step]
-    write_bytes(file, film_bytes(list(_drawn(plan, frames, _SIZE)), _FRAME_S, kind))
+    with working(f"drawing {file.name}"):
+        if kind == ".png":
+            ends = [frames[-1] for frames in _by_step(plan, 2) if len(frames) > 1]
+            write_bytes(file, strip_bytes(list(_drawn(plan, ends, _STRIP_SIZE))))
+            return
+        frames = [frame for step in _by_step(plan, None) for frame in step]
+        write_bytes(file, film_bytes(list(_drawn(plan, frames, _SIZE)), _FRAME_S, kind))
 
 
 def _by_step(plan: SequencePlan, many: int | None) -> Iterator[list[_Frame]]:
@@ -100,7 +102,7 @@ def _drawn(plan: SequencePlan, frames: list[_Frame], size: tuple[int, int]) -> I
     rest = tuple(obstacle for obstacle in scene.obstacles if obstacle.name not in plan.moved)
     still = replace(scene, obstacles=rest, attached=(), allowed_contacts=())
     path = np.concatenate([one.trajectory.position for one in plan.plans if one.trajectory])
-    with connection() as client:
+    with connection() as client, working("", len(frames)) as task:
         camera = set_up(client, robot, still, path, ways=(), tube=False, aspect=size[0] / size[1])
         body = load_robot_body(client, robot, scene.robot_base, visuals=True)
         obstacles = {one.name: one for one in (*scene.obstacles, *(body.obstacle for body in scene.attached))}
@@ -112,6 +114,7 @@ def _drawn(plan: SequencePlan, frames: list[_Frame], size: tuple[int, int]) -> I
                 at = shift @ pose @ in_link[name]
                 bullet.resetBasePositionAndOrientation(things[name], at.xyz, at.quat_xyzw, physicsClientId=client)
             yield label(shoot(client, camera, size, finer=_FINER), frame.text)
+            task.advance()
 
 
 def _inertia(client: int, body: int) -> Pose:

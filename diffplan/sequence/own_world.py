@@ -19,6 +19,7 @@ from diffplan.scene import Obstacle
 from diffplan.sequence.play import PlayReport, play_sequence
 from diffplan.sequence.result import SequencePlan
 from diffplan.system.exclusive import exclusive
+from diffplan.system.progress import working
 
 DENSITY = 600.0
 """Of what is taken [kg/m^3]: that of wood."""
@@ -65,7 +66,7 @@ def execute_sequence(plan: SequencePlan) -> PlayReport:
     Raises:
         InputError: if it is not solved, or a file cannot be read.
     """
-    with own_world(plan) as world:
+    with working("executing the sequence"), own_world(plan) as world:
         return play_sequence(plan, world.client, world.body, bodies=world.bodies)
 
 

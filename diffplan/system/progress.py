@@ -2,7 +2,7 @@
 
 Where stderr is no terminal nothing is said, but for one plain line in a command of the command line; with its
 `--verbose` each step is a line, as it begins. Processes that others started (workers) are silent: their parent has a
-bar of its own.
+bar of its own. Work with a bar of another kind says by `announce` that it begins.
 """
 
 from __future__ import annotations
@@ -120,6 +120,14 @@ def plain_line(*, every: bool = False) -> Iterator[None]:
         yield
     finally:
         _plain, _every_since = before
+
+
+def announce(text: str) -> None:
+    """Say that work begins whose own bar is seen on a terminal only: the plain line, or the step of `--verbose`."""
+    if _every_since is not None:
+        _tell_step(text)
+    elif _plain and sys.stderr is not None and not sys.stderr.isatty():
+        print(f"{text} ...", file=sys.stderr, flush=True)
 
 
 def _tell_step(text: str) -> None:

@@ -14,6 +14,7 @@ from diffplan.geometry.pose import Float
 from diffplan.problem import Plan, Trajectory
 from diffplan.robot.model import Robot
 from diffplan.system.files import write_bytes
+from diffplan.system.progress import working
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,10 +38,16 @@ def plot_joints(plan: Plan, file: str | Path) -> None:
         raise InputError(f"the plan has no trajectory to draw ({plan.status.value})", file=file)
     if file.suffix.lower() not in _KINDS:
         raise InputError("cannot draw this kind of file", value=file.suffix, file=file, allowed=_KINDS)
+    with working(f"drawing {file.name}"):
+        write_bytes(file, _drawn(plan, plan.trajectory, file.suffix[1:].lower()))
+
+
+def _drawn(plan: Plan, trajectory: Trajectory, kind: str) -> bytes:
+    """Return the picture of a plan's joints as a file of this kind."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    robot, trajectory = plan.robot, plan.trajectory
+    robot = plan.robot
     figure = Figure(figsize=(11.0, 1.5 * robot.dof + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(robot.dof, 3, sharex=True, squeeze=False)
@@ -53,8 +60,8 @@ def plot_joints(plan: Plan, file: str | Path) -> None:
         axes.set_xlabel("time [s]")
     figure.suptitle(f"{robot.name} in {plan.scene.name}: {plan.status.value}, {trajectory.duration:.2f} s")
     picture = io.BytesIO()
-    figure.savefig(picture, dpi=110, format=file.suffix[1:].lower())
-    write_bytes(file, picture.getvalue())
+    figure.savefig(picture, dpi=110, format=kind)
+    return picture.getvalue()
 
 
 def _curves(trajectory: Trajectory) -> tuple[Float, Float, Float]:

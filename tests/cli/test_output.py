@@ -80,10 +80,28 @@ def test_quiet_says_nothing_but_errors(scene, capfd):
     assert "no_such_scene" in capfd.readouterr().err
 
 
-def test_verbose_tells_each_step(scene, capfd):
-    assert main(["check", scene, "--verbose"]) in (0, 1)
+@pytest.mark.parametrize(
+    ("command", "steps"),
+    [
+        ("plan {scene} --query free --planner straight --execute --out {folder}/plan.json --render {folder}/plan.gif "
+         "--plot {folder}/joints.png", ["reading", "getting ready to plan", "looking for a path",
+         "executing the motion", "drawing plan.gif", "drawing joints.png"]),
+        ("task {task} --execute --render {folder}/task.png", ["reading", "planning a sequence", "getting ready to plan",
+         "executing the sequence", "drawing task.png"]),
+        ("check {scene} --render {folder}/scene.png", ["reading", "checking", "drawing"]),
+        ("view {scene} --out {folder}/scene.png", ["reading", "drawing"]),
+        ("bench {scene} --planners straight --timeout 1 --out {folder}/bench", ["reading", "planning: 1 run",
+         "writing the report"]),
+    ],
+    ids=lambda value: value.split()[0] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_whatever_may_take_long_is_a_step_that_is_told(command, steps, scene, tmp_path, capfd):
+    task = tmp_path / "task.yaml"
+    task.write_text(f"format: diffplan/task@1\nscene: {scene}\nsteps: [{{line: {{offset: [0, 0, 0.02]}}}}]\n")
+    assert main([*command.format(scene=scene, task=task, folder=tmp_path).split(), "--verbose"]) in (0, 1)
     lines = capfd.readouterr().err.splitlines()
-    assert [line.split(" s  ")[1] for line in lines if " s  " in line][:2] == ["reading", "checking"]
+    told = list(dict.fromkeys(line.split(" s  ")[1] for line in lines if " s  " in line))
+    assert [step for step in told if step in steps] == steps, told
 
 
 def test_check_gives_its_rows_and_draws_what_it_checked(scene, capfd, tmp_path):
