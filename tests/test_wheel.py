@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ def test_robots_scenes_and_weights_travel_in_the_wheel(installed):
         assert tracked
         missing = [name for name in tracked if not (data / name).is_file()]
         assert missing == []
+
+
+def test_the_source_distribution_has_what_the_checkout_has(tmp_path):
+    build = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, text=True)
+    (file,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files"], check=True, capture_output=True, text=True).stdout
+    assert {*tracked.splitlines()} - names == {".ci/run"}
 
 
 def test_every_file_of_the_package_travels_in_the_wheel(installed):
