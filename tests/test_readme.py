@@ -1,4 +1,5 @@
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,34 @@ def test_each_python_block_of_the_readme_is_run_above():
     source = Path(__file__).read_text()
     assert [f"_examples()[{i}]" in source for i in range(len(_examples()))] == [True] * len(_examples())
     assert f"_examples()[{len(_examples())}]" not in source
+
+
+NOT_RUN = {
+    "scripts/demo     # makes .venv": "they make an environment from a package index; CI itself is `scripts/test`",
+    "diffplan plan SCENE [": "a synopsis; test_documented_commands.py compares it with the parser",
+    "diffplan suites fetch mbm\n": "a download, and an hour and more of planning",
+}
+"""First words of the shell blocks that no test runs, and why."""
+
+
+def test_the_shell_blocks_of_the_readme_do_what_they_say(tmp_path):
+    blocks = re.findall(r"^```bash\n(.*?)^```", README.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert blocks
+    lines = ["from diffplan.cli import main"]
+    for command in "".join(blocks).splitlines():
+        program, *words = shlex.split(command)
+        assert program == "diffplan", command
+        lines.append(f"assert main({words!r}) == 0, {command!r}")
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_each_other_block_is_named_above_with_the_reason_why_it_is_not_run():
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(), flags=re.DOTALL | re.MULTILINE)
+    others = [block for kind, block in blocks if kind not in ("python", "bash")]
+    for start in NOT_RUN:
+        assert [block.startswith(start) for block in others].count(True) == 1, start
+    assert len(others) == len(NOT_RUN)
 
 
 def test_what_the_readme_points_to_is_there():
