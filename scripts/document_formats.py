@@ -57,8 +57,8 @@ def record(kind: type) -> str:
 def _about(kind: type) -> str:
     text = "\n".join(line.strip() for line in (kind.__doc__ or "").splitlines()).strip()
     lines = [
-        f"- `{line.replace(': ', '`: ', 1)}"
-        if ": " in line and "Attributes" in text and line.split(":")[0].isidentifier() and line != "Attributes:"
+        f"- `{line.replace(': ', '`: ', 1).replace(', ', '`, `', line.split(': ')[0].count(', '))}"
+        if ": " in line and "Attributes" in text and all(name.isidentifier() for name in line.split(":")[0].split(", "))
         else line
         for line in text.splitlines()
     ]
@@ -67,14 +67,23 @@ def _about(kind: type) -> str:
 
 def options(name: str) -> str:
     """Return the options of a planner with what their dataclass says of them."""
-    config = next((value for value in vars(make_planner(name)).values() if is_dataclass(value)), None)
+    config = _config(name)
     if config is None:
         return "No options."
+    first = next(one for one in PLANNERS if _config(one) and type(_config(one)) is type(config))
+    about = f"Those of [{first}](#options-{first}), with other defaults."
+    if first == name:
+        own, *shared = (_about(kind) for kind in type(config).__mro__ if is_dataclass(kind))
+        about = "\n\n".join([own, *(text.partition("\n\n")[2] for text in shared)])
     types = get_type_hints(type(config))
     rows = [
         f"| `{one.name}` | {types[one.name].__name__} | {_yaml(getattr(config, one.name))} |" for one in fields(config)
     ]
-    return "\n".join([_about(type(config)), "", "| option | type | default |", "|---|---|---|", *rows])
+    return "\n".join([about, "", "| option | type | default |", "|---|---|---|", *rows])
+
+
+def _config(name: str) -> object | None:
+    return next((value for value in vars(make_planner(name)).values() if is_dataclass(value)), None)
 
 
 def _yaml(value: object) -> str:
@@ -87,7 +96,11 @@ def page() -> str:
     top = {"format": scene_file.FORMAT, **scene_file.SCENE.all}
     parts: list[tuple[str, str]] = [
         ("# Format reference", _INTRODUCTION),
-        ("## Scene", f"A YAML file, `diffplan/scene@1`.\n\n```yaml\n{_SCENE}```\n\n{table(top)}"),
+        (
+            "## Scene",
+            f"A YAML file, `diffplan/scene@1`, for `diffplan check`, `view`, `plan` and `studio`.\n\n"
+            f"```yaml\n{_SCENE}```\n\n{table(top)}",
+        ),
         ("### Pose", table(obstacles.POSE)),
         ("### Obstacle", f"{table(obstacles.OBSTACLE)}\n\nand by its type:"),
         *((f"#### Obstacle: {kind}", table(keys)) for kind, keys in kinds.items()),
@@ -131,7 +144,11 @@ def page() -> str:
         ("### Self-collision", f"{table(robot_file.SELF_COLLISION)}\n\nof each pair:\n\n{table(robot_file.IGNORED)}"),
         ("## Suite", f"A JSON file, plain or gzipped, `diffplan/problems@1`.\n\n{table(problems_file.SUITE)}"),
         ("### Problem", table(problems_file.PROBLEM)),
-        ("## Task", f"A YAML file, `diffplan/task@1`.\n\n{table(task_file.TASK)}\n\nEach step is one of:"),
+        (
+            "## Task",
+            f"A YAML file, `diffplan/task@1`, for `diffplan task FILE`.\n\n```yaml\n{_TASK}```\n\n"
+            f"{table(task_file.TASK)}\n\nEach step is one of:",
+        ),
         ("### Step: pick", f"{table(task_file.PICK)}\n\nof each grasp in a list:\n\n{table(task_file.GRASP)}"),
         (
             "### Step: place",
@@ -161,12 +178,16 @@ def page() -> str:
                 ("Contact", Contact),
             )
         ),
-        ("## Options", "A YAML file without a `format`: `planner: {option: value}`, for `--options`."),
+        (
+            "## Options",
+            "A YAML file without a `format`, `planner: {option: value}`, for `--options` of `plan` and `bench`; "
+            f"options that are left out keep their default.\n\n```yaml\n{_OPTIONS}```",
+        ),
         *((f"### Options: {name}", options(name)) for name in PLANNERS),
         (
             "## Costs",
             f"A YAML file with `format: diffplan/costs@1` and `costs`, a list of mappings `cost: KIND` "
-            f"with its parameters. Of every kind:\n\n"
+            f"with its parameters, for `diffplan plan --costs`.\n\n```yaml\n{_COSTS}```\n\nOf every kind:\n\n"
             f"{words(COMMON)}",
         ),
         *(
@@ -199,6 +220,27 @@ obstacles:
   - {name: post, type: cylinder, radius: 0.04, height: 0.5, pose: {xyz: [0.45, 0.1, 0.47]}}
 queries:
   default: {start: home, goal: {pose: {xyz: [0.5, 0.35, 0.45], rpy_deg: [180, 0, 0]}, free: z}}
+"""
+
+_TASK = """format: diffplan/task@1
+scene: table.yaml
+steps:
+  - pick: {object: cube, grasps: top}
+  - place: {pose: {xyz: [0.5, -0.2, 0.025]}, free: z}
+  - gripper: close
+  - pause: 0.5
+  - line: {offset: [0, 0, 0.05]}
+  - move: {goal: home}
+"""
+
+_OPTIONS = """diffusion: {batch: 16, steps: 4}
+rrtconnect: {range: 0.5, simplify: false}
+"""
+
+_COSTS = """format: diffplan/costs@1
+costs:
+  - {cost: upright, tolerance_deg: 10}
+  - {cost: avoid, xyz: [0.8, 0, 0.8], radius: 0.2, weight: 50}
 """
 
 

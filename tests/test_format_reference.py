@@ -11,7 +11,9 @@ import pytest
 
 import diffplan as dp
 from diffplan.benchmark.suites import load_cases
+from diffplan.cli.common import read_options
 from diffplan.costs.named import COSTS
+from diffplan.costs.reader import read_costs
 from diffplan.formats.plan_file import PLAN, plan_document
 from diffplan.learning.shards import ATTRIBUTES, DATASETS, shard_files
 from diffplan.planners import PLANNERS, make_planner
@@ -136,6 +138,23 @@ def test_each_key_that_a_reader_takes_is_on_the_page_and_no_other(asked, tmp_pat
     read_elsewhere = set(PLAN.all) | set(ATTRIBUTES.all) | set(DATASETS.all)
     parts_in_a_file = {"sha256"}  # which no shipped robot has
     assert on_page - taken - parts_in_a_file <= read_elsewhere
+
+
+def test_the_examples_of_the_page_are_read(tmp_path):
+    scene, task, options, costs = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    cube = "  - {name: cube, type: box, size: [0.05, 0.05, 0.05], pose: {xyz: [0.5, 0.2, 0.025]}}\n"
+    (tmp_path / "scene.yaml").write_text(scene)
+    (tmp_path / "table.yaml").write_text(SCENE.partition("obstacles:")[0] + "obstacles:\n" + cube)
+    (tmp_path / "task.yaml").write_text(task)
+    (tmp_path / "options.yaml").write_text(options)
+    (tmp_path / "costs.yaml").write_text(costs)
+    assert list(dp.Scene.load(tmp_path / "scene.yaml").queries) == ["default"]
+    assert load_task(tmp_path / "task.yaml").name == "task"
+    assert read_options(tmp_path / "options.yaml", PLANNERS)["diffusion"] == {"batch": 16, "steps": 4}
+    assert [cost.name for cost in read_costs(tmp_path / "costs.yaml", dp.Robot.load("panda"), dp.Scene())] == [
+        "upright",
+        "avoid",
+    ]
 
 
 def _section(heading: str) -> str:

@@ -35,8 +35,8 @@ _MOTION = ("time_s", *_ARRAYS, "certificate", "metrics")
 _EARLIER = "not in files of earlier versions"
 
 
-def _rows(what: str, unit: str) -> Key:
-    return Key(kind="list of numbers", about=f"{what} at those times", unit=unit, example="[[0, -0.785, ...], ...]")
+def _rows(what: str, unit: str, example: str) -> Key:
+    return Key(kind="list of numbers", about=f"{what} at those times", unit=unit, example=f"[[{example}, ...], ...]")
 
 
 PLAN = Keys(
@@ -56,9 +56,9 @@ PLAN = Keys(
         example='{"panda_finger_joint1": 0.04}',
     ),
     time_s=Key(kind="numbers", about="times of the samples; empty without a motion", unit="s", example="[0, 0.01]"),
-    position=_rows("joint values", "rad or m"),
-    velocity=_rows("velocities", "rad/s or m/s"),
-    acceleration=_rows("accelerations", "rad/s² or m/s²"),
+    position=_rows("joint values", "rad or m", "0, -0.785"),
+    velocity=_rows("velocities", "rad/s or m/s", "0, 0"),
+    acceleration=_rows("accelerations", "rad/s² or m/s²", "1.5, -0.8"),
     goal_index=Key(kind="whole number or null", about="the row of goals where it ends", example="0"),
     certificate=Key(kind="mapping or null", about="PyBullet's verdict (see below)", example="{...}"),
     metrics=Key(kind="mapping or null", about="properties of the motion (see below)", example="{...}"),

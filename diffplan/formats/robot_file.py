@@ -75,11 +75,24 @@ ROBOT = Keys(
         example="[[link4, link6]]",
     ),
 )
-_RATE = "the URDF's velocity; derived for the others (docs/robots.md)"
 JOINT = Keys(
-    velocity=Key(kind="number", about="most", unit="rad/s or m/s", default=_RATE, example="2.175"),
-    acceleration=Key(kind="number", about="most", unit="rad/s² or m/s²", default=_RATE, example="15"),
-    jerk=Key(kind="number", about="most, where jerk is limited", unit="rad/s³ or m/s³", default=_RATE, example="7500"),
+    velocity=Key(
+        kind="number",
+        about="most",
+        unit="rad/s or m/s",
+        default="the URDF's, else 1.5 rad/s or 0.25 m/s",
+        example="2.175",
+    ),
+    acceleration=Key(
+        kind="number", about="most", unit="rad/s² or m/s²", default="4/s times the velocity limit", example="15"
+    ),
+    jerk=Key(
+        kind="number",
+        about="most, where jerk is limited",
+        unit="rad/s³ or m/s³",
+        default="20/s times the acceleration limit",
+        example="7500",
+    ),
 )
 GRIPPER = Keys(
     joints=Key(kind="names to fingers", about="joints of the fingers", example="{finger: {open: 0.04, closed: 0.0}}"),

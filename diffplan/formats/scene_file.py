@@ -39,7 +39,7 @@ SCENE = Keys(
     obstacles=Key(kind="list of obstacles", about="what the arm must not touch", default="none", example="[...]"),
     queries=Key(
         kind="names to queries",
-        about="motions to plan",
+        about="motions to plan, by name; `plan` takes `default` or the only one if none is named",
         default="none",
         example="{default: {start: home, goal: right}}",
     ),
@@ -57,7 +57,10 @@ SCENE = Keys(
         example="[...]",
     ),
     allowed_contacts=Key(
-        kind="list of contacts", about="pairs that may touch", default="none", example="[{pair: [cup, table]}]"
+        kind="list of contacts",
+        about="pairs that may touch; two obstacles need none, nor does what a task picks up or puts down",
+        default="none",
+        example="[{pair: [cup, table]}]",
     ),
 )
 ATTACHED = Keys(
@@ -80,7 +83,7 @@ CONSTRAINTS = Key(
     default="none",
     example='["upright:degrees=10"]',
 )
-_ENDS = "joint values in the order of the robot's joints [rad or m], or a configuration of the robot file"
+_ENDS = "joint values in the order of the robot's joints, or a configuration of its file (`diffplan robots show NAME`)"
 QUERY = Keys(
     start=Key(kind="numbers, or a name", about=_ENDS, unit="rad or m", example="home"),
     goal=Key(
@@ -93,7 +96,11 @@ QUERY = Keys(
 )
 _POSE_GOAL = Keys(
     link=Key(
-        kind="text", about="the link whose frame shall be there", default="the robot's tool", example="panda_hand"
+        kind="text",
+        about="the link whose frame shall be there; the tools of the shipped arms point along their z axis: "
+        "with `rpy_deg: [180, 0, 0]` straight down",
+        default="the robot's tool",
+        example="panda_hand",
     ),
     tool=Key(kind="true", about="says that the tool is meant", default="the tool, without link", example="true"),
     free=Key(kind="x, y or z", about="axis of the goal about which it may turn", default="none", example="z"),

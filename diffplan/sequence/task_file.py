@@ -32,7 +32,9 @@ _GRASPS = ("top", "side", "any")
 TASK = Keys(
     format=Key(kind="text", about="the format and its version", example="diffplan/task@1"),
     scene=Key(kind="text", about="path of a scene file, or a shipped scene's name", example="scene.yaml"),
-    steps=Key(kind="list of steps", about="what to do; each step is a mapping of its kind", example="[...]"),
+    steps=Key(
+        kind="list of steps", about="what to do, in this order; each is `KIND: ...` of a kind below", example="[...]"
+    ),
     name=Key(kind="text", about="the name of the task", default="the file's", example="clear_table"),
     robot=Key(kind="text", about="a robot's name or file", default="the scene's, else panda", example="panda"),
     start=Key(kind="numbers, or a name", about="where the arm begins", unit="rad or m", default="home", example="home"),
@@ -45,12 +47,19 @@ def _length(about: str, default: float) -> Key:
 
 PICK = Keys(
     object=Key(kind="text, or a list of texts", about="the obstacle to take, or any of these", example="cube"),
-    grasps=Key(kind="top, side, any, or a list of grasps", about="how to take it", default="any", example="top"),
-    approach=_length("straight way in", 0.1),
-    lift=_length("straight way up", 0.1),
+    grasps=Key(
+        kind="top, side, any, or a list of grasps",
+        about="how to take it: from above, from a side, either, or at these poses",
+        default="any",
+        example="top",
+    ),
+    approach=_length("straight way of the tool to the grasp", 0.1),
+    lift=_length("straight way up with the object", 0.1),
 )
 GRASP = Keys(
-    pose=Key(kind="pose", about="of the tool, in the object's frame", example="{xyz: [0, 0, 0.02]}"),
+    pose=Key(
+        kind="pose", about="of the tool between the fingers, in the object's frame", example="{xyz: [0, 0, 0.02]}"
+    ),
     opening=Key(
         kind="number",
         about="distance of the pads before",
@@ -62,11 +71,11 @@ GRASP = Keys(
 _PLACE = Keys(
     object=Key(kind="text", about="what is put down", default="what is in hand", example="cube"),
     free=Key(kind="x, y or z", about="axis of the pose about which it may turn", default="none", example="z"),
-    approach=_length("straight way down", 0.08),
-    retreat=_length("straight way back", 0.1),
+    approach=_length("straight way down to the place", 0.08),
+    retreat=_length("straight way of the tool back from the object", 0.1),
 )
 PLACE = Keys(
-    pose=Key(kind="pose", about="of the object, in the world", example="{xyz: [0.4, 0.3, 0.03]}"), **_PLACE.all
+    pose=Key(kind="pose", about="of the object's centre, in the world", example="{xyz: [0.4, 0.3, 0.03]}"), **_PLACE.all
 )
 PLACES = Keys(
     poses=Key(kind="list of poses", about="any of them will do", example="[{xyz: [0.4, 0.3, 0.03]}]"), **_PLACE.all
