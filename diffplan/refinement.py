@@ -37,7 +37,8 @@ class RefineConfig:
     """How paths are pushed and drawn tight.
 
     `activation` and `self_activation` [m] are the distances at which obstacles and the arm's own links begin to push,
-    `clearance` [m] what a path must keep to count as clear, `excused` the parts of the curve within which an end with
+    `clearance` [m] what a path must keep to count as clear, `self_clearance` [m] the same between the arm's own links,
+    at most `self_activation`, `excused` the parts of the curve within which an end with
     less room excuses as much, wholly and partly. A path is looked at in `points_per_control` configurations a control
     point. Pushing takes at most `steps` steps, none longer than `max_step` [rad], and ends once `stop_share` of the
     batch is clear. With `patience`, a path is given up whose least cost was not lowered by 0.3 in so many steps.
@@ -51,6 +52,7 @@ class RefineConfig:
     activation: float = 0.03
     self_activation: float = 0.01
     clearance: float = 0.0
+    self_clearance: float = 0.0
     excused: tuple[float, float] = (0.03, 0.12)
     steps: int = 60
     max_step: float = 0.1
@@ -339,7 +341,8 @@ class Refiner:
 
     def _slack(self, result: Evaluation) -> Float:
         """Return by how much the clearances [batch, points] exceed what is wanted, ends with less room excused."""
-        return self._excused(np.minimum(result.clearance - self.config.clearance, result.self_clearance))
+        c = self.config
+        return self._excused(np.minimum(result.clearance - c.clearance, result.self_clearance - c.self_clearance))
 
     def _excused(self, slack: Float) -> Float:
         """Return slack [batch, points] less what the ends lack, near them."""

@@ -237,3 +237,21 @@ def test_after_the_deadline_refinement_ends_with_what_it_has(
     assert len(looks) == 1
     assert drawn.clear.all()
     assert np.array_equal(drawn.control, clear)
+
+
+def test_own_links_keep_apart_by_as_much_as_is_asked(model: CollisionModel) -> None:
+    """Straight lines past which own links come within 8 mm: clear where nothing is asked, pushed apart where it is."""
+    robot, rng = model.robot, np.random.default_rng(0)
+    near, apart = (_refiner(model, config=RefineConfig(stop_share=2.0, self_clearance=own)) for own in (0.0, 0.008))
+    ends = rng.uniform(robot.lower, robot.upper, (2, 4000, robot.dof))
+    lines = np.stack([spline.straight(a, b, N) for a, b in ends.swapaxes(0, 1)])
+    room = model.clearance(near.world, ends.reshape(-1, robot.dof))[1].reshape(2, -1).min(axis=0)
+    least = near.evaluate(lines, gradient=False)[2]
+    lines = lines[(room >= 0.01) & (least >= 0.0) & (least < 0.006)][:4]
+    assert len(lines) == 4
+    assert near.push(lines).clear.all()
+    assert (apart.evaluate(lines, gradient=False)[2] < 0).all()
+    pushed = apart.push(lines)
+    assert pushed.clear.all()
+    own = np.array([model.clearance(near.world, spline.basis(N, 4 * N - 3) @ path)[1].min() for path in pushed.control])
+    assert (own > 0.0079).all()

@@ -53,7 +53,8 @@ class DiffusionConfig:
     `value` ranks a round's paths by their learned traversal time, and leads the first down its slope; `value_guidance`
     is how strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round
     tried again before the next: the stretch that collides is bent by smooth noise, the rest kept. `walkers` leave
-    start and goals each before every round but the first (planners/walks.py): where they meet are seeds (0: none).
+    start and goals each before every round but the first (planners/walks.py), before that too where the prior's samples
+    are much alike: where they meet are seeds (0: none).
     """
 
     seeds: str = "prior"
@@ -117,6 +118,8 @@ _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
 _WALKED_DEMAND, _WALKED_ACTIVATION = 1, 0.015  # which of `DEMANDS`; m
+_APART = 0.9
+"""How far own links can be asked to keep apart at most, over the distance at which they begin to push each other."""
 _warm: set[tuple[str, DiffusionConfig, str]] = set()  # robots, by fingerprints, options, and what ran in this process
 
 
@@ -237,13 +240,15 @@ class DiffusionPlanner(Planner):
         if task.previous is not None:
             yield from self._reused(task, task.previous, self._refiner(task, 0), generator)
             yield from self._at_first_look(task)
-        batch = c.batch
+        batch, apart, first_walks = c.batch, False, 0 if self._walks_first(task) else 1
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            if number > 0 and c.walkers:
-                yield from (replace(candidate, round=number + 1) for candidate in self._walked(task, number))
-            refiner = self._refiner(task, number)
+            if number >= first_walks and c.walkers:
+                found = self._walked(task, number, apart)
+                yield from (replace(candidate, round=number + 1) for candidate in found)
+                apart = apart or _too_close(task, found)
+            refiner = self._refiner(task, number, apart)
             goal_of = self.share_out(problem, batch)
             with threads(c.threads):
                 control = self.sample(problem, refiner, problem.goals[goal_of], generator)
@@ -254,14 +259,22 @@ class DiffusionPlanner(Planner):
                 found = self._tight(task, refiner, pushed, goal_of, self._source)
                 found += nearly_clear(pushed, goal_of, source=self._source, uncovered=problem.robot.spheres.uncovered)
             yield from (replace(candidate, round=number + 1) for candidate in found)
+            if not apart and _too_close(task, found):
+                apart, refiner = True, self._refiner(task, number, True)
             if c.repair and time.perf_counter() < deadline:
                 found = self._repaired(task, refiner, pushed, goal_of, generator)
                 yield from (replace(candidate, round=number + 1) for candidate in found)
             batch = min(2 * batch, c.largest_batch)
 
-    def _refiner(self, task: Task, number: int) -> Refiner:
-        """Return the refiner of round `number`; alternatives want more than the paths that are clear soonest."""
+    def _refiner(self, task: Task, number: int, apart: bool = False) -> Refiner:
+        """Return the refiner of round `number`; alternatives want more than the paths that are clear soonest.
+
+        If own links are to keep `apart`, then by what spheres leave uncovered, in rounds that ask for clearance.
+        """
         config = self._demands[number % len(self._demands)]
+        if apart and config.clearance > 0:
+            own = min(task.problem.robot.spheres.uncovered, _APART * config.self_activation)
+            config = replace(config, self_clearance=own)
         if self._demands is DEMANDS:
             share = task.problem.robot.spheres.uncovered / _UNCOVERED
             config = replace(config, clearance=config.clearance * share)
@@ -278,7 +291,7 @@ class DiffusionPlanner(Planner):
         control without learning or without a scene is asked for.
         """
         c, problem = self.config, task.problem
-        if not c.first_look or c.seeds != "prior" or task.alternatives or problem.costs or c.value or c.value_guidance:
+        if not c.first_look or not self._wants_short_path(task):
             return []
         if time.perf_counter() > task.deadline:
             return []
@@ -292,6 +305,15 @@ class DiffusionPlanner(Planner):
             found = self._tight(task, refiner, pushed, nearest, self._source)
         most = c.first_look * away.min()
         return [some for some in found if lengths(some.control[None], problem.robot.metric)[0] <= most]
+
+    def _wants_short_path(self, task: Task) -> bool:
+        """Whether no more is asked than one short path by the prior: neither the user's costs nor learned values."""
+        c = self.config
+        return c.seeds == "prior" and not (task.alternatives or task.problem.costs or c.value or c.value_guidance)
+
+    def _walks_first(self, task: Task) -> bool:
+        """Whether walks come before the first samples: where those are much alike (`PathPrior.variety`)."""
+        return self._wants_short_path(task) and not task.keeper and self.prior(task.problem.robot).variety > 0
 
     def _reused(
         self, task: Task, previous: Trajectory, refiner: Refiner, generator: torch.Generator
@@ -320,13 +342,13 @@ class DiffusionPlanner(Planner):
             control = bent(control, task.problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
             return self._tight(task, refiner, refiner.push(refiner.settled(control)), goal_of[chosen], "repair")
 
-    def _walked(self, task: Task, number: int) -> list[Candidate]:
-        """Return candidates along walks out of both ends: what round `number` begins with, where the last one failed.
+    def _walked(self, task: Task, number: int, apart: bool) -> list[Candidate]:
+        """Return candidates along walks out of both ends: what round `number` begins with.
 
         Such a path is clear or nearly so, but narrowly: obstacles push it from nearer than they push samples. It is
         longer than those are, too, so it has half as many control points again.
         """
-        refiner = self._refiner(task, _WALKED_DEMAND)
+        refiner = self._refiner(task, _WALKED_DEMAND, apart)
         near = replace(refiner.config, activation=_WALKED_ACTIVATION)
         refiner = Refiner(task.model, task.world, near, costs=task.problem.costs, deadline=task.deadline)
         with threads(self.config.threads):
@@ -421,3 +443,15 @@ class DiffusionPlanner(Planner):
     @property
     def _source(self) -> str:
         return "random-seeds" if self.config.seeds == "random" else self.name
+
+
+def _too_close(task: Task, refused: list[Candidate]) -> bool:
+    """Whether own links may touch on one of these paths, for what their spheres leave uncovered."""
+    if task.alternatives:
+        return False
+    own = task.problem.robot.spheres.uncovered
+    for path in refused:
+        q = spline.basis(len(path.control), 4 * len(path.control)) @ path.control
+        if task.model.clearance(task.world, q, cap=own)[1].min() < own:
+            return True
+    return False

@@ -157,12 +157,17 @@ class Walks:
         return _unit(self._rng.standard_normal((number, self._robot.dof)))
 
     def _between(self, ones: Float, others: Float) -> Float:
-        """Return how much straight lines between configurations [..., dof] collide; 0 where they are clear."""
+        """Return how much straight lines between configurations [m, 1, dof] and [1, k, dof] collide [m, k]; 0 if clear.
+
+        The kernel takes 16 neighbours together: equal parts of different lines are nearer than parts of a line.
+        """
         part = np.linspace(0.0, 1.0, _LOOKS)[:, None]
         lines = (ones[..., None, :] + part * (others - ones)[..., None, :]).astype(np.float32)
-        q = lines.reshape(-1, *lines.shape[-2:])
+        m, k = lines.shape[:2]
+        q = lines.transpose(2, 1, 0, 3).reshape(_LOOKS, k * m, -1)
         result = self._model.evaluate(self._world, q, activation=_LINE_ACTIVATION, self_activation=0.0)
-        return result.cost.sum(axis=1).astype(np.float64).reshape(lines.shape[:-2])
+        cost = result.cost.reshape(_LOOKS, k, m).transpose(2, 1, 0).copy()
+        return cost.sum(axis=2).astype(np.float64)
 
     def _evaluate(self, q: Float, *, gradient: bool = True) -> Evaluation:
         """Evaluate configurations q [n, dof], as many at once as the kernel has lanes; the result is [n(, dof)]."""

@@ -7,9 +7,14 @@ import pytest
 
 import diffplan as dp
 from diffplan.errors import InputError
-from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner
+from diffplan.planners.base import Candidate
+from diffplan.planners.diffusion import DiffusionConfig, DiffusionPlanner, _too_close
 from diffplan.planners.task import Task
 from diffplan.planners.walks import Walks
+from diffplan.prior.channels import CHANNELS
+from diffplan.prior.common import CommonPrior
+from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
+from diffplan.prior.schedule import Schedule
 from diffplan.problem import Problem
 
 WALKERS = 32
@@ -75,6 +80,35 @@ def test_walks_are_tried_where_the_first_round_failed(task: Task, walkers: int) 
     planner.prepare(task)
     sources = {candidate.source for candidate in planner.candidates(task) if candidate.round == 2}
     assert ("walks" in sources) == bool(walkers)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_walks_come_before_the_first_samples_of_the_common_prior_and_of_no_other(
+    task: Task, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = JointwiseUnet(JointwiseConfig(channels=CHANNELS, dim=8, mults=(1, 2), mixing=(0, 1), tokens=1))
+    common = CommonPrior(net=net.requires_grad_(False), schedule=Schedule(steps=30, data_std=0.1), horizon=16)
+    planner = DiffusionPlanner(DiffusionConfig(rounds=1, batch=2), prior=None if own else common)
+    asked: list[int] = []
+    monkeypatch.setattr(planner, "_walked", lambda _task, number, _apart: asked.append(number) or [])
+    list(planner.after_look(task))
+    assert asked == ([] if own else [0])
+
+
+def test_where_a_refused_path_has_own_links_close_later_ones_keep_them_apart(task: Task) -> None:
+    robot, planner = task.problem.robot, DiffusionPlanner(DiffusionConfig(seeds="random"))
+    q = np.random.default_rng(0).uniform(robot.lower, robot.upper, (400, robot.dof))
+    room, own = task.model.clearance(task.world, q)[1], robot.spheres.uncovered
+    near, far = (
+        Candidate(control=np.repeat(q[chosen][:1], 8, axis=0), goal_index=0, source="test")
+        for chosen in ((room > 0) & (room < own), room > own)
+    )
+    assert _too_close(task, [far, near])
+    assert not _too_close(task, [far])
+    assert not _too_close(replace(task, alternatives=1), [near])  # those that were offered need not have been refused
+    asked = [planner._refiner(task, number, apart=True).config.self_clearance for number in range(4)]
+    assert asked == [pytest.approx(own)] * 3 + [0.0]
+    assert planner._refiner(task, 0).config.self_clearance == 0.0
 
 
 def test_a_negative_number_of_walkers_is_refused() -> None:
