@@ -44,9 +44,10 @@ class RefineConfig:
     batch is clear. With `patience`, a path is given up whose least cost was not lowered by 0.3 in so many steps.
 
     Tightening pulls `tighten_steps` times, at first by the share `pull` of the way to the straight line, pushing each
-    pulled path out by `tighten_pushes` steps. With costs of the user, it goes `weigh_steps` steps down their slope with
-    `weigh_pushes` pushes each; with the learned value, `hasten_steps` down the slope of the duration with
-    `hasten_pushes` each.
+    pulled path out by `tighten_pushes` steps; a path that is to be pulled by less than `least_pull` is tight. The
+    shortest of several may then be pulled `tighten_more` times more (planners/picking.py). With costs of the user, it
+    goes `weigh_steps` steps down their slope with `weigh_pushes` pushes each; with the learned value, `hasten_steps`
+    down the slope of the duration with `hasten_pushes` each.
     """
 
     activation: float = 0.03
@@ -60,7 +61,9 @@ class RefineConfig:
     patience: int = 0
     pull: float = 0.5
     tighten_steps: int = 9
+    tighten_more: int = 0
     tighten_pushes: int = 2
+    least_pull: float = 0.0
     weigh_steps: int = 30
     weigh_pushes: int = 6
     hasten_steps: int = 20
@@ -247,18 +250,20 @@ class Refiner:
             return self._descend(control, self._objective, self.config.weigh_steps, self.config.weigh_pushes)
         c, robot = self.config, self.model.robot
         straight = spline.straight(control[:, 0], control[:, -1], control.shape[1])
-        best = control.copy()
+        best, length = control.copy(), lengths(control, robot.metric)
         *_, least = self.evaluate(best, gradient=False)
-        pull = np.full((len(control), 1, 1), c.pull)
+        pull, loose = np.full(len(control), c.pull), np.arange(len(control))
         for _ in range(c.tighten_steps):
-            if self._late:
+            if self._late or len(loose) == 0:
                 break
-            trial = best.copy()
-            trial[:, 1:-1] += pull * (straight - best)[:, 1:-1]
-            slack = self._pushed_out(trial, c.tighten_pushes)
-            better = (slack >= 0) & (lengths(trial, robot.metric) < lengths(best, robot.metric))
-            best[better], least[better] = trial[better], slack[better]
-            pull[~better] /= 2
+            trial = best[loose]
+            trial[:, 1:-1] += pull[loose, None, None] * (straight - best)[loose, 1:-1]
+            slack, drawn = self._pushed_out(trial, c.tighten_pushes), lengths(trial, robot.metric)
+            better = (slack >= 0) & (drawn < length[loose])
+            shorter = loose[better]
+            best[shorter], least[shorter], length[shorter] = trial[better], slack[better], drawn[better]
+            pull[loose[~better]] /= 2
+            loose = loose[pull[loose] >= c.least_pull]
         return self._result(best, least)
 
     def hasten(self, control: Float, duration: Slope) -> Refined:

@@ -1,5 +1,7 @@
 """Refinement: pushes paths out of collision, draws them tight, and leaves ends and limits alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +161,17 @@ def test_tightening_shortens_and_keeps_clear_paths_clear(model: CollisionModel, 
     assert np.all(tight.length <= pushed.length[pushed.clear] + 1e-9)
     assert tight.length.sum() < 0.98 * pushed.length[pushed.clear].sum()
     assert np.array_equal(tight.control[:, [0, -1]], clear[:, [0, -1]])
+
+
+def test_a_path_that_is_to_be_pulled_too_little_counts_as_tight(model: CollisionModel, blocked: np.ndarray) -> None:
+    refiner = _refiner(model, POST)
+    pushed = refiner.push(blocked)
+    clear = pushed.control[pushed.clear]
+    once, until_then = (
+        refiner.with_config(replace(refiner.config, **options)).tighten(clear).control
+        for options in ({"tighten_steps": 1}, {"tighten_steps": 9, "least_pull": 1.0})
+    )
+    assert np.array_equal(once, until_then)
 
 
 def test_where_nothing_is_in_the_way_tightening_leaves_the_straight_line(

@@ -58,11 +58,11 @@ class DiffusionConfig:
     """
 
     seeds: str = "prior"
-    batch: int = 8
+    batch: int = 4
     largest_batch: int = 64
     rounds: int = 1000
     horizon: int = 16
-    steps: int = 3
+    steps: int = 2
     eta: float = 0.7
     weight: float = 2.0
     guidance_steps: int = 0
@@ -97,8 +97,17 @@ class DiffusionConfig:
 
 _LARGEST_BATCH, _MOST_THREADS = 16384, 1024
 _SEEDS = ("prior", "unconditioned", "random")
+_NARROW = {
+    "activation": 0.015,
+    "pull": 0.25,
+    "tighten_steps": 3,
+    "tighten_more": 12,
+    "tighten_pushes": 6,
+    "least_pull": 1 / 32,
+}
+"""Obstacles push from near only, so that paths stay short; few samples are drawn tight, but those for long."""
 DEMANDS = tuple(
-    RefineConfig(clearance=clearance, excused=excused)
+    RefineConfig(clearance=clearance, excused=excused, **_NARROW)
     for clearance, excused in ((0.005, (0.03, 0.12)), (0.002, (0.03, 0.12)), (0.008, (0.02, 0.06)), (0.0, (0.1, 0.3)))
 )
 """What successive rounds ask of a path where spheres leave up to 8 mm (`_UNCOVERED`) of the links uncovered: as much or
@@ -112,7 +121,7 @@ _AS_SAMPLED = 4
 _ALTERNATIVES_SHARE = 0.75
 _LOOK_GOALS = 4
 """To so many goals, the nearest, the first look goes."""
-_LOOK = {"steps": 40, "patience": 8, "pull": 0.25, "tighten_steps": 6}
+_LOOK = {"steps": 40, "patience": 8, "tighten_steps": 6, "tighten_more": 0, "tighten_pushes": 2}
 """How the first look pushes and draws tight: where more would help, samples help more."""
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points

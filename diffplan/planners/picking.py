@@ -42,7 +42,7 @@ def tight(
         return []
     config = replace(refiner.config, **_FINE)
     fine = refiner.with_config(config)
-    drawn = _drawn(refiner, fine, pushed.control[best])
+    drawn = _drawn(refiner, fine, pushed.control[best], each=different or value is not None)
     best, control, length = best[drawn.clear], drawn.control[drawn.clear], drawn.length[drawn.clear]
     order = np.argsort(length, kind="stable")
     if value is not None and len(best):
@@ -52,13 +52,25 @@ def tight(
     return [Candidate(control=control[i], goal_index=int(goal_of[best[i]]), source=source) for i in order]
 
 
-def _drawn(refiner: Refiner, fine: Refiner, control: Float) -> Refined:
+def _drawn(refiner: Refiner, fine: Refiner, control: Float, *, each: bool) -> Refined:
     """Return paths [batch, n, dof] drawn tight by a look at few configurations, and what a closer look says of them.
 
     Where none withstands it, all are drawn tight again under the closer look, which takes three times as long.
     """
-    found = fine.push(refiner.tighten(control).control)
-    return found if found.clear.any() else fine.tighten(fine.push(control).control)
+    found = fine.push(_tightened(refiner, control, each=each))
+    return found if found.clear.any() else fine.push(_tightened(fine, fine.push(control).control, each=each))
+
+
+def _tightened(refiner: Refiner, control: Float, *, each: bool) -> Float:
+    """Return paths [batch, n, dof] drawn tight: each to the end, or after some pulls the shortest alone."""
+    found, config = refiner.tighten(control), refiner.config
+    if not config.tighten_more or refiner.costs:
+        return found.control
+    shortest_first = np.argsort(np.where(found.clear, found.length, np.inf), kind="stable")
+    chosen = shortest_first if each else shortest_first[:1]
+    longer = refiner.with_config(replace(config, tighten_steps=config.tighten_more))
+    found.control[chosen] = longer.tighten(found.control[chosen]).control
+    return found.control
 
 
 def nearly_clear(pushed: Refined, goal_of: np.ndarray, *, source: str, uncovered: float) -> list[Candidate]:

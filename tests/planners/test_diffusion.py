@@ -12,6 +12,7 @@ from diffplan.curves import spline
 from diffplan.curves.spline import basis
 from diffplan.planners.base import Candidate
 from diffplan.planners.diffusion import DEMANDS, DiffusionConfig, DiffusionPlanner
+from diffplan.planners.picking import tight
 from diffplan.planners.task import Task
 from diffplan.prior.value import load_value, value_file
 from diffplan.problem import Problem
@@ -97,6 +98,25 @@ def test_candidates_of_a_round_are_clear_and_the_shortest_comes_first(problem: P
     clear = [c for c, room in zip(candidates, clearance, strict=True) if room > 0.004]
     lengths = [_length(candidate) for candidate in clear]
     assert lengths == sorted(lengths)
+
+
+@pytest.mark.parametrize("different", [False, True])
+def test_the_shortest_path_is_drawn_tighter_and_of_other_ways_each(
+    problem: Problem, refiner: Refiner, different: bool
+) -> None:
+    control = _sample(problem, refiner, "random", seed=0)
+    goal_of = np.zeros(len(control), dtype=int)
+
+    def found(more: int) -> list[float]:
+        options = {"stop_share": 2.0, "points_per_control": 12, "tighten_steps": 1, "tighten_more": more}
+        once = refiner.with_config(replace(refiner.config, **options))
+        candidates = tight(once, once.push(control), goal_of, most=3, source="test", different=different)
+        return [_length(candidate) for candidate in candidates]
+
+    few, more = found(0), found(9)
+    assert len(few) == len(more) > 1
+    assert more[0] < few[0]
+    assert (more[1:] != few[1:]) == different
 
 
 def _length(candidate: Candidate) -> float:

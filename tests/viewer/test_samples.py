@@ -54,7 +54,7 @@ def test_colliding_paths_are_red_and_clear_ones_green(problem):
         return int(np.sum(np.abs(seen - colour).max(axis=1) < 40))
 
     red, green = (0xC0, 0x39, 0x2B), (0x1A, 0x7F, 0x37)
-    assert pixels("estimate 2 of 3", red) > 200
+    assert pixels(f"estimate 1 of {DiffusionConfig().steps}", red) > 200
     assert pixels("the shortest, drawn tight", green) > 200
     assert pixels("the shortest, drawn tight", red) == 0
 
