@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from diffplan.constraints.kinds import SpeedLimit, frame
-from diffplan.curves import hermite
 from diffplan.curves.path_speed import fastest
 from diffplan.curves.pieces import composed
 from diffplan.curves.spline import DEGREE, basis, greville, taylor
+from diffplan.curves.steps import Steps
 from diffplan.curves.time_law import SmoothLaw, TimeLaw
 from diffplan.geometry.pose import Float
 from diffplan.ik import point_jacobian
@@ -108,6 +108,7 @@ def load_compiled() -> None:
     r, still = np.linspace(0.0, 1.0, 3), np.zeros((3, 1))
     composed(np.zeros((1, DEGREE + 1, 1)), _ITSELF, r)
     fastest(r, still + 1, still, np.ones(1), np.ones(3))
+    Steps.of(r, still, still)
 
 
 def slower(robot: Robot, share: float) -> Robot:
@@ -394,9 +395,9 @@ def _excess(path: _Path, timing: TimeLaw, robot: Robot) -> Float:
 
 def _sampled_slowdown(trajectory: Trajectory, robot: Robot, jerk: bool) -> float:
     """Return by which factor time must be stretched for the samples and the cubics between them to meet the limits."""
-    motion = trajectory.time, trajectory.position, trajectory.velocity
-    fastest = (hermite.fastest(*motion) / robot.velocity).max()
-    strongest = (np.abs(hermite.accelerations(*motion)) / robot.acceleration).max()
+    found = Steps.of(trajectory.time, trajectory.position, trajectory.velocity)
+    fastest = (found.speed / robot.velocity).max()
+    strongest = (np.abs(found.at_ends) / robot.acceleration).max()
     strongest = max(strongest, (np.abs(trajectory.acceleration) / robot.acceleration).max())
     if not jerk:
         return float(max(fastest, np.sqrt(strongest)))

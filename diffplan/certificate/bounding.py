@@ -19,7 +19,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from diffplan.certificate import planes
 from diffplan.certificate.loaded import MARGIN
-from diffplan.certificate.motion_bound import link_parts, placed_content
+from diffplan.certificate.motion_bound import body_poses, link_parts, placed_content
 from diffplan.certificate.pair_table import Pairs
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Capsule, Cylinder, Primitive, Shape, Sphere
@@ -153,7 +153,7 @@ class Bounds:
 
         Below 0 they say nothing; above `enough` they may be lower than they could be.
         """
-        return self.at_poses(self.robot.body_poses(q), wanted, enough)
+        return self.at_poses(body_poses(self.robot, q), wanted, enough)
 
     def at_poses(self, poses: Float, wanted: np.ndarray, enough: float) -> Float:
         """Return the same where the bodies stand at `poses` [n, bodies, 4, 4]."""

@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 
 from diffplan import arguments
-from diffplan.certificate import limits
+from diffplan.certificate import limits, moves, planes
 from diffplan.certificate.bisection import SIGHT, TOUCH, Measure, Sweep, bisect
 from diffplan.certificate.bounding import Bounds, Boxes, Hulls, PathBounds
 from diffplan.certificate.bullet import bullet
@@ -21,10 +21,9 @@ from diffplan.certificate.constraint_bounds import broken, kept_bounds
 from diffplan.certificate.interpolation import swerve
 from diffplan.certificate.least import refine
 from diffplan.certificate.leaving import Leaving, leaving
-from diffplan.certificate.motion_bound import farthest, kept_cover, length, travel
+from diffplan.certificate.motion_bound import body_poses, farthest, kept_cover, length, travel
 from diffplan.certificate.overlap import Parts, depth
 from diffplan.certificate.pair_table import Pairs, allowed_depths
-from diffplan.certificate.planes import load_compiled
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
 from diffplan.certificate.world import WHOLE, Stage, content_of, in_base_frame, load_hull
@@ -99,7 +98,8 @@ class Certifier:
         robot = arguments.instance(robot, Robot, "robot", allowed="a Robot (Robot.load gives one)")
         self.scene = arguments.instance(scene, Scene, "scene", allowed="a Scene (Scene.load gives one)")
         self.robot = robot = holding(robot, scene)
-        load_compiled()
+        planes.load_compiled()
+        moves.load_compiled()
         content, self.sums = content_of(robot)
         self._cover = kept_cover(robot, content)
         self._pairs = Pairs.of(robot, scene, self._cover)
@@ -284,14 +284,15 @@ class Certifier:
             return replace(self._certificate(form, form.reason or broken(kept), trajectory, None), constraints=kept)
         allowed = limits.start_outside(self.robot, trajectory.position[0]) if tolerance else ()
         hidden = self._hidden(trajectory.position[0])
-        reach = farthest(self.robot, self._cover, trajectory.position)
+        poses = body_poses(self.robot, trajectory.position)
+        reach = farthest(self.robot, self._cover, trajectory.position, poses)
         room = self._room(trajectory, form, reach)
         out = self._leaving(trajectory.position, room, start_depth) if start_depth else None
         if out:
             hidden = hidden or self._hidden(trajectory.position[out.sample])
             sweep, bounds = self._sweep_after(trajectory.position, room, out)
         else:
-            sweep, bounds = self._sweep(trajectory.position, room, reach=reach)
+            sweep, bounds = self._sweep(trajectory.position, room, known=(poses, reach))
         reason = form.reason
         if not reason and hidden:
             reason = _contact(*hidden)
@@ -448,28 +449,33 @@ class Certifier:
         )
 
     def _sweep(
-        self, path: Float, room: Float, but: np.ndarray | None = None, reach: Float | None = None
+        self,
+        path: Float,
+        room: Float,
+        but: np.ndarray | None = None,
+        known: tuple[Float, Float] | None = None,
     ) -> tuple[Sweep, tuple[float, float]]:
         """Bisect the path [n, dof], and look closer at where it is nearest.
 
         From every clearance the `room` [pairs] is taken that the cubics between the samples need; the pairs `but` are
-        left out; `reach` is what `farthest` says of the path, if it is known.
+        left out; `known` are the poses of the bodies along the path and what `farthest` says of it, if they are.
 
         Returns:
             What was found, and lower bounds on the clearance from obstacles and between links [m], -inf if not free.
         """
-        poses, measure, way = self.robot.body_poses(path), self._measured(path, room, but), self._pairs.way
+        poses, reach = known or (body_poses(self.robot, path), None)
+        measure, way = self._measured(path, room, but), self._pairs.way
         travels = self._travels(path, reach, poses)
         more = self._pairs.allowed - self._rounded - room
         if but is not None:
             more[but] = np.inf
-        known = PathBounds.of(self._bounds, poses, travels, more)
-        sweep = bisect(travels, measure, way, known.stretches)
+        bounds = PathBounds.of(self._bounds, poses, travels, more)
+        sweep = bisect(travels, measure, way, bounds.stretches)
         if not sweep.free:
             return sweep, (-np.inf, -np.inf)
         group = (np.arange(len(self._pairs.names)) >= self._pairs.with_obstacles).astype(int)
         group[self._pairs.allowed > 0] = _MEANT
-        near, near_self = refine(sweep, travels, way, measure, group, known).tolist()
+        near, near_self = refine(sweep, travels, way, measure, group, bounds).tolist()
         return sweep, (near, near_self)
 
     def _measure(self, q: Float, pairs: np.ndarray, sight: float) -> Float:
@@ -570,7 +576,7 @@ class Certifier:
         """
         if self._mount or not self._solids:
             return self._mount
-        poses = self.robot.body_poses(q)[0, self._cover.body]
+        poses = body_poses(self.robot, q[None])[0, self._cover.body]
         for link, pose, points in zip(self.robot.links, poses, self._cover.inner, strict=True):
             for solid in self._solids:
                 if self._depths.get(frozenset((link, solid.name))) == np.inf:

@@ -38,7 +38,7 @@ import numpy as np
 
 from diffplan.certificate.interpolation import beside
 from diffplan.certificate.motion_bound import Cover, farthest
-from diffplan.curves import hermite
+from diffplan.curves.steps import Steps
 from diffplan.geometry.pose import Float, Pose
 from diffplan.ik import point_jacobian
 from diffplan.problem import Trajectory
@@ -113,10 +113,10 @@ def _triples(reach: Float, x: Float, turns: np.ndarray) -> Float:
 
 def _jolt(robot: Robot, reach: Float, carried: np.ndarray, trajectory: Trajectory) -> Float:
     """Bound the third derivative [n - 1] of the frame's origin by time on the cubics (m/s^3)."""
-    chain, motion = robot.chain, (trajectory.time, trajectory.position, trajectory.velocity)
-    ends = hermite.accelerations(*motion)
+    chain, found = robot.chain, Steps.of(trajectory.time, trajectory.position, trajectory.velocity)
+    ends = found.at_ends
     moving = chain.source, np.abs(chain.factor) * carried
-    rate = hermite.fastest(*motion)[:, moving[0]] * moving[1]
+    rate = found.speed[:, moving[0]] * moving[1]
     acceleration = np.abs(ends).max(axis=1)[:, moving[0]] * moving[1]
     jerk = (np.abs(np.diff(ends, axis=1)[:, 0]) / np.diff(trajectory.time)[:, None])[:, moving[0]] * moving[1]
     turns = ~chain.prismatic

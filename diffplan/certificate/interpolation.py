@@ -1,6 +1,6 @@
 """Why a proof about the straight lines between samples holds for the cubics too.
 
-At the same time the cubic through positions and velocities (hermite.py) is at most `deviations` from the straight
+At the same time the cubic through positions and velocities (hermite.py) is at most `Steps.off` from the straight
 line, joint by joint (a follower of a planning joint by its factor times that). On the straight way from the one
 configuration to the other a point of a link therefore travels at most the sum over the joints of R'_k *
 deviation_k, where R'_k is R_k of `motion_bound`, good for the line, plus what the joints beyond k can add on that short
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from diffplan.certificate import moves
 from diffplan.certificate.motion_bound import Cover, farthest
-from diffplan.curves import hermite
+from diffplan.curves.steps import Steps
 from diffplan.geometry.pose import Float
 from diffplan.problem import Trajectory
 from diffplan.robot.model import Robot
@@ -35,12 +36,7 @@ def beside(robot: Robot, shapes: Cover, trajectory: Trajectory, reach: Float | N
     straight ways between them, and the deviations [n - 1, moving] (rad or m).
     """
     chain = robot.chain
-    deviations = hermite.deviations(trajectory.time, trajectory.position, trajectory.velocity)
+    deviations = Steps.of(trajectory.time, trajectory.position, trajectory.velocity).off
     aside = deviations[:, chain.source] * np.abs(chain.factor)
-    reach = farthest(robot, shapes, trajectory.position) if reach is None else reach.copy()
-    grown = np.zeros(reach.shape[:2])
-    for k in reversed(range(chain.moving)):
-        if not chain.prismatic[k]:
-            reach[:, :, k] += grown * chain.carried[shapes.body, k]
-        grown += reach[:, :, k] * aside[:, k, None]
-    return reach, aside
+    reach = farthest(robot, shapes, trajectory.position) if reach is None else reach
+    return moves.widened(moves.Joints.of(chain), shapes.spheres, reach, np.ascontiguousarray(aside)), aside

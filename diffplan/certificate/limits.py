@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan.curves import hermite
+from diffplan.curves.steps import Steps
 from diffplan.geometry.pose import Float
 from diffplan.problem import Outside, Trajectory
 from diffplan.robot.model import Robot
@@ -149,17 +150,15 @@ class _Cubic:
 
     @staticmethod
     def of(trajectory: Trajectory) -> _Cubic:
-        motion = trajectory.time, trajectory.position, trajectory.velocity
-        low, high = hermite.extremes(*motion)
-        at_ends = hermite.accelerations(*motion)
+        found = Steps.of(trajectory.time, trajectory.position, trajectory.velocity)
         return _Cubic(
             step=np.diff(trajectory.time)[:, None],
-            low=low,
-            high=high,
-            speed=hermite.fastest(*motion),
-            acceleration=np.abs(at_ends).max(axis=1),
-            at_ends=at_ends,
-            off=hermite.deviations(*motion),
+            low=found.low,
+            high=found.high,
+            speed=found.speed,
+            acceleration=np.abs(found.at_ends).max(axis=1),
+            at_ends=found.at_ends,
+            off=found.off,
         )
 
     def position_error(self, robot: Robot, low: Float, high: Float) -> str:

@@ -39,15 +39,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffplan.certificate import moves
 from diffplan.certificate.loaded import MARGIN
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Robot
+from diffplan.system.computed import computed
 from diffplan.system.kept import Kept
 
 _SLICES = 4
-_STRETCH = 8
 _ROUNDING = 1e-5
-_ROUNDED = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +63,11 @@ class Cover:
     radius: Float
     body: np.ndarray
     inner: tuple[Float, ...]
+
+    @computed
+    def spheres(self) -> moves.Spheres:
+        """The spheres as the compiled functions take them."""
+        return moves.Spheres.of(self.body, self.centre, self.radius)
 
 
 _covers: Kept[Cover] = Kept(8 << 20)
@@ -164,64 +169,25 @@ def length(robot: Robot, shapes: Cover, path: Float, reach: Float, bodies: Float
     Returns:
         [n, links] in m, like the sum of `travel` over the joints and never more.
     """
-    chain = robot.chain
-    steps = np.abs(np.diff(chain.values(path), axis=0))
-    turned = (steps * ~chain.prismatic)[:, None] * chain.carried[shapes.body]
-    alone = reach * steps[:, None]
-    bend = (alone * (2 * np.cumsum(turned, axis=2) - turned)).sum(axis=2)
-    bodies = robot.body_poses(path) if bodies is None else bodies
-    swing = np.sqrt(_squares(np.diff(bodies[..., :3, :3], axis=0).reshape(len(steps), -1, 9)) / 2)
-    away = np.sqrt(_squares(np.diff(sphere_centres(bodies, shapes.body, shapes.centre), axis=0)))
-    chord = (away + shapes.radius * swing[:, shapes.body, None]).max(axis=2)
-    pieces = np.minimum(alone.sum(axis=2), chord + bend / 2 + _ROUNDED)
-    return np.concatenate([np.zeros((1, pieces.shape[1])), np.cumsum(pieces, axis=0)])
+    bodies = body_poses(robot, path) if bodies is None else bodies
+    return moves.lengths(moves.Joints.of(robot.chain), shapes.spheres, bodies, _values(robot, path), reach)
 
 
-def _squares(vectors: Float) -> Float:
-    """Return the squares of the lengths of vectors [..., k]."""
-    return np.einsum("...i,...i->...", vectors, vectors)
-
-
-def sphere_centres(bodies: Float, body: np.ndarray, centre: Float) -> Float:
-    """Return where points [links, s, 3] of the bodies `body` [links] are, [n, links, s, 3] (m); `bodies` are poses."""
-    poses = bodies[:, body, None]
-    x, y, z = (poses[..., :3, i] * centre[..., i, None] for i in range(3))
-    return x + y + z + poses[..., :3, 3]
-
-
-def farthest(robot: Robot, shapes: Cover, path: Float) -> Float:
+def farthest(robot: Robot, shapes: Cover, path: Float, bodies: Float | None = None) -> Float:
     """Bound the distance [n - 1, links, moving] of a link's points from each moving joint's axis along each piece of a
     path (m).
 
     Of joints that do not move the link it is 0; of a prismatic one that does, 1: so far do points go by 1 m of it.
+    `bodies` are the poses of the bodies along the path [n, bodies, 4, 4], if they are known.
     """
-    chain = robot.chain
-    steps = np.abs(np.diff(chain.values(path), axis=0))
-    first = np.arange(0, len(steps), _STRETCH)
-    turned = np.add.reduceat(steps, first, axis=0)
-    distances = _axis_distances(robot, shapes, path[[*first, len(path) - 1]])
-    grown = np.zeros((len(first), *shapes.radius.shape))
-    reach = np.zeros((len(first), len(shapes.body), chain.moving))
-    for k in reversed(range(chain.moving)):  # parents come before children
-        if chain.prismatic[k]:
-            away = np.ones_like(grown)
-        else:
-            away = (distances[:-1, :, :, k] + distances[1:, :, :, k] + grown) / 2
-        away = away * chain.carried[shapes.body, k][:, None]
-        reach[:, :, k] = away.max(axis=2)
-        grown += away * turned[:, k, None, None]
-    return reach[np.arange(len(steps)) // _STRETCH]
+    bodies = body_poses(robot, path) if bodies is None else bodies
+    return moves.reaches(moves.Joints.of(robot.chain), shapes.spheres, bodies, _values(robot, path))
 
 
-def _axis_distances(robot: Robot, shapes: Cover, path: Float) -> Float:
-    """Return the largest distance of each cover sphere's points from each joint axis, [n, links, s, moving] (m)."""
-    bodies = robot.body_poses(path)
-    frames = bodies[:, robot.chain.parent] @ robot.chain.origin
-    places, axes = frames[..., :3, 3], (frames[..., :3, :3] @ robot.chain.axis[:, :, None])[..., 0]
-    centres = sphere_centres(bodies, shapes.body, shapes.centre)
-    flat = centres.reshape(len(path), -1, 3)
-    along = flat @ axes.transpose(0, 2, 1) - (places * axes).sum(axis=2)[:, None]
-    crossed = 2 * flat @ places.transpose(0, 2, 1)
-    squares = (flat * flat).sum(axis=2)[:, :, None] - crossed + (places * places).sum(axis=2)[:, None] - along * along
-    distances = np.sqrt(np.maximum(squares, 0.0)).reshape(*centres.shape[:3], -1)
-    return distances + shapes.radius[:, :, None]
+def body_poses(robot: Robot, path: Float) -> Float:
+    """Return T_base_body [n, bodies, 4, 4] at configurations [n, dof] by the certificate's own kinematics."""
+    return moves.poses(moves.Joints.of(robot.chain), _values(robot, path))
+
+
+def _values(robot: Robot, path: Float) -> Float:
+    return np.ascontiguousarray(robot.chain.values(path))

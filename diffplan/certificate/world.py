@@ -22,6 +22,7 @@ from diffplan.certificate.bullet import bullet, silence
 from diffplan.certificate.frames import joint_indices, link_frame, link_indices
 from diffplan.certificate.hull_match import rounding
 from diffplan.certificate.loaded import MARGIN, check_loaded, check_mesh
+from diffplan.certificate.motion_bound import body_poses
 from diffplan.certificate.urdf_copy import mesh_file, urdf_copy
 from diffplan.errors import InputError, did_you_mean
 from diffplan.geometry.mesh_files import content_key
@@ -235,7 +236,7 @@ class Stage:
         low, high = np.maximum(robot.lower, -3.0), np.minimum(robot.upper, 3.0)
         q = low + (high - low) * np.linspace(0.3, 0.8, robot.dof)
         body.place(q)
-        poses = robot.body_poses(q)[0]
+        poses = body_poses(robot, q[None])[0]
         for link in robot.links:
             part, index = body.parts(link)[0]
             theirs = link_frame(self.client, part, index).matrix

@@ -15,6 +15,7 @@ from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.interpolation import swerve
 from diffplan.certificate.motion_bound import cover
 from diffplan.curves import hermite
+from diffplan.curves.steps import Steps
 from diffplan.curves.spline import straight
 from diffplan.formats.plan_file import load_plan
 from diffplan.formats.robot_file import load_robot
@@ -54,22 +55,23 @@ def test_extremes_speeds_accelerations_and_deviations_are_those_of_the_cubic(see
     for order, found in enumerate(hermite.at(*motion, dense[:-1].ravel())):
         np.testing.assert_allclose(found, reference(dense[:-1].ravel(), order), rtol=1e-9, atol=1e-7)
     q = reference(dense)
-    low, high = hermite.extremes(*motion)
+    steps = Steps.of(*motion)
+    low, high = steps.low, steps.high
     np.testing.assert_allclose(low, q.min(axis=0), atol=1e-5)
     np.testing.assert_allclose(high, q.max(axis=0), atol=1e-5)
     assert np.all(low <= q.min(axis=0) + 1e-12)
     assert np.all(high >= q.max(axis=0) - 1e-12)
     speed = np.abs(reference(dense, 1)).max(axis=0)
-    fastest = hermite.fastest(*motion)
+    fastest = steps.speed
     assert np.all(fastest >= speed - 1e-9)
     np.testing.assert_allclose(fastest, speed, rtol=1e-3, atol=1e-3)
     lines = t.position[:-1] + u[:, :, None] * np.diff(t.position, axis=0)
     off = np.abs(q - lines).max(axis=0)
-    deviation = hermite.deviations(*motion)
+    deviation = steps.off
     assert np.all(deviation >= off - 1e-12)
     np.testing.assert_allclose(deviation, off, rtol=1e-3, atol=1e-9)
     ends = np.stack([reference(t.time[:-1], 2), hermite.at(*motion, t.time[1:] - 1e-12)[2]], axis=1)
-    np.testing.assert_allclose(hermite.accelerations(*motion), ends, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(steps.at_ends, ends, rtol=1e-4, atol=1e-2)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -82,7 +84,7 @@ def test_the_cubic_of_a_motion_within_limits_exceeds_them_by_no_more_than_is_sai
     speed = np.concatenate([[0.0], np.cumsum(acceleration) * h])
     way = np.concatenate([[0.0], np.cumsum(speed[:-1] * h + acceleration * h**2 / 2)])
     motion = np.array([0.0, step]), way[[0, -1], None], speed[[0, -1], None]
-    assert np.abs(hermite.accelerations(*motion)).max() <= hermite.OVERSHOOT * limit * (1 + 1e-9)
+    assert np.abs(Steps.of(*motion).at_ends).max() <= hermite.OVERSHOOT * limit * (1 + 1e-9)
     position, velocity, _ = hermite.at(*motion, np.linspace(0.0, step, fine + 1))
     assert np.abs(position[:, 0] - way).max() <= hermite.OFF * limit * step**2 * (1 + 1e-9)
     assert np.abs(velocity[:, 0] - speed).max() <= hermite.OFF_SPEED * limit * step * (1 + 1e-9)

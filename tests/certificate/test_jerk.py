@@ -8,6 +8,7 @@ import pytest
 import diffplan as dp
 from diffplan.certificate.certifier import Certifier
 from diffplan.curves import hermite
+from diffplan.curves.steps import Steps
 from diffplan.curves.spline import straight
 from diffplan.problem import Trajectory
 from diffplan.timing import retime
@@ -71,7 +72,7 @@ def test_the_acceleration_of_a_cubic_is_off_by_no_more_than_told_and_may_be_so_m
         a = 0.3 + np.concatenate([[0.0], np.cumsum(fine * dt)])
         v = 0.1 + np.concatenate([[0.0], np.cumsum(a[:-1] * dt + fine * dt**2 / 2)])
         q = np.concatenate([[0.0], np.cumsum(v[:-1] * dt + a[:-1] * dt**2 / 2 + fine * dt**3 / 6)])
-        ends = hermite.accelerations(np.array([0.0, h]), q[[0, -1], None], v[[0, -1], None])[0, :, 0]
+        ends = Steps.of(np.array([0.0, h]), q[[0, -1], None], v[[0, -1], None]).at_ends[0, :, 0]
         shares.append(np.abs(ends - a[[0, -1]]).max() / (limit * h))
     assert max(shares) <= hermite.OFF_ACCELERATION + 1e-6
     assert max(shares) > 0.99 * hermite.OFF_ACCELERATION
