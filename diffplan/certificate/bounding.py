@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeAlias
-
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
@@ -28,8 +26,6 @@ from diffplan.scene import Scene, bodies
 from diffplan.system.computed import computed
 from diffplan.system.kept import Kept
 
-_Rows: TypeAlias = np.ndarray
-_Solids: TypeAlias = tuple[int, _Rows, _Rows, Float, _Rows, Float, Float, Float, Float, Float, _Rows, Float, _Rows]
 _HERE = Pose()
 _FEW = 16
 
@@ -157,7 +153,7 @@ class Bounds:
 
     def at_poses(self, poses: Float, wanted: np.ndarray, enough: float) -> Float:
         """Return the same where the bodies stand at `poses` [n, bodies, 4, 4]."""
-        return planes.lows(poses, wanted, enough + planes.SPARE, *self._solids) - planes.SPARE
+        return planes.lows(self._solids, poses, wanted, enough + planes.SPARE) - planes.SPARE
 
     def advance(
         self, poses: Float, travel: Float, more: Float, demand: Float
@@ -174,15 +170,27 @@ class Bounds:
             Stretches [m, 3]: pair, first and last sample; what each pair keeps outside of them [pairs] (m); the least
             bound of each pair that was met at a sample [pairs] (m), and at which.
         """
-        return planes.advance(poses, travel, self.pairs.way, more, demand, *self._solids)
+        return planes.advance(self._solids, poses, travel, self.pairs.way, more, demand)
 
     @computed
-    def _solids(self) -> _Solids:
+    def _solids(self) -> planes.Solids:
         """What the compiled functions take of links and obstacles."""
         pairs, hulls, boxes = self.pairs, self.hulls, self.boxes
-        links = self.body, hulls.corners, hulls.first, hulls.ball, hulls.round_by
-        solids = boxes.turn, boxes.centre, boxes.half, boxes.turned, boxes.grown, boxes.first
-        return pairs.with_obstacles, pairs.ends, *links, *solids
+        return planes.Solids(
+            split=pairs.with_obstacles,
+            ends=pairs.ends,
+            body=self.body,
+            corners=hulls.corners,
+            first=hulls.first,
+            ball=hulls.ball,
+            round_by=hulls.round_by,
+            turn=boxes.turn,
+            centre=boxes.centre,
+            half=boxes.half,
+            turned=boxes.turned,
+            grown=boxes.grown,
+            box_first=boxes.first,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

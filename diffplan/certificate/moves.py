@@ -15,6 +15,7 @@ from numba import njit
 from diffplan.curves.steps import Steps
 from diffplan.geometry.pose import Float
 from diffplan.robot.model import Chain
+from diffplan.system.compiled import inner
 
 _STRETCH = 8
 _ROUNDED = 1e-12
@@ -97,22 +98,23 @@ def poses(joints: Joints, values: Float) -> Float:
     return found
 
 
-@njit(cache=True)
+@inner()
 def _put(pose: Float, point: Float, found: Float) -> None:
     """Set `found` [3] to where a point [3] of a body is, with its pose [4, 4]."""
     for r in range(3):
         found[r] = pose[r, 0] * point[0] + pose[r, 1] * point[1] + pose[r, 2] * point[2] + pose[r, 3]
 
 
-@njit(cache=True)
-def _axis_distances(joints: Joints, spheres: Spheres, bodies: Float, found: Float) -> None:
+@inner()
+def _axis_distances(joints: Joints, spheres: Spheres, bodies: Float, found: Float, room: Float) -> None:
     """Set `found` [links, s, moving] to the largest distance of each sphere's points from the axis of each joint that
-    moves it, the bodies being at their poses [bodies, 4, 4] (m).
+    moves it, the bodies being at their poses [bodies, 4, 4] (m); `room` [3, 3] is used by the way.
     """
-    place, axis, centre, zero = np.empty(3), np.empty(3), np.empty(3), np.zeros(3)
+    place, axis, centre = room[0], room[1], room[2]
     for k in range(len(joints.parent)):
         before, T = bodies[joints.parent[k]], joints.origin[k]
-        _put(T, zero, centre)
+        for r in range(3):
+            centre[r] = T[r, 3]
         _put(before, centre, place)
         for r in range(3):
             centre[r] = T[r, 0] * joints.axis[k, 0] + T[r, 1] * joints.axis[k, 1] + T[r, 2] * joints.axis[k, 2]
@@ -137,11 +139,11 @@ def reaches(joints: Joints, spheres: Spheres, bodies: Float, values: Float) -> F
     links, count = spheres.radius.shape
     reach = np.zeros((n - 1, links, moving))
     start, end = np.zeros((links, count, moving)), np.zeros((links, count, moving))
-    turned, grown = np.empty(moving), np.empty(count)
-    _axis_distances(joints, spheres, bodies[0], start)
+    turned, grown, room = np.empty(moving), np.empty(count), np.empty((3, 3))
+    _axis_distances(joints, spheres, bodies[0], start, room)
     for first in range(0, n - 1, _STRETCH):
         last = min(first + _STRETCH, n - 1)
-        _axis_distances(joints, spheres, bodies[last], end)
+        _axis_distances(joints, spheres, bodies[last], end, room)
         turned[:] = 0.0
         for s in range(first, last):
             for k in range(moving):

@@ -21,11 +21,13 @@ kernels.
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from diffplan.geometry.pose import Float
+from diffplan.system.compiled import inner
 
 _TURNS = 10
 _SEARCHES = 3
@@ -39,14 +41,38 @@ SPARE = 0.003
 """What is taken from every bound [m]: PyBullet's margin around hulls (1 mm), and what it rounds with room to spare."""
 
 
-@njit(cache=True)
-def _of_hull(pose: Float, corners: Float, first: int, end: int, n: Float, found: Float) -> float:
-    """Return the least n.p of corners at a pose [4, 4]; `found` [3] gets the corner, in the base frame."""
+
+class Solids(NamedTuple):
+    """Links and obstacles as the functions take them (`bounding.Hulls`, `bounding.Boxes`), and which pairs they form.
+
+    Pair k is that of the links `ends[k]`, or, below `split`, that of a link with obstacle k modulo their number. `body`
+    [links] is what each link hangs on.
+    """
+
+    split: int
+    ends: np.ndarray
+    body: np.ndarray
+    corners: Float
+    first: np.ndarray
+    ball: Float
+    round_by: Float
+    turn: Float
+    centre: Float
+    half: Float
+    turned: np.ndarray
+    grown: Float
+    box_first: np.ndarray
+
+
+@inner()
+def _of_hull(solids: Solids, pose: Float, link: int, n: Float, found: Float) -> float:
+    """Return the least n.p of a link's corners at a pose [4, 4]; `found` [3] gets the corner, in the base frame."""
     x = pose[0, 0] * n[0] + pose[1, 0] * n[1] + pose[2, 0] * n[2]
     y = pose[0, 1] * n[0] + pose[1, 1] * n[1] + pose[2, 1] * n[2]
     z = pose[0, 2] * n[0] + pose[1, 2] * n[1] + pose[2, 2] * n[2]
+    corners, first = solids.corners, solids.first[link]
     least, at = np.inf, first
-    for i in range(first, end):
+    for i in range(first, solids.first[link + 1]):
         value = x * corners[i, 0] + y * corners[i, 1] + z * corners[i, 2]
         if value < least:
             least, at = value, i
@@ -57,30 +83,32 @@ def _of_hull(pose: Float, corners: Float, first: int, end: int, n: Float, found:
     return least + pose[0, 3] * n[0] + pose[1, 3] * n[1] + pose[2, 3] * n[2]
 
 
-@njit(cache=True)
-def _of_box(turn: Float, centre: Float, half: Float, turned: np.ndarray, i: int, n: Float) -> float:
+@inner()
+def _of_box(solids: Solids, i: int, n: Float) -> float:
     """Return the greatest n.p of box i; of a cylinder about the box's z where it is `turned`."""
+    turn, half = solids.turn, solids.half
     value, across = 0.0, 0.0
     for c in range(3):
         along = n[0] * turn[i, 0, c] + n[1] * turn[i, 1, c] + n[2] * turn[i, 2, c]
-        value += n[c] * centre[i, c]
-        if turned[i] and c < 2:
+        value += n[c] * solids.centre[i, c]
+        if solids.turned[i] and c < 2:
             across += along * along
         else:
             value += half[i, c] * abs(along)
     return value + half[i, 0] * np.sqrt(across)
 
 
-@njit(cache=True)
-def _nearest(turn: Float, centre: Float, half: Float, turned: np.ndarray, i: int, x: Float, y: Float) -> None:
+@inner()
+def _nearest(solids: Solids, i: int, x: Float, y: Float) -> None:
     """Set y [3] to the point of box or cylinder i that is nearest to x [3]."""
+    turn, centre, half = solids.turn, solids.centre, solids.half
     u, v, w = 0.0, 0.0, 0.0
     for r in range(3):
         away = x[r] - centre[i, r]
         u += turn[i, r, 0] * away
         v += turn[i, r, 1] * away
         w += turn[i, r, 2] * away
-    if turned[i]:
+    if solids.turned[i]:
         away = np.sqrt(u * u + v * v)
         if away > half[i, 0]:
             u, v = u * half[i, 0] / away, v * half[i, 0] / away
@@ -91,29 +119,22 @@ def _nearest(turn: Float, centre: Float, half: Float, turned: np.ndarray, i: int
         y[r] = centre[i, r] + turn[i, r, 0] * u + turn[i, r, 1] * v + turn[i, r, 2] * w
 
 
-@njit(cache=True)
+@inner()
+def _copy(values: Float, found: Float) -> None:
+    """Set `found` [3] to values [3]."""
+    for r in range(3):
+        found[r] = values[r]
+
+
+@inner()
 def _put(pose: Float, x: float, y: float, z: float, found: Float) -> None:
     """Set `found` [3] to where a point of a body is, with its pose [4, 4]."""
     for r in range(3):
         found[r] = pose[r, 0] * x + pose[r, 1] * y + pose[r, 2] * z + pose[r, 3]
 
 
-@njit(cache=True)
-def _gap(
-    one: Float,
-    other: Float,
-    corners: Float,
-    first: np.ndarray,
-    a: int,
-    b: int,
-    i: int,
-    turn: Float,
-    centre: Float,
-    half: Float,
-    turned: np.ndarray,
-    enough: float,
-    room: Float,
-) -> float:
+@inner()
+def _gap(solids: Solids, one: Float, other: Float, a: int, b: int, i: int, enough: float, room: Float) -> float:
     """Bound from below how far link a, its body at pose `one`, is from link b at `other`, or from box i if b < 0 (m).
 
     Links are not rounded here. `room` [r, 3] holds a point of either solid, from which it begins, and which it leads
@@ -127,14 +148,14 @@ def _gap(
             break
         for r in range(3):
             n[r] = (x[r] - y[r]) / norm
-        gap = _of_hull(one, corners, first[a], first[a + 1], n, p)
+        gap = _of_hull(solids, one, a, n, p)
         if b < 0:
-            gap -= _of_box(turn, centre, half, turned, i, n)
-            o[:] = y
+            gap -= _of_box(solids, i, n)
+            _copy(y, o)
         else:
             for r in range(3):
                 n[r] = -n[r]
-            gap += _of_hull(other, corners, first[b], first[b + 1], n, o)
+            gap += _of_hull(solids, other, b, n, o)
         best = max(best, gap)
         if best >= enough or norm - gap < max(_CLOSE, _NEARLY * norm):
             break
@@ -149,41 +170,24 @@ def _gap(
                 x[r] += share * (p[r] - x[r])
                 y[r] += share * (o[r] - y[r])
             if b < 0:  # of a box the point nearest to x is known
-                _nearest(turn, centre, half, turned, i, x, y)
-                o[:] = y
+                _nearest(solids, i, x, y)
+                _copy(y, o)
     return best
 
 
-@njit(cache=True)
-def _low(
-    poses: Float,
-    k: int,
-    enough: float,
-    split: int,
-    ends: np.ndarray,
-    body: np.ndarray,
-    corners: Float,
-    first: np.ndarray,
-    ball: Float,
-    round_by: Float,
-    turn: Float,
-    centre: Float,
-    half: Float,
-    turned: np.ndarray,
-    grown: Float,
-    box_first: np.ndarray,
-    room: Float,
-) -> float:
+@inner()
+def _low(solids: Solids, poses: Float, k: int, enough: float, room: Float) -> float:
     """Bound the clearance of pair k from below where the bodies stand at `poses` [bodies, 4, 4] (m).
 
     Balls around links come first, planes where these are not `enough`. `room` may hold points of both solids
     near each other, each in the frame of its body, from when this pair was last asked for.
     """
-    a, b = ends[k, 0], ends[k, 1]
-    one, x, y, z, m = poses[body[a]], room[0], room[1], room[5], room[6]
+    ball, round_by, box_first = solids.ball, solids.round_by, solids.box_first
+    a, b = solids.ends[k, 0], solids.ends[k, 1]
+    one, x, y, z, m = poses[solids.body[a]], room[0], room[1], room[5], room[6]
     _put(one, ball[a, 0], ball[a, 1], ball[a, 2], z)
-    if k >= split:
-        other = poses[body[b]]
+    if k >= solids.split:
+        other = poses[solids.body[b]]
         _put(other, ball[b, 0], ball[b, 1], ball[b, 2], m)
         less = float(round_by[a] + round_by[b])
         away = np.sqrt((z[0] - m[0]) ** 2 + (z[1] - m[1]) ** 2 + (z[2] - m[2]) ** 2) - ball[a, 3] - ball[b, 3] - less
@@ -193,8 +197,9 @@ def _low(
             _put(one, room[8, 0], room[8, 1], room[8, 2], x)
             _put(other, room[9, 0], room[9, 1], room[9, 2], y)
         else:
-            x[:], y[:] = z, m
-        gap = _gap(one, other, corners, first, a, b, -1, turn, centre, half, turned, enough + less, room)
+            _copy(z, x)
+            _copy(m, y)
+        gap = _gap(solids, one, other, a, b, -1, enough + less, room)
         for c in range(3):
             room[8, c], room[9, c] = 0.0, 0.0
             for r in range(3):
@@ -205,15 +210,16 @@ def _low(
     o = k % (len(box_first) - 1)
     low = np.inf
     for i in range(box_first[o], box_first[o + 1]):
-        _nearest(turn, centre, half, turned, i, z, m)
-        less = float(round_by[a] + grown[i])
+        _nearest(solids, i, z, m)
+        less = float(round_by[a] + solids.grown[i])
         away = np.sqrt((z[0] - m[0]) ** 2 + (z[1] - m[1]) ** 2 + (z[2] - m[2]) ** 2) - ball[a, 3] - less
         if away < enough:
-            x[:], y[:] = z, m
+            _copy(z, x)
+            _copy(m, y)
             if room[7, 0] == k and room[7, 1] == i:
                 _put(one, room[8, 0], room[8, 1], room[8, 2], x)
-                _nearest(turn, centre, half, turned, i, x, y)
-            gap = _gap(one, one, corners, first, a, -1, i, turn, centre, half, turned, enough + less, room)
+                _nearest(solids, i, x, y)
+            gap = _gap(solids, one, one, a, -1, i, enough + less, room)
             away = max(away, gap - less)
             for c in range(3):
                 room[8, c] = 0.0
@@ -225,86 +231,34 @@ def _low(
 
 
 @njit(cache=True)
-def lows(
-    poses: Float,
-    wanted: np.ndarray,
-    enough: float,
-    split: int,
-    ends: np.ndarray,
-    body: np.ndarray,
-    corners: Float,
-    first: np.ndarray,
-    ball: Float,
-    round_by: Float,
-    turn: Float,
-    centre: Float,
-    half: Float,
-    turned: np.ndarray,
-    grown: Float,
-    box_first: np.ndarray,
-) -> Float:
+def lows(solids: Solids, poses: Float, wanted: np.ndarray, enough: float) -> Float:
     """Return lower bounds [n, w] on the clearances of the pairs `wanted` [w] where bodies stand at `poses` (m).
 
-    Those above `enough` may be lower than they could be. The other arguments are those of `_low`.
+    Those above `enough` may be lower than they could be.
     """
     found, room = np.empty((len(poses), len(wanted))), np.full((10, 3), -1.0)
     for j in range(len(wanted)):
         for s in range(len(poses)):
-            found[s, j] = _low(
-                poses[s],
-                wanted[j],
-                enough,
-                split,
-                ends,
-                body,
-                corners,
-                first,
-                ball,
-                round_by,
-                turn,
-                centre,
-                half,
-                turned,
-                grown,
-                box_first,
-                room,
-            )
+            found[s, j] = _low(solids, poses[s], wanted[j], enough, room)
     return found
 
 
 @njit(cache=True)
 def advance(
-    poses: Float,
-    travel: Float,
-    way: np.ndarray,
-    more: Float,
-    demand: Float,
-    split: int,
-    ends: np.ndarray,
-    body: np.ndarray,
-    corners: Float,
-    first: np.ndarray,
-    ball: Float,
-    round_by: Float,
-    turn: Float,
-    centre: Float,
-    half: Float,
-    turned: np.ndarray,
-    grown: Float,
-    box_first: np.ndarray,
+    solids: Solids, poses: Float, travel: Float, way: np.ndarray, more: Float, demand: Float
 ) -> tuple[np.ndarray, Float, Float, np.ndarray]:
     """Return the stretches [m, 3] of a path in which pairs are not proven to keep their distance: pair, first, last
     sample; what each pair is proven to keep outside of these [pairs] (m); and the least bound [pairs] that was met at a
     sample (m), and at which.
 
     Args:
+        solids: the links and obstacles.
         poses: of the bodies, at each sample [n, bodies, 4, 4].
         travel: up to each sample [ways, n] (m), never falling.
         way: which of these is a pair's [pairs].
         more: what is added to a bound, less `SPARE`, above 0 to get that on the clearance [pairs] (m); where it is
             infinite, the pair is left out.
         demand: what pairs are to be proven to keep [pairs] (m).
-        split, ends, body, corners, first, ball, round_by, turn, centre, half, turned, grown, box_first: as for `_low`.
     """
     n, room = travel.shape[1], np.full((10, 3), -1.0)
     found, count = np.empty((64, 3), np.int64), 0
@@ -322,25 +276,7 @@ def advance(
         while True:  # at sample t, coming from s
             if np.isnan(known[t]):
                 enough = max(along[t] - along[s] - low, _ENOUGH) + less + 2 * PROVEN
-                bound = _low(
-                    poses[t],
-                    k,
-                    enough,
-                    split,
-                    ends,
-                    body,
-                    corners,
-                    first,
-                    ball,
-                    round_by,
-                    turn,
-                    centre,
-                    half,
-                    turned,
-                    grown,
-                    box_first,
-                    room,
-                )
+                bound = _low(solids, poses[t], k, enough, room)
                 known[t] = bound - less if bound > SPARE else -np.inf  # else how deep they touch is not known
                 if known[t] + demand[k] < least[k]:
                     least[k], least_at[k] = known[t] + demand[k], t
@@ -369,17 +305,20 @@ def advance(
 def load_compiled() -> None:
     """Compile `lows` and `advance`, or load them from the cache, so that no certificate waits for it."""
     poses, nothing = np.tile(np.eye(4), (2, 1, 1, 1)), np.zeros(0, np.int64)
-    solids = (
-        *(
-            0,
-            np.zeros((0, 2), np.int64),
-            np.zeros(1, np.int64),
-            np.zeros((1, 3)),
-            np.zeros(2, np.int64),
-            np.zeros((1, 4)),
-        ),
-        *(np.zeros(1), np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros((0, 3))),
-        *(np.zeros(0, np.bool_), np.zeros(0), np.zeros(1, np.int64)),
+    solids = Solids(
+        split=0,
+        ends=np.zeros((0, 2), np.int64),
+        body=np.zeros(1, np.int64),
+        corners=np.zeros((1, 3)),
+        first=np.zeros(2, np.int64),
+        ball=np.zeros((1, 4)),
+        round_by=np.zeros(1),
+        turn=np.zeros((0, 3, 3)),
+        centre=np.zeros((0, 3)),
+        half=np.zeros((0, 3)),
+        turned=np.zeros(0, np.bool_),
+        grown=np.zeros(0),
+        box_first=np.zeros(1, np.int64),
     )
-    lows(poses, nothing, 0.0, *solids)
-    advance(poses, np.zeros((1, 2)), nothing, np.zeros(0), np.zeros(0), *solids)
+    lows(solids, poses, nothing, 0.0)
+    advance(solids, poses, np.zeros((1, 2)), nothing, np.zeros(0), np.zeros(0))

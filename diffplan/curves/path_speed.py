@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from diffplan.geometry.pose import Float
+from diffplan.system.compiled import inner
 
 _FLAT = 1e-9  # a coefficient of u below this has no say in it: it is added to others of about 1
 _TURNS = 100
@@ -47,7 +48,7 @@ def fastest(grid: Float, first: Float, second: Float, most: Float, cap: Float) -
     return np.sqrt(x)
 
 
-@njit(cache=True)
+@inner()
 def _largest(step: float, first: Float, second: Float, most: Float, i: int, x: float, top: float) -> float:
     """Return the largest x_i, at most x, from which some x_i+1 up to `top` can be reached."""
     for j in range(first.shape[1]):
@@ -66,7 +67,7 @@ def _largest(step: float, first: Float, second: Float, most: Float, i: int, x: f
     return x
 
 
-@njit(cache=True)
+@inner()
 def _bounds(
     twice: float, first: Float, second: Float, most: Float, i: int, x: float, top: float
 ) -> tuple[float, float, float, float]:

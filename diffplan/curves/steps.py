@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from diffplan.geometry.pose import Float
+from diffplan.system.compiled import inner
 
 
 class Steps(NamedTuple):
@@ -53,13 +54,13 @@ def _steps(time: Float, position: Float, velocity: Float) -> tuple[Float, Float,
     return low, high, speed, off, at_ends
 
 
-@njit(cache=True, error_model="numpy")
+@inner(error_model="numpy")
 def _inside(above: float, below: float) -> float:
     """Return the quotient, or the nearest number of [0, 1]; 0 where there is none."""
     return min(max(above / below, 0.0), 1.0) if below != 0 else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@inner(error_model="numpy")
 def _roots(c: float, b: float, a: float) -> tuple[float, float]:
     """Return the roots of a u^2 + b u + c in [0, 1], or some other places of [0, 1] instead."""
     q = -(b + np.copysign(np.sqrt(max(b * b - 4 * a * c, 0.0)), b)) / 2
