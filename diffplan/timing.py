@@ -13,6 +13,7 @@ needs (`SmoothLaw`), and the motion slowed by what is still missing. On the same
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from diffplan.constraints.kinds import SpeedLimit, frame
 from diffplan.curves.path_speed import fastest
-from diffplan.curves.pieces import composed
+from diffplan.curves.pieces import composed, excess
 from diffplan.curves.spline import DEGREE, basis, greville, taylor
 from diffplan.curves.steps import Steps
 from diffplan.curves.time_law import SmoothLaw, TimeLaw
@@ -37,6 +38,7 @@ _LIMIT_SHARE = 0.9995
 _LONGEST = 3600.0  # [s] a path that would take longer has no timing: it all but stops somewhere
 _POINT = 1e-9  # [rad or m] a path that nowhere leaves its start by more has no shape: rounding would be part of it
 _ROUNDING = 1e-9
+_IN_SEGMENT = np.array([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1 - 1e-6])
 _LEAST_STEPS = 20  # between samples, in a motion however short
 _JUMP, _SWITCH_APART_S = 0.05, 0.001  # shares of the acceleration limit; samples at switches nearer than that blur them
 _PLACES, _DETAIL = 16, 2  # places where the way is measured, and control points of r, for each of the curve's pieces
@@ -106,7 +108,9 @@ def retime(
 def load_compiled() -> None:
     """Compile what times paths, or load it from the cache, so that no planning time is spent on it."""
     r, still = np.linspace(0.0, 1.0, 3), np.zeros((3, 1))
-    composed(np.zeros((1, DEGREE + 1, 1)), _ITSELF, r)
+    flat, ones = np.zeros((1, DEGREE + 1, 1)), np.ones(1)
+    composed(flat, _ITSELF, r)
+    excess(flat, _ITSELF, r, r, r, r[1:], ones, ones, _IN_SEGMENT, 1.0)
     fastest(r, still + 1, still, np.ones(1), np.ones(3))
     Steps.of(r, still, still)
 
@@ -242,13 +246,13 @@ def _safe_timing(path: _Path, robot: Robot) -> TimeLaw | None:
         if timing is None or timing.duration > _LONGEST:
             grid = path.grid(_POINTS * (turn + 3) // 2)
             continue
-        excess = _excess(path, timing, robot)
-        slowed = _slowed_to_limits(path, timing, robot, float(excess.max()))
+        found = _excess(path, timing, robot)
+        slowed = _slowed_to_limits(path, timing, robot, float(found.max()))
         if slowed is not None and (best is None or slowed.time[-1] < best.time[-1]):
             best = slowed
-        if excess.max() < _ACCEPTED_SLOWDOWN:
+        if found.max() < _ACCEPTED_SLOWDOWN:
             break
-        wide = np.flatnonzero(excess > 1 + (_ACCEPTED_SLOWDOWN - 1) / 2)
+        wide = np.flatnonzero(found > 1 + (_ACCEPTED_SLOWDOWN - 1) / 2)
         parts = np.linspace(0.0, 1.0, _SPLIT + 1)[1:-1]
         between = grid[wide, None] + (grid[wide + 1] - grid[wide])[:, None] * parts
         grid = np.sort(np.concatenate([grid, between.ravel()]))
@@ -379,18 +383,11 @@ def _motion(path: _Path, timing: TimeLaw | SmoothLaw, times: Float) -> tuple[Flo
 def _excess(path: _Path, timing: TimeLaw, robot: Robot) -> Float:
     """Return by which factor time must be stretched to meet the limits [segments]; at most 1 where they hold.
 
-    Looks every millisecond, and at eight places of every grid segment, at both of whose ends the path acceleration
+    Looks every millisecond, and at seven places of every grid segment, at both of whose ends the path acceleration
     jumps.
     """
-    places = np.array([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1 - 1e-6])
-    inside = timing.time[:-1, None] + np.diff(timing.time)[:, None] * places
-    dense = np.concatenate([np.arange(0.0, timing.time[-1], 0.001), inside.ravel()])
-    _, velocity, acceleration = _motion(path, timing, dense)
-    fastest = (np.abs(velocity) / robot.velocity).max(axis=1)
-    strongest = (np.abs(acceleration) / robot.acceleration).max(axis=1)
-    result = np.zeros(len(timing.time) - 1)
-    np.maximum.at(result, timing.segment(dense), np.maximum(fastest, np.sqrt(strongest)))
-    return result
+    curve, laws = (path.curve, path.inner), (timing.grid, timing.time, timing.speed, timing.rates)
+    return excess(*curve, *laws, robot.velocity, robot.acceleration, _IN_SEGMENT, 0.001)
 
 
 def _sampled_slowdown(trajectory: Trajectory, robot: Robot, jerk: bool) -> float:
@@ -433,8 +430,8 @@ def _bent(time: Float, velocity: Float, acceleration: Float, robot: Robot) -> np
     would not tell it.
     """
     mean = np.diff(velocity, axis=0) / np.diff(time)[:, None]
-    ends = np.sort(np.stack([acceleration[:-1], acceleration[1:]]), axis=0)
-    return np.any(np.maximum(ends[0] - mean, mean - ends[1]) > _BENT * robot.acceleration, axis=1)
+    least, most = np.minimum(acceleration[:-1], acceleration[1:]), np.maximum(acceleration[:-1], acceleration[1:])
+    return np.any(np.maximum(least - mean, mean - most) > _BENT * robot.acceleration, axis=1)
 
 
 def _switches(path: _Path, timing: TimeLaw | SmoothLaw, robot: Robot) -> list[float]:
@@ -449,11 +446,12 @@ def _switches(path: _Path, timing: TimeLaw | SmoothLaw, robot: Robot) -> list[fl
         times, jump = _knots_passed(path, timing, robot)
         inside, size = np.append(inside, times), np.append(size, jump)
     apart = min(_SWITCH_APART_S, timing.duration / (4 * _LEAST_STEPS))
-    taken = np.array([0.0, timing.duration])
-    for i in np.argsort(-size, kind="stable")[: np.count_nonzero(size > _JUMP)]:
-        if np.abs(taken - inside[i]).min() > apart:
-            taken = np.append(taken, inside[i])
-    return sorted(taken[2:].tolist())
+    taken = [0.0, timing.duration]
+    for moment in inside[np.argsort(-size, kind="stable")[: np.count_nonzero(size > _JUMP)]].tolist():
+        later = bisect(taken, moment)
+        if min(abs(moment - other) for other in taken[max(later - 1, 0) : later + 1]) > apart:
+            taken.insert(later, moment)
+    return taken[1:-1]
 
 
 def _knots_passed(path: _Path, timing: SmoothLaw, robot: Robot) -> tuple[Float, Float]:
