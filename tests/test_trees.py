@@ -13,7 +13,7 @@ from diffplan.certificate.bullet import connection
 from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.frames import link_frame
 from diffplan.certificate.limits import check_limits
-from diffplan.certificate.motion_bound import cover, travel
+from diffplan.certificate.motion_bound import body_poses, cover, travel
 from diffplan.certificate.pair_table import Pairs
 from diffplan.certificate.world import load_robot_body
 from diffplan.collision.cpu import CollisionModel, Obstacles
@@ -144,6 +144,7 @@ def test_every_forward_kinematics_agrees_on_random_trees(tmp_path_factory, tree)
     reference = robot.forward_kinematics(torch.from_numpy(q))
     for link in robot.links:
         np.testing.assert_allclose(ours[link], reference[link].numpy(), atol=1e-9)
+    np.testing.assert_allclose(body_poses(robot, q), robot.body_poses(q), atol=1e-12)  # the certificate's own
     base = Pose.from_rpy((0.3, -0.2, 0.1), (0.1, 0.2, -0.7))
     with connection() as client:
         body = load_robot_body(client, robot, base)

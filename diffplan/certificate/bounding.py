@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 

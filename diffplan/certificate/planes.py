@@ -41,7 +41,6 @@ SPARE = 0.003
 """What is taken from every bound [m]: PyBullet's margin around hulls (1 mm), and what it rounds with room to spare."""
 
 
-
 class Solids(NamedTuple):
     """Links and obstacles as the functions take them (`bounding.Hulls`, `bounding.Boxes`), and which pairs they form.
 

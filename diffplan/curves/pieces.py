@@ -32,9 +32,7 @@ def composed(outer: Float, inner: Float, r: Float) -> tuple[Float, Float, Float,
 
 
 @borrowing(error_model="numpy")
-def _at(
-    outer: Float, inner: Float, r: float, first: Float, second: Float, others: tuple[Float, Float] | None
-) -> None:
+def _at(outer: Float, inner: Float, r: float, first: Float, second: Float, others: tuple[Float, Float] | None) -> None:
     """Set the first two derivatives at r, each [dof], and `others`, if they are wanted: q itself and the third."""
     k, j = len(outer), len(inner)
     piece = min(max(int(r * j), 0), j - 1)
@@ -66,7 +64,7 @@ def excess(
     places: Float,
     step: float,
 ) -> Float:
-    """Return by which factor time must be stretched [n - 1], so that the curve keeps its limits in each segment of time.
+    """Return by which factor time must be stretched [n - 1], so that the curve keeps its limits, by segments of time.
 
     Args:
         outer, inner: the curve, as for `composed`.

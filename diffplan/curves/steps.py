@@ -65,4 +65,3 @@ def _roots(c: float, b: float, a: float) -> tuple[float, float]:
     """Return the roots of a u^2 + b u + c in [0, 1], or some other places of [0, 1] instead."""
     q = -(b + np.copysign(np.sqrt(max(b * b - 4 * a * c, 0.0)), b)) / 2
     return _inside(q, a), _inside(c, q)
-

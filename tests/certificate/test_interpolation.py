@@ -15,8 +15,8 @@ from diffplan.certificate.certifier import Certifier
 from diffplan.certificate.interpolation import swerve
 from diffplan.certificate.motion_bound import cover
 from diffplan.curves import hermite
-from diffplan.curves.steps import Steps
 from diffplan.curves.spline import straight
+from diffplan.curves.steps import Steps
 from diffplan.formats.plan_file import load_plan
 from diffplan.formats.robot_file import load_robot
 from diffplan.problem import Trajectory

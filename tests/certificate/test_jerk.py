@@ -8,8 +8,8 @@ import pytest
 import diffplan as dp
 from diffplan.certificate.certifier import Certifier
 from diffplan.curves import hermite
-from diffplan.curves.steps import Steps
 from diffplan.curves.spline import straight
+from diffplan.curves.steps import Steps
 from diffplan.problem import Trajectory
 from diffplan.timing import retime
 
