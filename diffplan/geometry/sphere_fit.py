@@ -25,7 +25,7 @@ _REFITS, _DROPPING_REFITS, _ADDED = 20, 3, 200
 _ROUNDS = 40
 _SAMPLES, _FEW_SAMPLES, _CANDIDATES = 1200, 5000, 5000
 _CELL, _MOST_CELLS = 0.002, 300_000
-_MOST_AREA = 20.0
+MOST_AREA = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +101,10 @@ def check_size(solid: ConvexUnion) -> None:
     Raises:
         InputError: if its surface is larger than 20 m^2.
     """
-    if not solid.area <= _MOST_AREA:
+    if not solid.area <= MOST_AREA:
         low, high = solid.bounds
         size = " x ".join(f"{edge:.3g}" for edge in high - low)
-        allowed = f"a surface of up to {_MOST_AREA:.0f} m^2 (is the mesh in millimetres?)"
+        allowed = f"a surface of up to {MOST_AREA:.0f} m^2 (is the mesh in millimetres?)"
         raise InputError(f"too large to be fitted: {size} m", value=f"{solid.area:.3g} m^2", allowed=allowed)
 
 

@@ -19,7 +19,7 @@ from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry import convex, field_files, sphere_cover, sphere_fit
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.shapes import Shape
-from diffplan.geometry.sphere_fit import SphereFit, Tolerance, check_size, fit_spheres
+from diffplan.geometry.sphere_fit import MOST_AREA, SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.learning.link_cuts import LIMITS, cut_link
 from diffplan.learning.link_pairs import Contacts, PairContacts, ignored_pairs, sample_contacts
 from diffplan.robot.link_solid import LinkSolid
@@ -101,9 +101,7 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
     file = path.parent / read_yaml(path).mapping()["collision"].text()
     shipped = asset_folder("robots") in path.resolve().parents
     limit = LIMITS[_choice(file, parts, shipped)]
-    for link in robot.links:
-        with _naming(link):
-            check_size(LinkSolid.from_shapes(robot.model.collisions[link]).solid)
+    _check_sizes(robot)
     with working("fitting spheres", 2 * len(robot.links) + 1) as task:
         shapes = {link: robot.model.collisions[link] for link in robot.links}
         found = _side_by_side("cutting {} into convex parts", partial(cut_link, limit=limit), shapes, task, 0)
@@ -133,6 +131,19 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
     write_collision_file(report)
     _remove_others(file.parent / FOLDER, {parts.file for of in files.values() for parts in of})
     return report
+
+
+def _check_sizes(robot: Robot) -> None:
+    """Refuse a robot of which a link, or all links together, are too large for spheres."""
+    area = 0.0
+    for link in robot.links:
+        solid = LinkSolid.from_shapes(robot.model.collisions[link]).solid
+        with _naming(link):
+            check_size(solid)
+        area += solid.area
+    if area > MOST_AREA:
+        allowed = f"a surface of up to {MOST_AREA:.0f} m^2 of all links (is the robot drawn too large?)"
+        raise InputError("the links are too large to be fitted", value=f"{area:.3g} m^2", allowed=allowed)
 
 
 def _choice(file: Path, parts: str | None, shipped: bool) -> str:

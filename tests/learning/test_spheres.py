@@ -253,6 +253,13 @@ def test_a_link_in_millimetres_is_refused_by_name_before_memory_is_asked_for(tmp
     assert not (tmp_path / "collision.yaml").exists()
 
 
+def test_links_too_large_in_all_are_refused_before_the_first_is_fitted(tmp_path, monkeypatch):
+    _chain(tmp_path, size=1.3)  # 10 to 17 m^2 each
+    monkeypatch.setattr("diffplan.learning.collision_model.fit_spheres", lambda *_: pytest.fail("a link was fitted"))
+    with pytest.raises(InputError, match=r"too large to be fitted.*of all links \(is the robot drawn too large"):
+        fit_robot(str(tmp_path), samples=10)
+
+
 def test_a_fit_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
     _chain(tmp_path, size=0.08)
     done: list[int] = []
