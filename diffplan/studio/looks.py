@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,9 @@ from diffplan.system.third_party import trimesh
 Colour = tuple[int, int, int]
 PLAIN: Colour = (225, 228, 232)
 _SAME = 1e-3  # [m] by which two readings of one mesh file may differ
+_MOST = 20_000
+"""Triangles that an arm or an obstacle is drawn with at most. Without a graphics card, the Panda's 103,000 took more
+time than all else of a picture."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +53,10 @@ def link_looks(robot: Robot) -> dict[str, list[Look]]:
         looks = [look for visual in link.findall("visual") for look in _visual(visual, robot, named)]
         found[name] = looks or ([solid_look(model.collisions[name])] if model.collisions[name] else [])
     found |= {body.name: [solid_look(body.drawn)] for body in robot.attached}
-    return {link: looks for link, looks in found.items() if looks and link in robot.chain.placement}
+    found = {link: looks for link, looks in found.items() if looks and link in robot.chain.placement}
+    triangles = sum(len(look.faces) for looks in found.values() for look in looks)
+    share = min(1.0, _MOST / max(triangles, 1))
+    return {link: [_simplified(look, int(share * len(look.faces))) for look in looks] for link, looks in found.items()}
 
 
 def solid_look(shapes: Sequence[Shape], *, hulls: bool = False, colour: Colour = PLAIN) -> Look:
@@ -75,7 +81,7 @@ def sphere_looks(robot: Robot, colour: Colour) -> dict[str, Look]:
 
 
 def obstacle_look(obstacle: Obstacle, base: Pose, colour: Colour) -> Look:
-    """Return an obstacle in its own frame; of what has no end, the part near the robot's base.
+    """Return an obstacle in its own frame, of few triangles; of what has no end, the part near the robot's base.
 
     Raises:
         InputError: if a file of it cannot be read.
@@ -87,7 +93,17 @@ def obstacle_look(obstacle: Obstacle, base: Pose, colour: Colour) -> Look:
             surface = shape.surface()
             pose = T_obstacle_world @ body.pose @ shape.pose
             parts.append((np.asarray(surface.vertices), np.asarray(surface.faces), pose))
-    return _joined(parts, colour)
+    return _simplified(_joined(parts, colour), _MOST)
+
+
+def _simplified(look: Look, most: int) -> Look:
+    """Return a look with about `most` triangles, if it has more: a quadric decimation of the surface."""
+    if len(look.faces) <= most:
+        return look
+    mesh = trimesh.Trimesh(look.vertices, look.faces, process=False)
+    mesh.merge_vertices(merge_norm=True, merge_tex=True)  # files give each triangle, or patch, vertices of its own
+    mesh = mesh.simplify_quadric_decimation(face_count=max(most, 4))
+    return replace(look, vertices=np.asarray(mesh.vertices), faces=np.asarray(mesh.faces))
 
 
 def _joined(parts: list[tuple[Float, np.ndarray, Pose]], colour: Colour) -> Look:

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+import trimesh
 
 import diffplan as dp
 from diffplan.cli import main
@@ -51,6 +52,18 @@ def test_what_is_drawn_of_an_arm_is_about_as_large_as_what_collides():
         solid = np.concatenate([corners for shape in robot.shapes(link) for corners in shape.corners()])
         assert np.abs(np.ptp(seen, axis=0) - np.ptp(solid, axis=0)).max() < 0.02
         assert np.abs(spheres[link].vertices.mean(axis=0) - solid.mean(axis=0)).max() < 0.1
+
+
+def test_what_has_very_many_triangles_is_drawn_with_few(tmp_path):
+    ball = trimesh.creation.icosphere(subdivisions=6, radius=0.1)
+    ball.export(tmp_path / "ball.stl")
+    mesh = dp.Mesh(name="ball", file=tmp_path / "ball.stl", pose=dp.Pose(xyz=(0.5, 0.0, 0.0)))
+    look = obstacle_look(mesh, dp.Pose(), (0, 0, 0))
+    assert len(ball.faces) > 80_000
+    assert 10_000 < len(look.faces) <= 20_000
+    assert np.linalg.norm(look.vertices, axis=1) == pytest.approx(0.1, abs=5e-4)
+    arm = link_looks(dp.Robot.load("panda"))
+    assert 10_000 < sum(len(look.faces) for looks in arm.values() for look in looks) <= 20_000
 
 
 def test_a_ray_meets_the_first_side_of_a_box_and_nothing_beside_it():
