@@ -39,11 +39,8 @@ def run(args: argparse.Namespace, out: Results) -> int:
     Returns:
         0: it was closed.
     """
-    from diffplan.errors import InputError
     from diffplan.studio.server import Studio, studio_packages
 
-    if not 0 < args.port < 2**16:
-        raise InputError("not a port", key="--port", value=args.port, allowed="1 to 65535")
     studio_packages()
     from diffplan.studio.opening import opened
 

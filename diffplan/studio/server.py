@@ -61,6 +61,7 @@ class Studio:
             self._server = viser.ViserServer(host=HOST, port=port, label="diffplan studio", verbose=False)
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
         self._server.scene.set_up_direction("+z")
+        self._server.scene.configure_default_lights(cast_shadow=False)  # no mesh casts any: empty shadow maps take time
         self._server.on_client_connect(self._connect)
         self._server.on_client_disconnect(self._disconnect)
 
