@@ -206,6 +206,41 @@ def test_costs_planner_and_layers_are_taken_and_wrong_words_are_told(driven):
     wait_until(page, lambda: view.layers["hulls"].root.visible, "the layers")
 
 
+def test_the_start_is_dragged_by_its_handle(driven):
+    page, view = driven
+    page.get_by_role("tab", name="Layers").click()
+    page.get_by_label("handle of the start").check()
+    wait_until(page, lambda: view.handles["start"].visible, "the start's handle")
+    page.wait_for_timeout(300)
+    place = np.array(view.setting.tool_pose(view.setting.start).xyz)
+    assert _moved(page, view, lambda: drag(page, view, "start", best_axis(page, view, "start"), -4.0)) >= 1
+    moved = np.array(view.setting.tool_pose(view.setting.start).xyz) - place
+    assert np.linalg.norm(moved) == pytest.approx(0.04, abs=0.01)
+    assert view.motion is view.found
+    assert view.motion.trajectory.position[0] == pytest.approx(view.setting.start, abs=1e-9)
+    page.get_by_label("handle of the start").uncheck()
+    wait_until(page, lambda: not view.handles["start"].visible, "no handle")
+
+
+def test_alternatives_and_samples_are_drawn(driven):
+    page, view = driven
+
+    def drawn(name):
+        return name in view._lines and view._lines[name].visible
+
+    assert not drawn("alternatives")
+    _moved(page, view, lambda: view.actor.post(lambda: view.edit(replace(view.setting, alternatives=1))))
+    assert len(view.found.alternatives) == 1
+    wait_until(page, lambda: drawn("alternatives"), "the way of the alternative")
+    ways = view._lines["alternatives"].points
+    page.get_by_role("tab", name="Layers").click()
+    page.get_by_label("samples of the reverse process").check()
+    wait_until(page, lambda: drawn("samples"), "the samples")
+    assert len(view._lines["samples"].points) > 10 * len(ways)
+    page.get_by_label("samples of the reverse process").uncheck()
+    wait_until(page, lambda: not drawn("samples"), "no samples")
+
+
 def test_nothing_piles_up_over_many_drags(driven):
     page, view = driven
     axis = best_axis(page, view, "goal")
