@@ -26,7 +26,7 @@ from diffplan.certificate.overlap import Parts, depth
 from diffplan.certificate.pair_table import Pairs, allowed_depths
 from diffplan.certificate.reach import FAR, judged
 from diffplan.certificate.solid import Solid
-from diffplan.certificate.world import WHOLE, Stage, content_of, in_base_frame, load_hull
+from diffplan.certificate.world import WHOLE, Stage, content_of, in_base_frame
 from diffplan.constraints.kinds import Constraint
 from diffplan.curves import hermite
 from diffplan.errors import InputError
@@ -119,7 +119,7 @@ class Certifier:
         self._client, self._body = self._stage.client, self._stage.body
         try:
             self._bodies = self._stage.put(near.obstacles, self.sums)
-            self._hulls = self._load_hulls()
+            self._hulls = self._put_hulls(self._stage)
             self._found_ends: dict[int, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
             self._rounded = self._pairs.rounded(near)
             self._shapes = self._exempt_shapes(near)
@@ -585,10 +585,10 @@ class Certifier:
                     return link, solid.name, -np.inf
         return None
 
-    def _load_hulls(self) -> dict[int, int]:
+    def _put_hulls(self, stage: Stage) -> dict[int, int]:
         """Put the convex hull of each hollow mesh beside it; returns the hulls' bodies by the obstacle's number."""
-        column = self._column
-        return {column[solid.name]: load_hull(self._client, solid.triangles.reshape(-1, 3)) for solid in self._solids}
+        hulls = stage.put_hulls(solid.triangles.reshape(-1, 3) for solid in self._solids)
+        return {self._column[solid.name]: hull for solid, hull in zip(self._solids, hulls, strict=True)}
 
     def _deep_mount(self) -> tuple[str, str, float] | None:
         """Return link, obstacle and clearance where a link that no joint moves stands too deep in an obstacle."""

@@ -153,6 +153,37 @@ def test_an_obstacle_that_only_moved_is_the_same_body_and_one_that_changed_is_an
     assert np.all(larger[:24:3] < found[0][1][:24:3] - 0.05)
 
 
+def test_the_hull_of_a_hollow_mesh_is_kept_while_it_stands_there_and_measured_as_in_a_fresh_client(panda, tmp_path):
+    file = write(tmp_path / "ball.stl", trimesh.creation.icosphere(subdivisions=3, radius=0.1))
+    ball = Mesh(name="ball", file=file, pose=AHEAD)
+    can = Cylinder(name="can", radius=0.05, height=0.2, pose=Pose(xyz=(0.0, 0.6, 0.3)))
+    here = Scene(obstacles=(ball, can))
+    beside, there, gone = here.move("can", AHEAD), here.move("ball", Pose(xyz=(0.4, 0.4, 0.7))), Scene(obstacles=(can,))
+    scenes = (here, beside, there, gone, here)
+
+    def forget() -> None:
+        while Stage._idle:
+            bullet.disconnect(physicsClientId=Stage._idle.pop().client)
+
+    def seen(one: Scene) -> tuple[list[int], np.ndarray]:
+        with Certifier(panda, one) as certifier:
+            every = np.arange(len(certifier._pairs.names))
+            return list(certifier._hulls.values()), certifier._measure(panda.configuration("home"), every, 2.0)
+
+    forget()
+    found = [seen(one) for one in scenes]
+    hulls = [numbers for numbers, _ in found]
+    assert hulls[0] == hulls[1] != []
+    assert hulls[2] != hulls[1]
+    assert hulls[3] == []
+    assert hulls[4] not in hulls[:3]
+    for (_, measured), one in zip(found, scenes, strict=True):
+        forget()
+        assert np.array_equal(measured, seen(one)[1])
+    write(file, trimesh.creation.icosphere(subdivisions=3, radius=0.15))
+    assert seen(here)[1][0] == pytest.approx(found[0][1][0] - 0.05, abs=0.003)
+
+
 def test_a_robot_whose_urdf_changed_after_it_was_loaded_is_refused(own_panda, tmp_path):
     robot, file = Robot.load(str(own_panda)), own_panda.parent / "panda.urdf"
     wall = Mesh(name="wall", file=write(tmp_path / "wall.obj", cube(0.2)), pose=AHEAD)
