@@ -215,8 +215,8 @@ def test_samples_beyond_the_first_few_are_bent_and_keep_their_ends(monkeypatch: 
     np.testing.assert_array_equal(few, sampled(goals[:4]))
     np.testing.assert_array_equal(bent[:, 0], np.broadcast_to(asked.start, (8, robot.dof)))
     np.testing.assert_array_equal(bent[:, -1], goals)
-    assert (bent >= robot.lower).all()
-    assert (bent <= robot.upper).all()
+    assert (bent[4:] >= robot.lower).all()  # samples themselves may be beyond, pushing brings them back
+    assert (bent[4:] <= robot.upper).all()
 
 
 def test_the_value_guides_the_common_prior_along_its_own_slope() -> None:
