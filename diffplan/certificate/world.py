@@ -232,7 +232,7 @@ class Stage:
         """
         keys = []
         for points in clouds:
-            keys.append(hashlib.sha256(np.ascontiguousarray(points)).digest())
+            keys.append(hashlib.sha256(points.tobytes()).digest())
             if keys[-1] not in self._hulls:
                 self._hulls[keys[-1]] = load_hull(self.client, points)
         self._asked = set(keys)
