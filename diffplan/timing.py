@@ -21,7 +21,7 @@ import numpy as np
 
 from diffplan.constraints.kinds import SpeedLimit, frame
 from diffplan.curves.path_speed import fastest
-from diffplan.curves.pieces import composed, excess
+from diffplan.curves.pieces import Course, composed, excess
 from diffplan.curves.spline import DEGREE, basis, greville, taylor
 from diffplan.curves.steps import Steps
 from diffplan.curves.time_law import SmoothLaw, TimeLaw
@@ -110,7 +110,7 @@ def load_compiled() -> None:
     r, still = np.linspace(0.0, 1.0, 3), np.zeros((3, 1))
     flat, ones = np.zeros((1, DEGREE + 1, 1)), np.ones(1)
     composed(flat, _ITSELF, r)
-    excess(flat, _ITSELF, r, r, r, r[1:], ones, ones, _IN_SEGMENT, 1.0)
+    excess(Course(flat, _ITSELF, r, r, r, r[1:], ones, ones), _IN_SEGMENT, 1.0)
     fastest(r, still + 1, still, np.ones(1), np.ones(3))
     Steps.of(r, still, still)
 
@@ -386,8 +386,17 @@ def _excess(path: _Path, timing: TimeLaw, robot: Robot) -> Float:
     Looks every millisecond, and at seven places of every grid segment, at both of whose ends the path acceleration
     jumps.
     """
-    curve, laws = (path.curve, path.inner), (timing.grid, timing.time, timing.speed, timing.rates)
-    return excess(*curve, *laws, robot.velocity, robot.acceleration, _IN_SEGMENT, 0.001)
+    course = Course(
+        outer=path.curve,
+        inner=path.inner,
+        grid=timing.grid,
+        time=timing.time,
+        speed=timing.speed,
+        rates=timing.rates,
+        velocity=robot.velocity,
+        acceleration=robot.acceleration,
+    )
+    return excess(course, _IN_SEGMENT, 0.001)
 
 
 def _sampled_slowdown(trajectory: Trajectory, robot: Robot, jerk: bool) -> float:

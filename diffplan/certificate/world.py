@@ -168,7 +168,6 @@ class Stage:
         self.client: int = bullet.connect(bullet.DIRECT)
         self._standing: list[tuple[str, int, int]] = []  # what it is, the body, as how many bodies it counts
         self._hulls: dict[bytes, int] = {}
-        self._asked: set[bytes] = set()  # the hulls of the present scene
         self._checked: set[bytes] = set()
         try:
             self.body = load_robot_body(self.client, robot, Pose())
@@ -226,17 +225,21 @@ class Stage:
         return [body for _, body, _ in self._standing]
 
     def put_hulls(self, clouds: Iterable[Float]) -> list[int]:
-        """Have the convex hulls of these points [n, 3] (m) stand in the client; returns their bodies.
+        """Have the convex hulls of these points [n, 3] (m), and no others, stand in the client; returns their bodies.
 
-        To find a hull takes long among many points: one that stands is kept until a scene without it is left.
+        To find a hull takes long among many points, so one that stands already is kept.
         """
-        keys = []
-        for points in clouds:
-            keys.append(hashlib.sha256(points.tobytes()).digest())
-            if keys[-1] not in self._hulls:
-                self._hulls[keys[-1]] = load_hull(self.client, points)
-        self._asked = set(keys)
-        return [self._hulls[key] for key in keys]
+        wanted = [(hashlib.sha256(points.tobytes()).digest(), points) for points in clouds]
+        spare, self._hulls = self._hulls, {}
+        try:
+            for key, points in wanted:
+                if key not in self._hulls:
+                    self._hulls[key] = spare.pop(key) if key in spare else load_hull(self.client, points)
+        finally:
+            for body in spare.values():
+                bullet.removeBody(body, physicsClientId=self.client)
+                self.gone += 1
+        return [self._hulls[key] for key, _ in wanted]
 
     def check_kinematics(self) -> None:
         """Compare our forward kinematics, on which the motion bounds stand, with PyBullet's in a bent configuration.
@@ -268,8 +271,6 @@ class Stage:
         if self.gone >= _MOST_GONE or self.standing > _MOST_STANDING:
             bullet.disconnect(physicsClientId=self.client)
             return
-        self._hulls = {key: body for key, body in self._hulls.items() if key in self._asked}
-        self._asked = set()
         stay = {self.body.body, *self._hulls.values(), *(body for _, body, _ in self._standing)}
         for number in reversed(range(bullet.getNumBodies(physicsClientId=self.client))):
             body = bullet.getBodyUniqueId(number, physicsClientId=self.client)

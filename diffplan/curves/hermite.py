@@ -34,14 +34,10 @@ def at(time: Float, position: Float, velocity: Float, moments: Float) -> tuple[F
     step = np.clip(np.searchsorted(time, moments, side="right") - 1, 0, len(time) - 2)
     h = (time[step + 1] - time[step])[:, None]
     u = (moments - time[step])[:, None] / h
-    way, d0, d1 = (part[step] for part in _parts(time, position, velocity))
+    way = position[step + 1] - position[step]
+    d0, d1 = h * velocity[step] - way, h * velocity[step + 1] - way
     q = position[step] + u * way + u * (1 - u) * ((1 - u) * d0 - u * d1)
     q = np.where(u >= 1, position[step + 1], q)  # the samples themselves, to the bit
     rate = way + d0 * (1 - u) * (1 - 3 * u) - d1 * u * (2 - 3 * u)
     bend = d0 * (6 * u - 4) - d1 * (2 - 6 * u)
     return q, rate / h, bend / h**2
-
-
-def _parts(time: Float, position: Float, velocity: Float) -> tuple[Float, Float, Float]:
-    h, way = np.diff(time)[:, None], np.diff(position, axis=0)
-    return way, h * velocity[:-1] - way, h * velocity[1:] - way

@@ -5,6 +5,8 @@ Both are given by the powers of (parameter - begin of the piece) in pieces of eq
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -51,64 +53,56 @@ def _at(outer: Float, inner: Float, r: float, first: Float, second: Float, other
             others[1][i] = thrice * rate**3 + 3 * twice * rate * bend + by_s * jerk
 
 
+class Course(NamedTuple):
+    """A curve `outer`, `inner` (as for `composed`) in time, and its limits.
+
+    `grid`, `time`, `speed` are the parameter r, when it is reached (s), and dr/dt there [n], `rates` the path
+    acceleration in each segment [n - 1], `velocity` and `acceleration` the limits [dof].
+    """
+
+    outer: Float
+    inner: Float
+    grid: Float
+    time: Float
+    speed: Float
+    rates: Float
+    velocity: Float
+    acceleration: Float
+
+
 @njit(cache=True, error_model="numpy")
-def excess(
-    outer: Float,
-    inner: Float,
-    grid: Float,
-    time: Float,
-    speed: Float,
-    rates: Float,
-    velocity: Float,
-    acceleration: Float,
-    places: Float,
-    step: float,
-) -> Float:
+def excess(course: Course, places: Float, step: float) -> Float:
     """Return by which factor time must be stretched [n - 1], so that the curve keeps its limits, by segments of time.
 
     Args:
-        outer, inner: the curve, as for `composed`.
-        grid, time, speed: the parameter r, when it is reached (s), and dr/dt there [n].
-        rates: the path acceleration in each segment [n - 1].
-        velocity, acceleration: the limits [dof].
+        course: the curve in time, and its limits.
         places: where in each segment is looked, in [0, 1).
         step: and every so many s.
     """
-    n, dof = len(grid) - 1, outer.shape[2]
+    time, n, dof = course.time, len(course.grid) - 1, course.outer.shape[2]
     found, room = np.zeros(n), np.empty((2, dof))
     segment, ticks = 0, int(np.ceil(time[n] / step))
     for i in range(ticks):
         while segment < n - 1 and i * step >= time[segment + 1]:
             segment += 1
-        most = _too_fast(outer, inner, grid, time, speed, rates, velocity, acceleration, segment, i * step, room)
+        most = _too_fast(course, segment, i * step, room)
         found[segment] = max(found[segment], most)
     for k in range(n):
         for place in places:
             t = time[k] + (time[k + 1] - time[k]) * place
             segment = k + 1 if k < n - 1 and t >= time[k + 1] else k
-            most = _too_fast(outer, inner, grid, time, speed, rates, velocity, acceleration, segment, t, room)
+            most = _too_fast(course, segment, t, room)
             found[segment] = max(found[segment], most)
     return found
 
 
 @borrowing(error_model="numpy")
-def _too_fast(
-    outer: Float,
-    inner: Float,
-    grid: Float,
-    time: Float,
-    speed: Float,
-    rates: Float,
-    velocity: Float,
-    acceleration: Float,
-    k: int,
-    t: float,
-    room: Float,
-) -> float:
+def _too_fast(course: Course, k: int, t: float, room: Float) -> float:
     """Return the factor at time t in segment k."""
-    dt, u, v = t - time[k], rates[k], speed[k]
-    r, v = min(max(grid[k] + dt * (v + dt * u / 2), 0.0), 1.0), max(v + dt * u, 0.0)
-    _at(outer, inner, r, room[0], room[1], None)
+    velocity, acceleration = course.velocity, course.acceleration
+    dt, u, v = t - course.time[k], course.rates[k], course.speed[k]
+    r, v = min(max(course.grid[k] + dt * (v + dt * u / 2), 0.0), 1.0), max(v + dt * u, 0.0)
+    _at(course.outer, course.inner, r, room[0], room[1], None)
     fastest, strongest = 0.0, 0.0
     for i in range(len(velocity)):
         fastest = max(fastest, abs(room[0, i] * v) / velocity[i])

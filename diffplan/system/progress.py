@@ -70,8 +70,7 @@ class ProgressTask:
             if self._over or sys.stderr is None:
                 return
             if not sys.stderr.isatty():
-                if _plain:
-                    print(f"{self.text} ...", file=sys.stderr, flush=True)
+                _tell_plainly(self.text)
                 return
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -126,7 +125,12 @@ def announce(text: str) -> None:
     """Say that work begins whose own bar is seen on a terminal only: the plain line, or the step of `--verbose`."""
     if _every_since is not None:
         _tell_step(text)
-    elif _plain and sys.stderr is not None and not sys.stderr.isatty():
+    elif sys.stderr is not None and not sys.stderr.isatty():
+        _tell_plainly(text)
+
+
+def _tell_plainly(text: str) -> None:
+    if _plain:
         print(f"{text} ...", file=sys.stderr, flush=True)
 
 

@@ -121,6 +121,12 @@ def test_the_robots_own_meshes_are_judged_as_they_are_now(own_panda, tmp_path):
     assert np.array_equal(np.delete(after.ball, own, axis=0), np.delete(before.ball, own, axis=0))
 
 
+def forget() -> None:
+    """Close the clients that are kept for the next scene."""
+    while Stage._idle:
+        bullet.disconnect(physicsClientId=Stage._idle.pop().client)
+
+
 def test_an_obstacle_that_only_moved_is_the_same_body_and_one_that_changed_is_another(panda, tmp_path):
     file = write(tmp_path / "part.stl", cube(0.1))
     part = Mesh(name="part", file=file, pose=AHEAD, convex=True)
@@ -134,10 +140,6 @@ def test_an_obstacle_that_only_moved_is_the_same_body_and_one_that_changed_is_an
         with Certifier(panda, one) as certifier:
             every = np.arange(len(certifier._pairs.names))
             return set(certifier._bodies), certifier._measure(panda.configuration("home"), every, 2.0)
-
-    def forget() -> None:
-        while Stage._idle:
-            bullet.disconnect(physicsClientId=Stage._idle.pop().client)
 
     forget()  # a client that other tests used much is closed when it is left
     found = [seen(one) for one in (scene, moved, scene, changed, moved)]
@@ -160,10 +162,6 @@ def test_the_hull_of_a_hollow_mesh_is_kept_while_it_stands_there_and_measured_as
     here = Scene(obstacles=(ball, can))
     beside, there, gone = here.move("can", AHEAD), here.move("ball", Pose(xyz=(0.4, 0.4, 0.7))), Scene(obstacles=(can,))
     scenes = (here, beside, there, gone, here)
-
-    def forget() -> None:
-        while Stage._idle:
-            bullet.disconnect(physicsClientId=Stage._idle.pop().client)
 
     def seen(one: Scene) -> tuple[list[int], np.ndarray]:
         with Certifier(panda, one) as certifier:
