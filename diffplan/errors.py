@@ -13,6 +13,7 @@ _T = TypeVar("_T")
 _LONGEST = 400  # characters of a value, a key or a problem in a message
 _LONGEST_LIST = 4000  # characters of what is allowed
 _SHOWN = 20  # errors of one file that its message tells
+_ALIKE = 3  # errors that differ in line and value only, from which on the first one stands for them
 _MOST = 100  # errors after which reading stops
 _LONGEST_WORD = 64  # characters of a word that is compared with known ones
 
@@ -59,22 +60,36 @@ class InputError(DiffplanError):
     def together(errors: Sequence[InputError]) -> InputError:
         """Return one error for several: a line each, at most 20 of them; its attributes are those of the first.
 
-        Errors of one file come in the order of its lines.
+        Errors of one file come in the order of its lines. The first of three or more that differ in line and value only
+        stands for all of them.
         """
         single = [one for error in errors for one in error.errors]
         if len(single) == 1:
             return single[0]
         if len({error.file for error in single}) == 1:
             single.sort(key=lambda error: error.line or 0)
-        lines = [" ".join(str(error).split()) for error in single[:_SHOWN]]
-        if len(single) > _SHOWN:
-            more = f"{len(single) - _SHOWN} more errors" if len(single) < _MOST else "many more errors"
+        groups: dict[object, list[InputError]] = {}
+        for error in single:
+            groups.setdefault((error.file, error.key, error.problem, error.allowed), []).append(error)
+        told = [text for group in groups.values() for text in _lines(group)]
+        lines = told[:_SHOWN]
+        if len(told) > _SHOWN:
+            more = f"{len(told) - _SHOWN} more errors" if len(single) < _MOST else "many more errors"
             lines.append(f"{single[0].file}: and {more}" if single[0].file else f"and {more}")
         first, whole = single[0], InputError("")
         whole.problem, whole.file, whole.line, whole.key = first.problem, first.file, first.line, first.key
         whole.value, whole.allowed, whole._several = first.value, first.allowed, tuple(single)
         whole.args = ("\n".join(lines),)
         return whole
+
+
+def _lines(group: list[InputError]) -> list[str]:
+    """Return a line for each of some errors that differ in line and value only; one for all if they are many."""
+    if len(group) < _ALIKE:
+        return [" ".join(str(error).split()) for error in group]
+    places = ", ".join(str(error.line) for error in group[1:] if error.line)
+    more = f"{len(group) - 1} more like it" + (f": lines {places}" if places else "")
+    return [f"{' '.join(str(group[0]).split())}; and {_cut(more)}"]
 
 
 class AlreadyTold(InputError):

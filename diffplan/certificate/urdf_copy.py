@@ -18,7 +18,7 @@ from diffplan.geometry.mesh_files import read_mesh
 from diffplan.geometry.meshes import load_hulls
 from diffplan.geometry.pose import Float
 from diffplan.geometry.shapes import Shape
-from diffplan.robot.urdf import UrdfModel, find_mesh
+from diffplan.robot.urdf import UrdfModel, find_mesh, read_geometry
 from diffplan.system.reading import parse_xml
 from diffplan.system.third_party import trimesh
 
@@ -45,17 +45,32 @@ def urdf_copy(model: UrdfModel, *, visuals: bool) -> Path:
                 link.remove(element)
                 if visuals:  # shown as what collides, rather than not at all
                     link.extend(_as_visual(other) for other in collisions)
+        _drop_unreadable_inertia(link)
         copy.append(link)
-    copy.extend(_readable_joint(element) for element in root.findall("joint"))
+    copy.extend(_readable_joint(element, model) for element in root.findall("joint"))
+    ET.indent(copy)  # PyBullet breaks lines of more than 8191 letters, wherever that is
     return private_file(ET.tostring(copy), ".urdf")
 
 
-def _readable_joint(joint: ET.Element) -> ET.Element:
+def _drop_unreadable_inertia(link: ET.Element) -> None:
+    """Leave out an <inertial> that lacks a part, for which PyBullet refuses a file; no link stands elsewhere by it."""
+    for inertial in link.findall("inertial"):
+        if inertial.find("mass") is None or inertial.find("inertia") is None:
+            link.remove(inertial)
+
+
+def _readable_joint(joint: ET.Element, model: UrdfModel) -> ET.Element:
     """Return a joint as PyBullet needs it: an axis of length 1, along which it slides no farther than the joint's
-    value, and a <limit>, without which it refuses a file (lower > upper: none).
+    value, and a <limit>, without which it refuses a file (lower > upper: none). It stands still where we read it so.
     """
+    if model.joints[joint.get("name", "")].kind == "fixed":
+        joint.set("type", "fixed")
+    for dynamics in joint.findall("dynamics"):
+        if dynamics.get("damping") is None and dynamics.get("friction") is None:  # PyBullet refuses that
+            joint.remove(dynamics)
     kind, axis = joint.get("type"), joint.find("axis")
     if axis is not None and kind != "fixed":
+        axis.set("xyz", axis.get("xyz", "1 0 0"))
         values = np.array([float(word) for word in axis.get("xyz", "1 0 0").split()])
         norm = float(np.linalg.norm(values))
         if abs(norm - 1) > _UNIT:
@@ -101,6 +116,12 @@ def _copy_visual(element: ET.Element, model: UrdfModel) -> bool:
     for texture in element.iter("texture"):
         file = find_mesh(texture.get("filename", ""), model.file.parent, model.packages)
         texture.set("filename", str(private_file(file.read_bytes(), file.suffix)) if file else "")
+    for material in element.iter("material"):
+        material.set("name", material.get("name", ""))
+    try:
+        read_geometry(element, "visual", model.file, model.scale, model.packages)
+    except InputError:
+        return False
     for mesh in element.iter("mesh"):
         file = find_mesh(mesh.get("filename", ""), model.file.parent, model.packages)
         try:

@@ -39,12 +39,16 @@ def robot_text(
     lines = [
         "# Written by `diffplan robots add`. Poses without a link are those of `tool`.",
         "format: diffplan/robot@1",
-        f"name: {_word(name)}",
+        f"name: {yaml_word(name)}",
         f"urdf: {_flow(urdf)}",
     ]
     if packages:
         lines.append(f"packages: {_flow(packages)}")
-    lines += [f"base_link: {_word(parts.base_link)}", f"end_link: {_word(parts.end_link)}", f"tool: {_tool(parts)}"]
+    lines += [
+        f"base_link: {yaml_word(parts.base_link)}",
+        f"end_link: {yaml_word(parts.end_link)}",
+        f"tool: {_tool(parts)}",
+    ]
     lines += [
         "# Position limits and velocities [rad/s or m/s] are the URDF's. No URDF tells acceleration and jerk. While",
         f"# they are not written here, they are {SPEED_UP:g}/s times the velocity and {FIRM_UP:g}/s times the",
@@ -56,19 +60,21 @@ def robot_text(
         told = {} if velocity is None else {"velocity": velocity}
         spelt = f", {model.velocity[joint]:g} only stands there" if joint in model.velocity else ""
         why = "" if told else f"  # the URDF tells no velocity limit{spelt}: a default is taken"
-        lines.append(f"  {_word(joint)}: {_flow(told)}{why}")
+        lines.append(f"  {yaml_word(joint)}: {_flow(told)}{why}")
     if parts.held_joints:
         lines.append(f"held_joints: {_flow(parts.held_joints)}")
     if parts.gripper is not None:
         lines += ["gripper:", "  joints:"]
         for joint, (opened, closed) in parts.gripper.joints.items():
-            lines.append(f"    {_word(joint)}: {_flow({'open': opened, 'closed': closed})}")
+            lines.append(f"    {yaml_word(joint)}: {_flow({'open': opened, 'closed': closed})}")
         lines.append(f"  may_touch: {_flow(list(parts.gripper.may_touch))}")
     if exempt:
         lines.append("# Pairs of links whose contact does not count, neither in planning nor in the certificate.")
         lines += ["exempt_pairs:", *(f"  - {_flow(list(pair))}" for pair in exempt)]
     lines.append("configurations:" if configurations else "configurations: {}")
-    lines += [f"  {_word(key)}: {_flow([round(float(v), 6) + 0.0 for v in q])}" for key, q in configurations.items()]
+    lines += [
+        f"  {yaml_word(key)}: {_flow([round(float(v), 6) + 0.0 for v in q])}" for key, q in configurations.items()
+    ]
     return "\n".join([*lines, "collision: collision.yaml", ""])
 
 
@@ -105,7 +111,8 @@ def _tool(parts: Anatomy) -> str:
     return _flow(words)
 
 
-def _word(text: str) -> str:
+def yaml_word(text: str) -> str:
+    """Return a text as one word of YAML: in quotes where it would be read as something else."""
     return _flow([text])[1:-1]
 
 

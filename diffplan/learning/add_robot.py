@@ -21,6 +21,7 @@ from diffplan.pybullet.robot_picture import robot_picture
 from diffplan.robot.discovery import Anatomy, Choice, Wishes, anatomy
 from diffplan.robot.model import Robot
 from diffplan.robot.package_folders import PackageFolders, package_folders
+from diffplan.robot.packages import HERE
 from diffplan.robot.rates import FIRM_UP, SLIDING, SPEED_UP, VELOCITY, urdf_velocity
 from diffplan.robot.srdf import Srdf, find_srdf, load_srdf
 from diffplan.robot.urdf import UrdfModel, load_urdf
@@ -28,8 +29,11 @@ from diffplan.scene import Scene
 from diffplan.system.assets import shipped_robots, user_robots
 from diffplan.system.files import folder_in_place, make_folder, write_bytes, write_text
 from diffplan.system.progress import working
+from diffplan.system.reading import parse_xml
+from diffplan.words import some
 
 _LONGEST, _SHORTEST = 5.0, 0.05  # m that an arm reaches
+_FARTHEST_TURN = 20.0  # rad: three turns; the arms that we know turn two at most
 _BULKY, _BULKY_BASE = 2.0, 20.0  # size of a link over the reach of its arm
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NO_SRDF = "none"
@@ -82,8 +86,12 @@ def add_robot(request: AddRequest, tell: Callable[[Choice], None]) -> Added:
     if folder.exists() and not request.replace:
         raise InputError("there is such a robot already", file=folder, allowed="--replace, or another --name")
     for package, why in packages.reasons.items():
-        place = str(packages.folders[package])
-        decide(Choice(what=f"package {package}", value=place, why=why, flag="--package-path DIR"))
+        what, flag = f"package {package}", "--package-path DIR"
+        if package == HERE:
+            what, flag = "mesh folder", "`packages` in robot.yaml"
+        decide(Choice(what=what, value=str(packages.folders[package]), why=why, flag=flag))
+    for choice in _readings(model):
+        decide(choice)
     srdf = _srdf(request, model, decide)
     parts = anatomy(model, request.wishes, srdf)
     for choice in parts.choices:
@@ -160,14 +168,33 @@ def _srdf(request: AddRequest, model: UrdfModel, decide: Callable[[Choice], None
     return srdf
 
 
+def _readings(model: UrdfModel) -> list[Choice]:
+    """Return what of the file is read as something else, and links that are seen and do not collide."""
+    found = []
+    for kind, why in (("fixed", "what it carries stands where the file has it"), ("continuous", "no limits at all")):
+        read = [f"{name} ({words})" for name, words in model.spelt.items() if model.joints[name].kind == kind]
+        if read:
+            found.append(Choice(what=f"read as {kind}", value=some(read), why=why, flag="the URDF"))
+    links = parse_xml(model.source, model.file).findall("link")
+    seen = [link.get("name", "") for link in links if link.find("visual") is not None]
+    bare = [name for name in seen if not model.collisions[name]]
+    if bare:
+        why = "they have visual shapes only, and nothing keeps clear of those"
+        found.append(
+            Choice(what="links that do not collide", value=some(bare), why=why, flag="<collision> in the URDF")
+        )
+    return found
+
+
 def _check_limits(model: UrdfModel, parts: Anatomy) -> None:
     """Make sure that joints that turn so far and no farther have limits."""
     for name in parts.joint_names:
         joint = model.joints[name]
         if joint.kind != "continuous" and not joint.limited:
             problem = f"{name} is {joint.kind}, is to be planned for, and has no position limits"
-            allowed = f"<limit lower=... upper=.../> in the URDF, or --hold {name}=VALUE"
-            raise InputError(problem, file=model.file, key=name, allowed=allowed)
+            found = f"{joint.lower:g} ... {joint.upper:g}" if joint.lower or joint.upper else None
+            allowed = f"<limit lower=... upper=.../> in the URDF, the lower one below the upper, or --hold {name}=VALUE"
+            raise InputError(problem, file=model.file, key=name, value=found, allowed=allowed)
 
 
 def _rate_choices(model: UrdfModel, parts: Anatomy) -> list[Choice]:
@@ -207,7 +234,7 @@ def reach(model: UrdfModel, parts: Anatomy) -> float:
 
 
 def check_units(model: UrdfModel, parts: Anatomy) -> None:
-    """Make sure that the arm and its links have sizes that arms in metres have.
+    """Make sure that the arm and its links have sizes that arms in metres have, and joints limits that are in radians.
 
     Raises:
         InputError: if they speak for other units.
@@ -218,6 +245,12 @@ def check_units(model: UrdfModel, parts: Anatomy) -> None:
         units = "millimetres or centimetres" if far > _LONGEST else "other units"
         problem = f"the arm would reach {far:.3g} m: is the file in {units}?"
         raise InputError(problem, file=model.file, allowed=allowed)
+    for name in parts.joint_names:
+        joint = model.joints[name]
+        if joint.kind == "revolute" and max(-joint.lower, joint.upper) > _FARTHEST_TURN:
+            problem = f"{name} would turn from {joint.lower:g} to {joint.upper:g} rad: are its limits in degrees?"
+            hint = 'radians, or type="continuous" for a joint without limits; --any-size if they are'
+            raise InputError(problem, file=model.file, key=name, allowed=hint)
     moving = {joint.child for joint in model.joints.values() if joint.kind != "fixed"}
     for link, shapes in model.collisions.items():
         corners = [part for shape in shapes for part in shape.corners()]

@@ -16,6 +16,7 @@ import numpy as np
 from diffplan.errors import InputError, did_you_mean
 from diffplan.formats.link_parts import FOLDER, PartsFile, made_parts, parts_line, with_parts, write_parts
 from diffplan.formats.robot_file import load_robot, robot_path
+from diffplan.formats.robot_writer import yaml_word
 from diffplan.geometry import convex, field_files, sphere_cover, sphere_fit
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.shapes import Shape
@@ -276,7 +277,7 @@ def write_collision_file(report: FitReport) -> None:
     ]
     for link, fit in report.links.items():
         lines += [
-            f"  {link}:",
+            f"  {yaml_word(link)}:",
             f"    uncovered_mm: {1000 * fit.uncovered:.2f}",
             f"    outside_mm: {1000 * fit.outside:.2f}",
         ]
@@ -288,5 +289,6 @@ def write_collision_file(report: FitReport) -> None:
         for (x, y, z), radius in zip(fit.centre, fit.radius, strict=True):
             lines.append(f"      - [{x:.4f}, {y:.4f}, {z:.4f}, {radius:.4f}]")
     lines += ["self_collision:", "  ignore:"]
-    lines += [f"    - {{links: [{a}, {b}], reason: {reason}}}" for (a, b), reason in report.ignored.items()]
+    for pair, reason in report.ignored.items():
+        lines.append(f"    - {{links: [{', '.join(map(yaml_word, pair))}], reason: {reason}}}")
     write_text(report.file, "\n".join(lines) + "\n")

@@ -154,9 +154,14 @@ def _balls(spheres: Mapping[str, SphereFit]) -> Balls:
 
 
 def _held(robot: Robot) -> list[dict[str, float]]:
-    joints = [joint for name in robot.held_joints if (joint := robot.model.joints[name]).mimic is None]
-    ends = {joint.name: (joint.lower, joint.upper) if joint.limited else (0.0, np.pi) for joint in joints}
-    return [{name: values[i] for name, values in ends.items()} for i in (0, 1)] if joints else [{}]
+    """Return where held joints stand at both ends of what they may do; those without limits that do not turn stay."""
+    ends = {}
+    for name, stands in robot.held_joints.items():
+        joint = robot.model.joints[name]
+        if joint.mimic is None:
+            turns = (0.0, np.pi) if joint.kind == "continuous" else (stands, stands)
+            ends[name] = (joint.lower, joint.upper) if joint.limited else turns
+    return [{name: values[i] for name, values in ends.items()} for i in (0, 1)] if ends else [{}]
 
 
 def _carrier(robot: Robot, link: str) -> str | None:

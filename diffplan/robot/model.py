@@ -340,10 +340,11 @@ class Robot:
                     allowed=list(self.held_joints),
                 )
             held[joint] = arguments.real(value, joint)
-            limits = self.model.joints[joint]
+            limits, stands = self.model.joints[joint], self.held_joints[joint]
             slack = limits.upper - limits.lower
-            if not limits.lower - slack - _HAIR <= held[joint] <= limits.upper + slack + _HAIR:
-                allowed = f"{limits.lower - slack:.6g} ... {limits.upper + slack:.6g}: its limits in the URDF, and its "
+            low, high = min(limits.lower - slack, stands), max(limits.upper + slack, stands)
+            if not low - _HAIR <= held[joint] <= high + _HAIR:
+                allowed = f"{low:.6g} ... {high:.6g}: its limits in the URDF, and its "
                 allowed += "whole range beyond them"
                 raise InputError("far beyond the joint's limits", key=joint, value=held[joint], allowed=allowed)
         leads = {name: value for name, value in self.held_joints.items() if self.model.joints[name].mimic is None}

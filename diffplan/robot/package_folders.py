@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffplan.errors import InputError
-from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, given_folder, tried
-from diffplan.robot.urdf import read_source
+from diffplan.robot.packages import HERE, PACKAGE_SCHEMES, find_in_package, given_folder, tried
+from diffplan.robot.urdf import find_mesh, read_source
 from diffplan.system.reading import is_file, parse_xml
 
 _HIGHEST = 4  # folders above a URDF in which its package's files are looked for under another folder name
@@ -25,6 +26,8 @@ class PackageFolders:
 
 def package_folders(urdf: Path, given: Sequence[Path] = ()) -> PackageFolders:
     """Return where the packages lie that the collision meshes of a URDF name, as far as that has to be said.
+
+    With the name `HERE` the folder that relative names start from, where that is not the URDF's but one above it.
 
     Packages that are found without the environment's help, from the URDF's place, are left out.
 
@@ -60,19 +63,29 @@ def package_folders(urdf: Path, given: Sequence[Path] = ()) -> PackageFolders:
             folders[package] = Path(str(place).removesuffix(rests[0])).resolve()
             reasons[package] = "found by ROS_PACKAGE_PATH or AMENT_PREFIX_PATH"
             continue
-        above = [urdf.resolve().parent, *urdf.resolve().parents][1 : _HIGHEST + 1]
-        guess = next((folder for folder in above if all(is_file(folder / rest) for rest in rests)), None)
+        guess = next((folder for folder in _above(urdf) if all(is_file(folder / rest) for rest in rests)), None)
         if guess is None:
             name = f"package://{package}/{next(r for r in rests if not _found(package, r, urdf, environment=True))}"
             where = f"--package-path DIR, the folder of {package}; tried: {tried(name, urdf.parent, {})}"
             raise InputError("mesh file not found", file=urdf, key="mesh filename", value=name, allowed=where)
         folders[package], reasons[package] = guess, "its files lie there, under another folder name"
+    relative = [name for name in sorted(spelt) if "://" not in name and not os.path.isabs(name)]
+    if any(find_mesh(name, urdf.parent, {}) is None for name in relative):
+        for above in _above(urdf):
+            if all(find_mesh(name, urdf.parent, {HERE: above}) for name in relative):
+                folders[HERE], reasons[HERE] = above, "relative mesh names start there: beside the URDF lies none such"
+                break
     for folder in given:
         if folder not in used:
             raise InputError(
                 "no package of the URDF lies there", key="--package-path", value=str(folder), allowed=files or "none"
             )
     return PackageFolders(folders=folders, reasons=reasons)
+
+
+def _above(urdf: Path) -> list[Path]:
+    """Return the folder of a file and some above it, the nearer first."""
+    return [urdf.resolve().parent, *urdf.resolve().parents][1 : _HIGHEST + 1]
 
 
 def _found(package: str, rest: str, urdf: Path, *, environment: bool) -> bool:

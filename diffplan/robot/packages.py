@@ -16,6 +16,8 @@ from diffplan.errors import InputError
 from diffplan.system.reading import LARGEST_XML, is_file, parse_xml, read_bytes
 
 PACKAGE_SCHEMES = ("package://", "model://")
+HERE = "."
+"""The name, among those of packages, of the folder that relative mesh names start from if not from the URDF's."""
 _DEEPEST = 4  # folders below an entry of ROS_PACKAGE_PATH
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
 from diffplan.errors import Faults, InputError, did_you_mean
 from diffplan.geometry.pose import Float, Pose
 from diffplan.geometry.shapes import Box, Capsule, Cylinder, Mesh, Primitive, Shape, Sphere
-from diffplan.robot.packages import PACKAGE_SCHEMES, find_in_package, tried
-from diffplan.system.reading import LARGEST_XML, is_file, parse_xml, read_bytes
+from diffplan.robot.packages import HERE, PACKAGE_SCHEMES, find_in_package, tried
+from diffplan.system.reading import LARGEST_XML, is_file, line_of, parse_xml, read_bytes
+from diffplan.words import some
 
 FOLLOWS = 1e-3
 """How far a joint that mimics another may stand from where that puts it [rad or m]: measured values differ a little."""
+ENDLESS = 1000.0
+"""A joint that turns so far either way [rad] turns without limits: the file's numbers stand for none."""
+MOST_JOINTS = 127
+"""As many joints PyBullet holds of one robot."""
+_STILL = ("floating", "planar")
+_SUBSTITUTED = re.compile(r"\$[({]")
 _HAIR = 1e-9
 
 
@@ -68,7 +77,9 @@ class UrdfModel:
     `scale` is how much larger the body is than the file says: the shapes are so already, and the values of prismatic
     joints are in m of the larger body; `joints` are as in the file, and so is `velocity`, the velocity limits of the
     joints that have one [rad/s or m/s]. `packages` are folders by ROS package names. `published` are the shapes
-    that the file has for those links whose `collisions` are convex parts instead.
+    that the file has for those links whose `collisions` are convex parts instead. `spelt` are the words of the file for
+    joints that are read as others: one that floats or slides in a plane stands still, one whose limits are hundreds of
+    turns apart has none.
     """
 
     file: Path
@@ -80,6 +91,7 @@ class UrdfModel:
     packages: Mapping[str, Path] = field(default_factory=dict)
     velocity: Mapping[str, float] = field(default_factory=dict)
     published: Mapping[str, tuple[Shape, ...]] = field(default_factory=dict)
+    spelt: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> str:
@@ -201,6 +213,9 @@ def load_urdf(path: str | Path, scale: float = 1.0, packages: Mapping[str, Path]
         found = [faults.of(partial(_joint, element, path)) for element in elements]
         speeds = [faults.of(partial(_speed, element, path)) for element in elements]
     joints = {joint.name: joint for joint in found}
+    if len(found) > MOST_JOINTS:
+        allowed = f"up to {MOST_JOINTS}, fixed ones among them (what PyBullet holds)"
+        raise InputError(f"{len(found)} joints", file=path, key="joint", allowed=allowed)
     if not any(collisions.values()):
         raise InputError(
             "the URDF has no collision geometry: nothing would keep clear of it",
@@ -218,6 +233,11 @@ def load_urdf(path: str | Path, scale: float = 1.0, packages: Mapping[str, Path]
         scale=scale,
         packages=packages,
         velocity={name: speed for name, speed in zip(joints, speeds, strict=True) if speed is not None},
+        spelt={
+            name: words
+            for (name, joint), element in zip(joints.items(), elements, strict=True)
+            if (words := _spelt(element, joint))
+        },
     )
 
 
@@ -231,22 +251,36 @@ def read_source(path: Path) -> bytes:
 
 
 def find_mesh(name: str, folder: Path, packages: Mapping[str, Path]) -> Path | None:
-    """Return the file that a URDF in `folder` means by a mesh's name, or None; never one of the current folder."""
+    """Return the file that a URDF in `folder` means by a mesh's name, or None; never one of the current folder.
+
+    A relative name starts from `folder`, then from the folder that `packages` has as `HERE`. It may be spelt as a URL,
+    or with backslashes.
+    """
     if name.startswith(PACKAGE_SCHEMES):
         return find_in_package(name, folder, packages)
-    file = folder / name.removeprefix("file://")
-    return file if is_file(file) else None
+    plain = name.removeprefix("file:").removeprefix("//") if name.startswith("file:") else name
+    files = (
+        place / spelt
+        for place in (folder, *(packages[key] for key in (HERE,) if key in packages))
+        for spelt in dict.fromkeys((plain, unquote(plain), plain.replace("\\", "/")))
+    )
+    return next(filter(is_file, files), None)
 
 
 def _check_expanded(root: ET.Element, path: Path) -> None:
     """Refuse a xacro file: half of the robot may be missing. Declarations that its expansion leaves are no matter."""
+    parts = {element for tag in ("link", "joint") for part in root.findall(tag) for element in part.iter()}
     for element in root.iter():
         prefix, _, word = element.tag.rpartition(":")
-        if prefix == "xacro" and word not in ("property", "arg"):
+        found = f"<{element.tag}>" if prefix == "xacro" and word not in ("property", "arg") else None
+        if element in parts:
+            found = next((text for text in element.attrib.values() if _SUBSTITUTED.search(text)), found)
+        if found is not None:
             raise InputError(
                 "a xacro file, not expanded yet",
                 file=path,
-                value=f"<{element.tag}>",
+                line=line_of(element),
+                value=found,
                 allowed=f"what xacro makes of it: xacro {path.name} -o ROBOT.urdf (pip install xacro)",
             )
 
@@ -257,18 +291,28 @@ def _check_tree(root: ET.Element, links: dict[str, tuple[Shape, ...]], joints: d
         names = [element.get("name", "") for element in root.findall(kind)]
         if len(names) != len(found):
             doubled = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"two {kind}s of one name", file=path, key=kind, value=doubled)
-    for joint in joints.values():
+            again = [element for element in root.findall(kind) if element.get("name") == doubled][1]
+            raise InputError(f"two {kind}s of one name", file=path, line=line_of(again), key=kind, value=doubled)
+    lines = {element.get("name"): line_of(element) for element in root.findall("joint")}
+    for name, joint in joints.items():
         for link in (joint.parent, joint.child):
             if link not in links:
-                raise InputError("no such link", file=path, key=joint.name, value=link, allowed=links)
+                raise InputError("no such link", file=path, line=lines[name], key=name, value=link, allowed=links)
     children = {joint.child for joint in joints.values()}
     reached = [link for link in links if link not in children]
     if len(reached) == 1 and len(children) == len(joints):
         for link in reached:  # grows meanwhile
             reached += [joint.child for joint in joints.values() if joint.parent == link]
     if len(reached) != len(links) or len(children) != len(joints):
-        raise InputError("the joints do not tie the links into one tree", file=path, key="joint")
+        problem, value = "the joints do not tie the links into one tree", None
+        roots, ends = [link for link in links if link not in children], [joint.child for joint in joints.values()]
+        if len(roots) != 1:
+            value = f"roots: {some(roots)}" if roots else "no link that is nobody's child"
+        elif doubled := [link for link in children if ends.count(link) > 1]:
+            value = f"children of two joints: {some(doubled)}"
+        raise InputError(
+            problem, file=path, key="joint", value=value, allowed="one root, one joint above each other link"
+        )
 
 
 def _check_mimics(joints: dict[str, Joint], path: Path) -> None:
@@ -301,20 +345,23 @@ def _mimic(element: ET.Element, path: Path) -> Mimic | None:
 def _name(element: ET.Element, path: Path) -> str:
     name = element.get("name")
     if not name:
-        raise InputError(f"a <{element.tag}> without a name", file=path)
+        raise InputError(f"a <{element.tag}> without a name", file=path, line=line_of(element))
     return name
 
 
-def _numbers(element: ET.Element | None, key: str, default: str, path: Path) -> tuple[float, ...]:
-    """Return as many finite numbers as the default has."""
+def _numbers(
+    element: ET.Element | None, key: str, default: str, path: Path, *, endless: bool = False
+) -> tuple[float, ...]:
+    """Return as many finite numbers as the default has; with `endless` infinite ones too."""
     text = default if element is None else element.get(key, default)
     count = len(default.split())
     try:
         values = tuple(float(word) for word in text.split())
     except ValueError:
         values = ()
-    if len(values) != count or not np.isfinite(values).all():
-        raise InputError("not numbers", file=path, key=key, value=text, allowed=f"{count} finite numbers")
+    if len(values) != count or not (np.isfinite(values).all() or (endless and not np.isnan(values).any())):
+        allowed = f"{count} finite numbers" if count > 1 else "a finite number"
+        raise InputError("not numbers", file=path, line=line_of(element), key=key, value=text, allowed=allowed)
     return values
 
 
@@ -322,8 +369,10 @@ def _sizes(element: ET.Element, key: str, count: int, path: Path) -> tuple[float
     """Return `count` positive numbers of an attribute that must be there."""
     values = _numbers(element, key, "0 " * count, path)
     if min(values) <= 0:
-        problem, allowed = f"a {element.tag} needs a positive {key}", f"{count} positive numbers"
-        raise InputError(problem, file=path, key=key, value=element.get(key), allowed=allowed)
+        problem = f"a {element.tag} needs a positive {key}"
+        allowed = f"{count} positive numbers" if count > 1 else "a positive number"
+        value = element.get(key)
+        raise InputError(problem, file=path, line=line_of(element), key=key, value=value, allowed=allowed)
     return values
 
 
@@ -336,20 +385,29 @@ def _origin(element: ET.Element, path: Path) -> Pose:
 
 def _joint(element: ET.Element, path: Path) -> Joint:
     name, kind = _name(element, path), element.get("type", "")
-    kinds = ("revolute", "continuous", "prismatic", "fixed")
+    kinds, line = ("revolute", "continuous", "prismatic", "fixed", *_STILL), line_of(element)
     if kind not in kinds:
-        raise InputError("joint type not supported", file=path, key=name, value=kind, allowed=kinds)
+        raise InputError("joint type not supported", file=path, line=line, key=name, value=kind, allowed=kinds)
     parent, child = element.find("parent"), element.find("child")
     if parent is None or child is None:
-        raise InputError("a joint needs a parent and a child", file=path, key=name)
-    axis = np.array(_numbers(element.find("axis"), "xyz", "1 0 0", path))
+        raise InputError("a joint needs a parent and a child", file=path, line=line, key=name)
+    kind = "fixed" if kind in _STILL else kind
+    try:
+        axis = np.array(_numbers(element.find("axis"), "xyz", "1 0 0", path))
+        limit = element.find("limit")
+        lower, upper = (_numbers(limit, key, "0", path, endless=True)[0] for key in ("lower", "upper"))
+    except InputError:
+        if kind != "fixed":
+            raise
+        axis, lower, upper = np.array([1.0, 0.0, 0.0]), 0.0, 0.0
     norm = float(np.linalg.norm(axis))
     if kind != "fixed":
         if norm < 1e-9:
-            raise InputError("joint axis has no length", file=path, key=name, value=axis.tolist())
+            value = axis.tolist()
+            raise InputError("joint axis has no length", file=path, line=line, key=name, value=value)
         axis = axis / norm
-    limit = element.find("limit")
-    lower, upper = (_numbers(limit, key, "0", path)[0] for key in ("lower", "upper"))
+    if kind == "revolute" and lower <= -ENDLESS and upper >= ENDLESS:
+        kind = "continuous"
     if kind == "continuous":
         lower, upper = -np.inf, np.inf
     return Joint(
@@ -365,12 +423,23 @@ def _joint(element: ET.Element, path: Path) -> Joint:
     )
 
 
+def _spelt(element: ET.Element, joint: Joint) -> str:
+    """Return the file's words for a joint that is read as another kind."""
+    kind, limit = element.get("type", ""), element.find("limit")
+    if kind == joint.kind:
+        return ""
+    return (
+        kind if limit is None or joint.kind == "fixed" else f"{kind}, {limit.get('lower')} ... {limit.get('upper')} rad"
+    )
+
+
 def _speed(element: ET.Element, path: Path) -> float | None:
     """Return a joint's velocity limit, if it moves and has one."""
     limit = element.find("limit")
     if element.get("type") == "fixed" or limit is None or limit.get("velocity") is None:
         return None
-    return _numbers(limit, "velocity", "0", path)[0]
+    speed = _numbers(limit, "velocity", "0", path, endless=True)[0]
+    return speed if np.isfinite(speed) else None
 
 
 def _shapes(link: ET.Element, name: str, path: Path, scale: float, packages: Mapping[str, Path]) -> tuple[Shape, ...]:
@@ -409,10 +478,11 @@ def read_geometry(element: ET.Element, name: str, path: Path, scale: float, pack
     geometry = element.find("geometry")
     shape = None if geometry is None or len(geometry) == 0 else geometry[0]
     if shape is None:
-        raise InputError(f"a <{element.tag}> without geometry", file=path)
+        raise InputError(f"a <{element.tag}> without geometry", file=path, line=line_of(element), key=name)
     read = {**dict.fromkeys(_PRIMITIVES, _primitive), "mesh": partial(_mesh, packages=packages)}
     if shape.tag not in read:
-        raise InputError(f"{element.tag} geometry not supported", file=path, value=shape.tag, allowed=", ".join(read))
+        problem, line = f"{element.tag} geometry not supported", line_of(shape)
+        raise InputError(problem, file=path, line=line, key=name, value=shape.tag, allowed=", ".join(read))
     pose = _origin(element, path)
     x, y, z = (scale * value for value in pose.xyz)
     try:
@@ -420,7 +490,8 @@ def read_geometry(element: ET.Element, name: str, path: Path, scale: float, pack
     except InputError as error:
         if error.file is not None:
             raise
-        raise InputError(error.problem, file=path, key=error.key, value=error.value, allowed=error.allowed) from error
+        told = {"line": line_of(shape), "key": error.key, "value": error.value, "allowed": error.allowed}
+        raise InputError(error.problem, file=path, **told) from error
 
 
 def _primitive(element: ET.Element, name: str, pose: Pose, path: Path, scale: float) -> Shape:
@@ -439,6 +510,7 @@ def _mesh(
         allowed = (
             f"a file, tried: {tried(spelt, path.parent, packages)}" if in_package else f"a file under {path.parent}"
         )
-        raise InputError("mesh file not found", file=path, key="mesh filename", value=spelt, allowed=allowed)
+        line = line_of(element)
+        raise InputError("mesh file not found", file=path, line=line, key="mesh filename", value=spelt, allowed=allowed)
     x, y, z = (scale * factor for factor in _numbers(element, "scale", "1 1 1", path))
     return Mesh(name=name, file=file, scale=(x, y, z), pose=pose, convex=True)

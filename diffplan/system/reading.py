@@ -117,13 +117,26 @@ def read_zipped(path: Path, largest: int) -> bytes:
     return unzipped
 
 
+class XmlElement(ET.Element):
+    """An element of an XML file, and the line that it begins in."""
+
+    line: int | None = None
+
+
+def line_of(element: ET.Element | None) -> int | None:
+    """Return the line in which an element begins, if it was read by `parse_xml`."""
+    return element.line if isinstance(element, XmlElement) else None
+
+
 def parse_xml(data: bytes, path: Path) -> ET.Element:
-    """Return the root of an XML file; entities are not allowed, so that nothing is fetched and nothing explodes.
+    """Return the root of an XML file, elements with their lines (`line_of`).
+
+    Entities are not allowed, so that nothing is fetched and nothing explodes.
 
     Raises:
         InputError: naming the file `path`, if it is no XML, declares entities, or nests too deeply.
     """
-    builder, parser = ET.TreeBuilder(), expat.ParserCreate()
+    builder, parser = ET.TreeBuilder(element_factory=XmlElement), expat.ParserCreate()
     depth = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
@@ -132,7 +145,9 @@ def parse_xml(data: bytes, path: Path) -> ET.Element:
         if depth > _DEEPEST_XML:
             problem, allowed = "nested too deeply", f"{_DEEPEST_XML} levels"
             raise InputError(problem, file=path, line=parser.CurrentLineNumber, allowed=allowed)
-        builder.start(tag, attributes)
+        element = builder.start(tag, attributes)
+        assert isinstance(element, XmlElement)
+        element.line = parser.CurrentLineNumber
 
     def end(tag: str) -> None:
         nonlocal depth

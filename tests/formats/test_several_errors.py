@@ -143,7 +143,7 @@ collision: none.yaml
 
 def test_everything_that_is_wrong_in_a_urdf_is_told(write):
     file = write('<robot><link name="a"><collision/></link><link/><joint name="j" type="ball"/></robot>', "a.urdf")
-    expect(told(load_urdf, file), ["a <collision> without", "a <link> without a name", "j: joint type not supported"])
+    expect(told(load_urdf, file), ["1: a.0: a <collision> without", "1: a <link> without", "1: j: joint type not"])
 
 
 def test_everything_that_is_wrong_in_costs_and_settings_of_a_training_is_told(write):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from diffplan.certificate.certifier import Certifier
@@ -302,6 +303,52 @@ def test_packages_lie_where_the_user_says_or_are_told_to_be_guessed(tmp_path):
     assert package_folders(file).folders == {}  # found from the URDF's own place
 
 
+def test_relative_mesh_names_may_start_from_a_folder_above_and_that_is_told(home, tmp_path, run, coarse_fit):
+    (tmp_path / "arms" / "urdf").mkdir(parents=True)
+    (tmp_path / "meshes").mkdir()
+    (tmp_path / "meshes" / "base.stl").write_bytes(trimesh.creation.box((0.1, 0.1, 0.1)).export(file_type="stl"))
+    file = tmp_path / "arms" / "urdf" / "arm.urdf"
+    file.write_text(urdf("base", *ARM, root_shape='<mesh filename="meshes/base.stl"/>'))
+    with pytest.raises(InputError, match="mesh file not found"):
+        load_urdf(file)
+    code, said = run("robots", "add", file)
+    assert code == 0, said
+    assert f"mesh folder: {tmp_path}" in said
+    (shape,) = Robot.load("arm").model.collisions["base"]
+    assert shape.files[0].resolve() == tmp_path / "meshes" / "base.stl"
+
+
+def test_what_is_read_as_something_else_and_what_does_not_collide_is_told(home, tmp_path, run, coarse_fit):
+    arm = [Part(**{**vars(part), "limits": "-1e6 1e6"}) if part.joint == "joint3" else part for part in ARM]
+    mount = Part(link="base", parent="world", joint="drive", kind="planar", xyz="0 0 0.3", shape=BALL)
+    text = urdf("world", mount, *arm)
+    seen = "<visual><geometry><box size='0.1 0.1 0.1'/></geometry></visual>"
+    (tmp_path / "arm.urdf").write_text(text.replace('<link name="tool0">', f'<link name="tool0">{seen}'))
+    code, said = run("robots", "add", tmp_path / "arm.urdf")
+    assert code == 0, said
+    assert "read as fixed: drive (planar)" in said
+    assert "read as continuous: joint3 (revolute, -1e6 ... 1e6 rad)" in said
+    assert "links that do not collide: tool0" in said
+    robot = Robot.load("arm")
+    assert robot.base_link == "base"
+    assert robot.continuous.tolist() == [joint == "joint3" for joint in robot.joint_names]
+
+
+def test_names_that_yaml_reads_as_something_else_stay_names(home, tmp_path, run, coarse_fit):
+    names, text = ("no", "1e3", "12:30", "e: f", "[g, h]", "k#l ü/ß"), urdf("base", *ARM, root_shape=BALL)
+    for number, name in enumerate(names, start=1):
+        text = text.replace(f'"joint{number}"', f'"{name}"').replace(f'"link{number}"', f'"{name}"')
+    folder = tmp_path / "mein arm ö"
+    folder.mkdir()
+    (folder / "arm.urdf").write_text(text, encoding="utf-8")
+    code, said = run("robots", "add", folder / "arm.urdf")
+    assert code == 0, said
+    robot = Robot.load("arm")
+    assert (robot.joint_names, robot.end_link, robot.spheres.links) == (names, names[-1], ("base", *names))
+    with Certifier(robot, Scene()) as certifier:
+        assert certifier.check(robot.configuration("home")).free
+
+
 @pytest.fixture
 def run(capfd):
     """Runs the command line: its exit code, and all that it said."""
@@ -356,6 +403,16 @@ def test_a_robot_with_wheels_is_added(home, tmp_path, run, coarse_fit):
     code, said = run("robots", "add", tmp_path / "arm.urdf")
     assert code == 0, said
     assert Robot.load("arm").held_joints == {"wheel": 0.0}
+
+
+def test_held_joints_without_limits_are_added_and_stay(home, tmp_path, run, coarse_fit):
+    text = urdf("base", *HANDED, root_shape=BALL).replace('lower="0" upper="0.03"', 'lower="0" upper="0"')
+    lid = Part(link="lid", parent="base", joint="lid", kind="revolute", limits="", xyz="0 0.1 0", shape=BALL)
+    (tmp_path / "arm.urdf").write_text(text.replace("</robot>", urdf("base", lid).split("</link>", 1)[1]))
+    code, said = run("robots", "add", tmp_path / "arm.urdf", "--hold", "lid=0.5")
+    assert code == 0, said
+    assert Robot.load("arm").held_joints == {"grip": 0.0, "follow": 0.0, "lid": 0.5}
+    assert Robot.load("arm").with_held({"lid": 0.5}).held_joints["lid"] == 0.5
 
 
 def test_home_is_folded_free_and_within_the_limits(added):
@@ -514,7 +571,19 @@ def test_a_folder_of_the_user_s_choice_names_the_urdf_relatively_where_both_can_
         ),
         ("<sdf/>", "not a URDF file"),
         (urdf("base", *chain("base", 3, kind="fixed"), root_shape=BALL), "no joint moves"),
-        (urdf("base", *chain("base", 3, kind="floating"), root_shape=BALL), "joint type not supported"),
+        (urdf("base", *chain("base", 3, kind="ball"), root_shape=BALL), "arm.urdf:1: joint1: joint type not supported"),
+        (
+            urdf("base", *ARM, root_shape=BALL).replace('lower="-2" upper="2"', 'lower="-180" upper="180"'),
+            "joint1 would turn from -180 to 180 rad: are its limits in degrees?",
+        ),
+        (
+            urdf("base", *ARM, root_shape=BALL).replace('lower="-2" upper="2"', 'lower="2" upper="-2"'),
+            "has no position limits (found '2 ... -2')",
+        ),
+        (
+            urdf("base", *ARM, root_shape='<mesh filename="no.stl"/>'),
+            "arm.urdf:1: mesh filename: mesh file not found (found 'no.stl')",
+        ),
         (urdf("base", *ARM).replace("<collision>", "<visual>").replace("</collision>", "</visual>"), "no collision"),
         (
             urdf("base", *ARM, root_shape=BALL).replace('lower="-2" upper="2"', 'lower="0" upper="0"'),
