@@ -338,7 +338,7 @@ def _gripper(tree: _Tree, end: str, joints: tuple[str, ...], hand: bool, srdf: S
         return None
     top = tree.body_of(end, tree.model.root)
     movers = [joint for joint in tree.under(top) if joint.kind != "fixed" and joint.name not in joints]
-    leaders = [joint for joint in movers if joint.mimic is None and joint.limited]
+    leaders = [joint for joint in movers if joint.mimic is None and joint.limited and _tells_ends(joint)]
     if not leaders:
         return None
     fingers = [link for joint in movers for link in tree.fixed_to(joint.child) if tree.has_geometry(link)]
@@ -348,6 +348,11 @@ def _gripper(tree: _Tree, end: str, joints: tuple[str, ...], hand: bool, srdf: S
         told = _told(joint, "open", pair[0], srdf), _told(joint, "clos", pair[1], srdf)
         ranges[joint.name] = told if all(joint.lower <= value <= joint.upper for value in told) else pair
     return Gripper(joints=ranges, may_touch=tuple(dict.fromkeys(fingers)))
+
+
+def _tells_ends(joint: Joint) -> bool:
+    """Whether a finger may be open at one of its limits: not where they are more than a turn apart."""
+    return joint.kind == "prismatic" or joint.upper - joint.lower <= 2 * np.pi
 
 
 def _told(joint: Joint, word: str, otherwise: float, srdf: Srdf | None) -> float:

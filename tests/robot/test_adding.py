@@ -167,6 +167,14 @@ def test_fingers_that_close_towards_the_upper_limit_are_open_at_the_lower_one(mo
     assert gripper.joints == {"leftturn": (0.0, 0.8), "rightturn": (0.0, 0.8)}
 
 
+def test_fingers_whose_limits_are_more_than_a_turn_apart_are_held_at_zero(model):
+    turn = {"kind": "revolute", "limits": "-10.01 10.4", "shape": BALL}
+    fingers = [Part(link=f"{side}finger", parent="link6", joint=side, **turn) for side in ("left", "right")]
+    parts = anatomy(model("base", *chain("base", 6), *fingers), Wishes())
+    assert (parts.end_link, parts.gripper) == ("link6", None)
+    assert parts.held_joints == {"left": 0.0, "right": 0.0}
+
+
 def test_a_single_jaw_is_a_finger_and_the_roll_before_it_is_none(model):
     jaw = Part(link="moving_jaw", parent="link5", joint="gripper", kind="revolute", limits="-0.2 2", shape=BALL)
     parts = anatomy(model("base", *chain("base", 5), jaw), Wishes())
