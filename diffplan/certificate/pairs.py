@@ -12,7 +12,7 @@ from diffplan.geometry.pose import Float, Pose
 from diffplan.robot.model import Robot
 from diffplan.system.exclusive import exclusive
 
-SIGHT_M = 0.010
+SIGHT_M = 0.003
 """Distances are measured up to here [m]."""
 
 

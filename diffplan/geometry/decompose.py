@@ -42,6 +42,8 @@ _TILE, _TILES = 0.004, 30
 _MERGES = 12
 _EVERY = 16
 """One of so many samples is looked at first where two parts are tried as one."""
+_AT_ONCE = 256
+"""So many samples are looked at before the next, the farthest first."""
 
 
 Plane: TypeAlias = "tuple[Float, float]"
@@ -50,7 +52,10 @@ Plane: TypeAlias = "tuple[Float, float]"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Part:
-    """Triangles [t, 3, 3], the planes that cut them off, their hull, samples of it, and the mesh that they are of."""
+    """Triangles [t, 3, 3], the planes that cut them off, their hull, samples of it, and the mesh that they are of.
+
+    Of the samples' distances only those of `limit` [m] and more count.
+    """
 
     triangles: Float
     planes: tuple[Plane, ...]
@@ -58,18 +63,25 @@ class _Part:
     points: Float
     normals: Float
     mesh: SolidDistance
+    limit: float
 
     @computed
     def distance(self) -> Float:
         """The samples' distances to the mesh [m]."""
-        return self.mesh.at(self.points)
+        return self.mesh.at(self.points, self.limit)
+
+    @computed
+    def farthest(self) -> float:
+        """The largest of them [m]."""
+        return float(self.distance.max())
 
 
 class _Cutter:
-    """Parts of one mesh, cut further until none bulges more than a bound."""
+    """Parts of one mesh, cut further until none bulges more than a limit [m]."""
 
-    def __init__(self, triangles: Float) -> None:
-        self._mesh = triangles
+    def __init__(self, triangles: Float, limit: float) -> None:
+        self._mesh, self._limit = triangles, limit
+        self._pairs: dict[tuple[_Part, _Part], float] = {}
         self._distance = unsigned_distance(triangles)
         self.parts = [self._part(triangles, ())]
 
@@ -77,36 +89,57 @@ class _Cutter:
         hull = trimesh.convex.convex_hull(_distinct(np.round(triangles.reshape(-1, 3), _DIGITS)))
         spacing = max(_SPACING, float(np.sqrt(hull.area / _MOST_POINTS)))
         points, normals = surface_grid(hull, spacing)
-        return _Part(triangles=triangles, planes=planes, hull=hull, points=points, normals=normals, mesh=self._distance)
+        return _Part(
+            triangles=triangles,
+            planes=planes,
+            hull=hull,
+            points=points,
+            normals=normals,
+            mesh=self._distance,
+            limit=self._limit,
+        )
 
-    def bulge(self, part: _Part, others: list[_Part], limit: float) -> float:
+    def bulge(self, part: _Part, others: list[_Part]) -> float:
         """Return how far a part bulges where no other covers it [m], or 0 below the limit."""
-        return self._bulge(part.points, part.normals, part.distance, others, limit)
+        return self._bulge(part.points, part.normals, part.distance, others)
 
-    def bulges(self, part: _Part, others: list[_Part], limit: float) -> bool:
-        """Return whether a part bulges so far [m]: most that do show it at a few of their points."""
+    def bulges(self, part: _Part, others: list[_Part]) -> bool:
+        """Return whether a part bulges beyond the limit: most that do show it at a few of their points."""
         points, normals = (np.ascontiguousarray(of[::_EVERY]) for of in (part.points, part.normals))
-        few = self._bulge(points, normals, part.mesh.at(points), others, limit)
-        return few >= limit or self.bulge(part, others, limit) >= limit
+        few = self._bulge(points, normals, part.mesh.at(points, self._limit), others)
+        return few > 0 or self.bulge(part, others) > 0
 
-    @staticmethod
-    def _bulge(points: Float, normals: Float, distance: Float, others: list[_Part], limit: float) -> float:
-        far = np.flatnonzero(distance >= limit)
-        if len(far) and others:
-            union = ConvexUnion(parts=tuple(other.hull for other in others))
-            far = far[union.outer(points[far], normals[far])]
-        return float(distance[far].max(initial=0.0))
+    def _bulge(self, points: Float, normals: Float, distance: Float, others: list[_Part]) -> float:
+        far = np.flatnonzero(distance >= self._limit)
+        far = far[np.argsort(-distance[far], kind="stable")]
+        union = ConvexUnion(parts=tuple(other.hull for other in others))
+        for begin in range(0, len(far), _AT_ONCE):
+            some = far[begin : begin + _AT_ONCE]
+            outer = union.outer(points[some], normals[some]) if others else np.ones(len(some), dtype=bool)
+            if outer.any():
+                return float(distance[some[outer.argmax()]])
+        return 0.0
 
-    def cut(self, limit: float) -> None:
-        """Cut the part that bulges most, as long as one bulges beyond the limit [m] and can be cut."""
+    def _worst(self, done: list[_Part]) -> int | None:
+        """Return the part that bulges most, None if none does beyond the limit; those that are done do not count."""
+        most, worst = self._limit, None
+        for k in sorted(range(len(self.parts)), key=lambda k: -self.parts[k].farthest):
+            part = self.parts[k]
+            if part.farthest < most:
+                break
+            if part in done:
+                continue
+            bulge = self.bulge(part, [other for other in self.parts if other is not part])
+            if bulge > most or (bulge == most and (worst is None or k < worst)):
+                most, worst = bulge, k
+        return worst
+
+    def cut(self) -> None:
+        """Cut the part that bulges most, as long as one bulges beyond the limit and can be cut."""
         done: list[_Part] = []
         while len(self.parts) < MOST_PARTS:
-            bulges = [
-                0.0 if part in done else self.bulge(part, [other for other in self.parts if other is not part], limit)
-                for part in self.parts
-            ]
-            worst = int(np.argmax(bulges))
-            if bulges[worst] < limit:
+            worst = self._worst(done)
+            if worst is None:
                 return
             plane = _best_cut(self.parts[worst].triangles)
             if plane is None:
@@ -126,22 +159,26 @@ class _Cutter:
             for side in sides
         ]
 
-    def merge(self, limit: float) -> None:
-        """Join two parts into one as long as a pair does not bulge beyond the limit [m], the tightest first."""
+    def merge(self) -> None:
+        """Join two parts into one as long as a pair does not bulge beyond the limit, the tightest first."""
         while len(self.parts) > 1:
             pairs = sorted(combinations(range(len(self.parts)), 2), key=self._excess)
             for i, j in pairs[:_MERGES]:
                 joint = self._part(np.concatenate([self.parts[i].triangles, self.parts[j].triangles]), ())
                 others = [part for k, part in enumerate(self.parts) if k not in (i, j)]
-                if not self.bulges(joint, others, limit):
+                if not self.bulges(joint, others):
                     self.parts = [*others, joint]
                     break
             else:
                 return
 
     def _excess(self, pair: tuple[int, int]) -> float:
-        one, other = (self.parts[k].hull for k in pair)
-        return _volume(np.concatenate([one.vertices, other.vertices])) - float(one.volume) - float(other.volume)
+        """Return how much larger the hull of two parts is than both [m^3]."""
+        one, other = (self.parts[k] for k in pair)
+        if (one, other) not in self._pairs:
+            joint = _volume(np.concatenate([one.hull.vertices, other.hull.vertices]))
+            self._pairs[one, other] = joint - float(one.hull.volume) - float(other.hull.volume)
+        return self._pairs[one, other]
 
 
 def decompose(triangles: Float, limit: float) -> list[trimesh.Trimesh]:
@@ -152,9 +189,9 @@ def decompose(triangles: Float, limit: float) -> list[trimesh.Trimesh]:
         limit: how far the parts' common surface may lie from the mesh [m]; where 24 parts do not reach it, or a part is
             too thin to be cut further, it lies farther.
     """
-    cutter = _Cutter(np.asarray(triangles, dtype=np.float64))
-    cutter.cut(_SAFE * limit)
-    cutter.merge(_SAFE * limit)
+    cutter = _Cutter(np.asarray(triangles, dtype=np.float64), _SAFE * limit)
+    cutter.cut()
+    cutter.merge()
     return [part.hull for part in cutter.parts]
 
 
@@ -207,17 +244,16 @@ def _least_cut(triangles: Float) -> tuple[float, Plane | None]:
             continue
         step = (high - low) / (_POSITIONS + 1)
         places = low + step * np.arange(1, _POSITIONS + 1)
-        volumes = {
-            float(place): _halves_volume(triangles, along, ends, corners, ahead, float(place)) for place in places
-        }
-        for _ in range(_REFINEMENTS):
+        least, volume = float(places[0]), np.inf
+        for _ in range(_REFINEMENTS + 1):
+            for place in places.tolist():
+                halves = _halves_volume(triangles, along, ends, corners, ahead, place, volume)
+                if halves < volume:
+                    least, volume = place, halves
             step /= 2
-            least = min(volumes, key=lambda place: volumes[place])
-            for place in (least - step, least + step):
-                volumes[place] = _halves_volume(triangles, along, ends, corners, ahead, place)
-        least = min(volumes, key=lambda place: volumes[place])
-        if volumes[least] < best:
-            best, found = volumes[least], (axis, least)
+            places = np.array([least - step, least + step])
+        if volume < best:
+            best, found = volume, (axis, least)
     return best, found
 
 
@@ -233,9 +269,15 @@ def _axes(triangles: Float) -> Iterator[Float]:
 
 
 def _halves_volume(
-    triangles: Float, along: Float, ends: tuple[Float, Float], corners: Float, corners_along: Float, place: float
+    triangles: Float,
+    along: Float,
+    ends: tuple[Float, Float],
+    corners: Float,
+    corners_along: Float,
+    place: float,
+    most: float,
 ) -> float:
-    """Return the volume of the hulls of both sides of a cut, infinite if it cannot be made.
+    """Return the volume of the hulls of both sides of a cut; infinite if it cannot be made, or one has `most` or more.
 
     `along` [t, 3] and `corners_along` [n] are where the triangles' corners and enough of them (`corners` [n, 3]) are,
     `ends` where each triangle begins and ends [t].
@@ -250,7 +292,9 @@ def _halves_volume(
     share = (away[crossing] / (away[crossing] - ahead[crossing]))[:, None]
     on_plane = _thinned(cut[crossing] * (1 - share) + np.roll(cut, -1, axis=1)[crossing] * share)
     sides = (corners_along <= place, corners_along >= place)
-    return sum(_volume(np.concatenate([corners[side], on_plane])) for side in sides)
+    larger = int(high.max() - place > place - low.min())
+    volume = _volume(np.concatenate([corners[sides[larger]], on_plane]))
+    return volume + _volume(np.concatenate([corners[sides[1 - larger]], on_plane])) if volume < most else np.inf
 
 
 def _clipped(triangles: Float, plane: Plane) -> Float:

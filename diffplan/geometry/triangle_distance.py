@@ -14,6 +14,7 @@ from diffplan.system.progress import working
 _LEAF = 4  # triangles, or surfaces, in a leaf of a tree
 _BLOCK = 2048  # points that one call looks at: always the same ones together, whatever the number of threads
 _AT_ONCE = 16  # blocks between two steps of the bar
+_EVERY = 32  # one of so many points is looked at first for the farthest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,8 +45,12 @@ class SolidDistance:
             own = [s for s in surfaces if s.level == level]
             self._levels.append((_pack([s for s in own if not s.cavity]), _pack([s for s in own if s.cavity])))
 
-    def at(self, points: Float) -> Float:
-        """Return the signed distances [n] of points [n, 3], in m."""
+    def at(self, points: Float, enough: float = 0.0) -> Float:
+        """Return the signed distances [n] of points [n, 3], in m.
+
+        Below `enough` it may be any value between the distance and `enough`, which is found sooner; for
+        `unsigned_distance` only.
+        """
         values = np.full(len(points), np.inf)
         blocks = -(-len(points) // _BLOCK)
 
@@ -53,7 +58,7 @@ class SolidDistance:
             for block in range(first, end):
                 part = slice(block * _BLOCK, (block + 1) * _BLOCK)
                 for solids, cavities in self._levels:
-                    _measure(points[part], solids, cavities, values[part])
+                    _measure(points[part], solids, cavities, values[part], enough * enough)
 
         with working("", blocks) as task:
             for begin in range(0, blocks, _AT_ONCE):
@@ -61,6 +66,11 @@ class SolidDistance:
                 run_parallel(lambda first, end, begin=begin: measure(begin + first, begin + end), number, _BLOCK)
                 task.advance(number)
         return values
+
+    def farthest(self, points: Float) -> float:
+        """Return the largest distance of points [n, 3], in m; for `unsigned_distance` only."""
+        some = float(self.at(np.ascontiguousarray(points[::_EVERY])).max())
+        return max(some, float(self.at(points, some).max()))
 
 
 def unsigned_distance(triangles: Float) -> SolidDistance:
@@ -179,16 +189,17 @@ def _to_box(px, py, pz, boxes, n):
 
 
 @njit(cache=True)
-def _to_surface(px, py, pz, root, near, group, stack, least):
+def _to_surface(px, py, pz, root, near, group, stack, least, enough):
     """Return the signed distance from p to the surface with this root, and its nearest triangle; `near` is a guess.
 
-    `stack` holds nodes that are still to be looked at, `least` the squared distances to their boxes.
+    `stack` holds nodes that are still to be looked at, `least` the squared distances to their boxes. A squared distance
+    below `enough` is taken as it is.
     """
     corners, normals, boxes, first, count = group[0], group[1], group[2], group[3], group[4]
     feature, x, y, z = _closest(px, py, pz, corners, near)
     best, height = x * x + y * y + z * z, 1
     stack[0], least[0] = root, 0.0
-    while height > 0:
+    while height > 0 and best >= enough:
         height -= 1
         if least[height] >= best:
             continue
@@ -215,7 +226,7 @@ def _to_surface(px, py, pz, root, near, group, stack, least):
 
 
 @njit(cache=True)
-def _lower(px, py, pz, value, sign, group, near, stack, least, tops):
+def _lower(px, py, pz, value, sign, group, near, stack, least, tops, enough):
     """Return the least of value and the distances to the surfaces of a group, these times sign (-1: cavities)."""
     boxes, roots, top_boxes, top_first, top_count = group[2], group[5], group[6], group[7], group[8]
     height = 1 if len(roots) > 0 else 0
@@ -230,7 +241,7 @@ def _lower(px, py, pz, value, sign, group, near, stack, least, tops):
             apart = _to_box(px, py, pz, boxes, roots[s])
             if apart > 0.0 and (value <= 0.0 or apart >= value * value):
                 continue
-            distance, near[s] = _to_surface(px, py, pz, roots[s], near[s], group, stack, least)
+            distance, near[s] = _to_surface(px, py, pz, roots[s], near[s], group, stack, least, enough)
             value = min(value, sign * distance)
         if top_count[node] == 0:
             left, right = node + 1, top_first[node]
@@ -254,11 +265,14 @@ def _firsts(group):
 
 
 @njit(cache=True, nogil=True)
-def _measure(points, solids, cavities, values):
-    """Bring values [n], signed distances of points [n, 3], to what they are with one more level of surfaces."""
+def _measure(points, solids, cavities, values, enough):
+    """Bring values [n], signed distances of points [n, 3], to what they are with one more level of surfaces.
+
+    Distances whose square is below `enough` need not be exact.
+    """
     stack, least, tops = np.empty(128, np.int64), np.empty(128), np.empty(128, np.int64)
     near, near_cavity = _firsts(solids), _firsts(cavities)  # nearest to the point before: a good first bound
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        value = _lower(px, py, pz, values[i], 1.0, solids, near, stack, least, tops)
-        values[i] = -_lower(px, py, pz, -value, -1.0, cavities, near_cavity, stack, least, tops)
+        value = _lower(px, py, pz, values[i], 1.0, solids, near, stack, least, tops, enough)
+        values[i] = -_lower(px, py, pz, -value, -1.0, cavities, near_cavity, stack, least, tops, enough)

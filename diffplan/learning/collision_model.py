@@ -105,7 +105,8 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
     _check_sizes(robot)
     with working("fitting spheres", 2 * len(robot.links) + 1) as task:
         shapes = {link: robot.model.collisions[link] for link in robot.links}
-        found = _side_by_side("cutting {} into convex parts", partial(cut_link, limit=limit), shapes, task, 0)
+        tell = partial(_tell, task, "cutting {} into convex parts", 0)
+        found = _side_by_side(partial(cut_link, limit=limit), shapes, tell)
         files = {
             link: [
                 made_parts(link, shape, mesh, limit) if shipped else write_parts(file.parent, link, shape, mesh, of)
@@ -117,17 +118,20 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
         robot = replace(robot, model=with_parts(robot.model, files))
         solids = {link: LinkSolid.from_shapes(robot.model.collisions[link]).solid for link in robot.links}
         wanted = {link: (solid, tolerance(robot, link)) for link, solid in solids.items()}
-        links = _side_by_side("fitting spheres to {}", lambda of: _fit_link(*of), wanted, task, len(robot.links))
+        tell = partial(_tell, task, "fitting spheres to {}", len(robot.links))
+        links = _side_by_side(lambda of: _fit_link(*of), wanted, tell)
         task.update("looking which links touch", 2 * len(robot.links), 2 * len(robot.links) + 1)
         contacts = sample_contacts(robot, links, samples)
         links, contacts = _finer(links, contacts, wanted, task)
+        task.update("measuring how far parts bulge", task.done, task.total)
+        bulges = _side_by_side(lambda of: link_report(*of), {link: (shapes[link], solids[link]) for link in solids})
     report = FitReport(
         file=file,
         links=links,
         ignored=ignored_pairs(robot, contacts),
         pairs=contacts.pairs,
         parts=files,
-        shapes={link: link_report(shapes[link], solid) for link, solid in solids.items()},
+        shapes=bulges,
     )
     write_collision_file(report)
     _remove_others(file.parent / FOLDER, {parts.file for of in files.values() for parts in of})
@@ -186,15 +190,21 @@ def tolerance(robot: Robot, link: str) -> Tolerance:
     return COARSE if robot.chain.placement[link][0] == 0 else ARM
 
 
+def _tell(task: ProgressTask, text: str, before: int, link: str, done: int) -> None:
+    """Say which link is worked on; `before` steps were done before the links, and `done` of these."""
+    task.update(text.format(link), before + done, task.total)
+
+
 def _side_by_side(
-    text: str, work: Callable[[T], R], wanted: Mapping[str, T], task: ProgressTask, before: int
+    work: Callable[[T], R], wanted: Mapping[str, T], tell: Callable[[str, int], None] | None = None
 ) -> dict[str, R]:
-    """Work on several links at once; `text` says what is going on, `before` how many steps were done before."""
+    """Work on several links at once; `tell` hears which link is waited for, and how many are done."""
     pool, found = ThreadPoolExecutor(get_kernel_threads(), thread_name_prefix="diffplan-fit"), {}
     try:
         futures = {link: pool.submit(work, of) for link, of in wanted.items()}
         for link, future in futures.items():
-            task.update(text.format(link), before + len(found), 2 * len(wanted) + 1)
+            if tell is not None:
+                tell(link, len(found))
             with _naming(link):
                 found[link] = future.result()
     finally:
@@ -227,7 +237,7 @@ def _finer(
         if not bad:
             break
         task.update("fitting finer where spheres touch falsely", task.done, task.total)
-        falsely, found = contacts.falsely(links, bad), dict(links)
+        falsely, jobs = contacts.falsely(links, bad), {}
         for link in dict.fromkeys(link for pair in bad for link in pair):
             guilty = falsely[link] > _FALSE_SPHERE
             solid, bounds = wanted[link]
@@ -236,12 +246,19 @@ def _finer(
             fit = links[link]
             kept = replace(fit, centre=fit.centre[~guilty], radius=fit.radius[~guilty])
             finer = Tolerance(uncovered=bounds.uncovered, outside=max(factor * bounds.outside, _LEAST_OUTSIDE))
-            with suppress(InputError):  # a corner that such spheres do not reach: the link stays as it is
-                found[link] = _fit_link(solid, finer, kept)
+            jobs[link] = (solid, finer, kept)
+        found = links | {link: fit for link, fit in _side_by_side(_fit_if_possible, jobs).items() if fit is not None}
         if sum(len(fit.radius) for fit in found.values()) > _MOST_SPHERES:
             break
         links, contacts = found, contacts.with_spheres(found)
     return links, contacts
+
+
+def _fit_if_possible(of: tuple[ConvexUnion, Tolerance, SphereFit]) -> SphereFit | None:
+    """Return the spheres of a link, None if there is a corner that such spheres do not reach."""
+    with suppress(InputError):
+        return _fit_link(*of)
+    return None
 
 
 def _fit_link(solid: ConvexUnion, bounds: Tolerance, kept: SphereFit | None = None) -> SphereFit:

@@ -49,7 +49,7 @@ class LinkSolid:
 
 def bulge(solid: ConvexUnion, triangles: Float, spacing: float) -> float:
     """Return how far the surface of a union of parts lies from triangles [t, 3, 3] at most [m], over samples."""
-    return float(unsigned_distance(triangles).at(solid.surface(spacing)).max())
+    return unsigned_distance(triangles).farthest(solid.surface(spacing))
 
 
 def _joined(meshes: list[trimesh.Trimesh]) -> trimesh.Trimesh:

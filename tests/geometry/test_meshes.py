@@ -10,6 +10,7 @@ from diffplan.errors import InputError
 from diffplan.geometry.meshes import load_hulls, load_mesh
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Mesh
+from diffplan.geometry.triangle_distance import unsigned_distance
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene
 
@@ -109,3 +110,16 @@ def test_a_mirrored_uneven_mesh_stands_where_the_same_mesh_written_so_does(tmp_p
     with Certifier(robot, scenes[0]) as one, Certifier(robot, scenes[1]) as other:
         checks = [(one.check(row).clearance_m, other.check(row).clearance_m) for row in q]
     np.testing.assert_allclose(*np.array(checks).T, atol=1e-5)
+
+
+def test_distances_that_are_near_enough_need_not_be_exact():
+    triangles = np.asarray(trimesh.creation.torus(0.2, 0.05).triangles)
+    points = np.random.default_rng(0).uniform(-0.4, 0.4, (3000, 3))
+    distance = unsigned_distance(triangles)
+    exact, enough = distance.at(points), 0.1
+    found = distance.at(points, enough)
+    far = exact >= enough
+    assert 500 < far.sum() < 2500
+    assert (found[far] == exact[far]).all()
+    assert ((found[~far] >= exact[~far]) & (found[~far] < enough)).all()
+    assert distance.farthest(points) == exact.max()
