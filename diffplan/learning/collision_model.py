@@ -40,7 +40,7 @@ ARM = Tolerance(uncovered=0.006, outside=0.011)
 COARSE = Tolerance(uncovered=0.0083, outside=0.0133)
 _FALSE_SHARE, _FALSE_SPHERE = 0.01, 0.002
 _FINER, _LEAST_OUTSIDE = (0.5, 0.3, 0.2), 0.002
-_MOST_SPHERES = 250
+_MOST_SPHERES, _MORE_SPHERES = 250, 1.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +230,10 @@ def _finer(
     """Fit smaller spheres where those of two links touch falsely, until they do in less than 1 % of configurations.
 
     Spheres that touch falsely are taken away, and what only they covered is covered by spheres that stick out half as
-    far, then a quarter, unless all links had more than 250 spheres then.
+    far, then 0.3 and 0.2 of it, unless all links had more than 250 spheres then, and more than 1.25 times as many as
+    before.
     """
+    most = max(_MOST_SPHERES, _MORE_SPHERES * sum(len(fit.radius) for fit in links.values()))
     for factor in _FINER:
         bad = [pair.links for pair in contacts.pairs if pair.false_share > _FALSE_SHARE]
         if not bad:
@@ -248,7 +250,7 @@ def _finer(
             finer = Tolerance(uncovered=bounds.uncovered, outside=max(factor * bounds.outside, _LEAST_OUTSIDE))
             jobs[link] = (solid, finer, kept)
         found = links | {link: fit for link, fit in _side_by_side(_fit_if_possible, jobs).items() if fit is not None}
-        if sum(len(fit.radius) for fit in found.values()) > _MOST_SPHERES:
+        if sum(len(fit.radius) for fit in found.values()) > most:
             break
         links, contacts = found, contacts.with_spheres(found)
     return links, contacts

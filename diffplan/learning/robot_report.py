@@ -46,7 +46,7 @@ def report_text(robot: Robot, urdf: str, choices: Sequence[Choice], fit: FitRepo
     lines += [
         "these for contacts and go round them. Links are fitted finer until it is below 1 %, where spheres of 2 mm"
     ]
-    lines += ["outside and 250 spheres in all are enough for that."]
+    lines += ["outside, and 250 spheres in all or a quarter more than before, are enough for that."]
     return "\n".join([*lines, ""])
 
 
