@@ -203,6 +203,45 @@ class CollisionModel:
             single(self_margin),
         )
 
+    def step(
+        self,
+        world: Obstacles,
+        q: Float,
+        to: Float,
+        scene: int = 0,
+        *,
+        activation: float,
+        self_activation: float,
+        pushes: int,
+        longest: float,
+        floor: np.ndarray,
+        self_floor: np.ndarray,
+    ) -> tuple[Float, np.ndarray]:
+        """Return where configurations `to` [n, dof] are pushed to [n, dof], and whether one can step there from q [n].
+
+        Each is pushed at most so many times, by no more than `longest` [rad] and within the joint limits. The step is
+        good if its end and its middle keep the clearances `floor` and `self_floor` [n] (m), which are not positive.
+        """
+        single = np.float32
+        pushed, keeps = to.astype(single), np.empty(len(to), np.bool_)
+        lanes.step(
+            q.astype(single),
+            pushed,
+            self.arrays,
+            world.arrays,
+            scene,
+            single(activation),
+            single(self_activation),
+            pushes,
+            single(longest),
+            self.robot.lower.astype(single),
+            self.robot.upper.astype(single),
+            floor.astype(single),
+            self_floor.astype(single),
+            keeps,
+        )
+        return np.clip(pushed.astype(np.float64), self.robot.lower, self.robot.upper), keeps
+
     def free(
         self, world: Obstacles, q: Float, scene: int = 0, *, margin: float = 0.0, self_margin: float = 0.0
     ) -> bool:

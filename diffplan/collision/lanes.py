@@ -661,3 +661,48 @@ def edge_free(start, end, robot, obstacles, scene, step, margin, self_margin):
             if s.clear[n] < margin or s.clear_self[n] < self_margin:
                 return False
     return True
+
+
+@njit(cache=True, fastmath=_FAST, nogil=True)
+def step(q, to, robot, obstacles, scene, reach, self_reach, pushes, longest, lower, upper, floor, self_floor, keeps):
+    """Push configurations `to` [n, dof] out of collision, in place, and write into `keeps` [n] whether each may stay.
+
+    A push takes the length at which the linearised cost is halved, no joint further than `longest` [rad]. A
+    configuration may stay if it and the middle of its way from q [n, dof] are no nearer to obstacles and between own
+    links than `floor` and `self_floor` [n], which are not positive.
+    """
+    dof = q.shape[1]
+    s = _scratch(q, robot)
+    slope, middle = np.empty((LANES, dof), q.dtype), np.empty((LANES, dof), q.dtype)
+    for lo in range(0, q.shape[0], LANES):
+        count = min(LANES, q.shape[0] - lo)
+        part = to[lo : lo + count]
+        for _ in range(pushes):
+            _block(part, 0, count, robot, obstacles, scene, reach, self_reach, GRADED, s)
+            most = _ZERO
+            for n in range(count):
+                most = max(most, s.cost[n])
+            if most == _ZERO:
+                break
+            _project(s.pose, s.wrench, robot, 0, count, slope)
+            for n in range(count):
+                square = _TINY
+                for k in range(dof):
+                    slope[n, k] /= robot.metric[k]
+                    square += slope[n, k] * slope[n, k]
+                far = _ZERO
+                for k in range(dof):
+                    slope[n, k] *= s.cost[n] / square
+                    far = max(far, abs(slope[n, k]))
+                scale = longest / max(far, longest)
+                for k in range(dof):
+                    part[n, k] = min(max(part[n, k] - scale * slope[n, k] / robot.metric[k], lower[k]), upper[k])
+        for n in range(count):
+            keeps[lo + n] = True
+            for k in range(dof):
+                middle[n, k] = _HALF * (part[n, k] + q[lo + n, k])
+        for looked in (part, middle):
+            _block(looked, 0, count, robot, obstacles, scene, _ZERO, _ZERO, CLEARANCE, s)
+            for n in range(count):
+                if s.clear[n] < floor[lo + n] or s.clear_self[n] < self_floor[lo + n]:
+                    keeps[lo + n] = False

@@ -54,7 +54,7 @@ class DiffusionConfig:
     is how strongly it guides inside the reverse process (0: not at all). `repair` has the best failures of a round
     tried again before the next: the stretch that collides is bent by smooth noise, the rest kept. `walkers` leave
     start and goals each before every round but the first (planners/walks.py), before that too where the prior's samples
-    are much alike: where they meet are seeds (0: none).
+    are much alike, twice: where they meet are seeds (0: none).
     """
 
     seeds: str = "prior"
@@ -72,7 +72,7 @@ class DiffusionConfig:
     value_guidance: float = 0.0
     repair: bool = True
     first_look: float = 1.1
-    walkers: int = 32
+    walkers: int = 16
 
     def __post_init__(self) -> None:
         if self.seeds not in _SEEDS:
@@ -126,6 +126,8 @@ _LOOK = {"steps": 40, "patience": 8, "tighten_steps": 6, "tighten_more": 0, "tig
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
+_WAVES, _WALKED = 2, 2
+"""How often walks are tried before samples that are much alike, and how many of them become seeds at most."""
 _WALKED_DEMAND, _WALKED_ACTIVATION = 1, 0.015  # which of `DEMANDS`; m
 _APART = 0.9
 """How far own links can be asked to keep apart at most, over the distance at which they begin to push each other."""
@@ -221,7 +223,7 @@ class DiffusionPlanner(Planner):
             self.value(robot).check(robot)
         self._warm_up(robot, "candidates")
         if self.config.walkers:
-            task.model.free(task.world, task.problem.start)  # compiles what walks are shortened with
+            Walks(task, np.zeros(1, dtype=np.int64), (task.seed,)).warm_up()
         if self.config.seeds == "prior":
             from diffplan.prior.tokens import SceneTokens
 
@@ -249,14 +251,18 @@ class DiffusionPlanner(Planner):
         if task.previous is not None:
             yield from self._reused(task, task.previous, self._refiner(task, 0), generator)
             yield from self._at_first_look(task)
-        batch, apart, first_walks = c.batch, False, 0 if self._walks_first(task) else 1
+        batch, apart, walks_first = c.batch, False, self._walks_first(task)
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            if number >= first_walks and c.walkers:
-                found = self._walked(task, number, apart)
-                yield from (replace(candidate, round=number + 1) for candidate in found)
-                apart = apart or _too_close(task, found)
+            for wave in range(_WAVES if walks_first else min(number, 1)):
+                control, goal_of = self._walked(task, number, wave)
+                for asked in (apart, True):
+                    found = self._along_walks(task, control, goal_of, asked)
+                    yield from (replace(candidate, round=number + 1) for candidate in found)
+                    apart = apart or _too_close(task, found)
+                    if asked == apart:
+                        break
             refiner = self._refiner(task, number, apart)
             goal_of = self.share_out(problem, batch)
             with threads(c.threads):
@@ -351,20 +357,30 @@ class DiffusionPlanner(Planner):
             control = bent(control, task.problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
             return self._tight(task, refiner, refiner.push(refiner.settled(control)), goal_of[chosen], "repair")
 
-    def _walked(self, task: Task, number: int, apart: bool) -> list[Candidate]:
-        """Return candidates along walks out of both ends: what round `number` begins with.
+    def _walked(self, task: Task, number: int, wave: int) -> tuple[Float, np.ndarray]:
+        """Return control points [m, n, dof] along walks out of both ends, and their goals; none once time is up.
 
-        Such a path is clear or nearly so, but narrowly: obstacles push it from nearer than they push samples. It is
-        longer than those are, too, so it has half as many control points again.
+        Such a path is longer than samples are, so it has half as many control points again.
         """
+        if not self.config.walkers:
+            return np.zeros((0, 0, 0)), np.zeros(0, dtype=np.int64)
+        with threads(self.config.threads):
+            walks = Walks(task, self.share_out(task.problem, self.config.walkers), (task.seed, number, wave))
+            if not walks.go_on() and time.perf_counter() > task.deadline:
+                return np.zeros((0, 0, 0)), np.zeros(0, dtype=np.int64)
+            return walks.seeds(min(self.config.batch, _WALKED), self.config.horizon * 3 // 2)
+
+    def _along_walks(self, task: Task, control: Float, goal_of: np.ndarray, apart: bool) -> list[Candidate]:
+        """Return candidates from walks [m, n, dof], which are clear or nearly so, but narrowly.
+
+        So obstacles push them from nearer than they push samples.
+        """
+        if len(control) == 0 or time.perf_counter() > task.deadline:
+            return []
         refiner = self._refiner(task, _WALKED_DEMAND, apart)
         near = replace(refiner.config, activation=_WALKED_ACTIVATION)
         refiner = Refiner(task.model, task.world, near, costs=task.problem.costs, deadline=task.deadline)
         with threads(self.config.threads):
-            walks = Walks(task, self.share_out(task.problem, self.config.walkers), (task.seed, number))
-            if not walks.go_on() and time.perf_counter() > task.deadline:
-                return []
-            control, goal_of = walks.seeds(self.config.batch, self.config.horizon * 3 // 2)
             return self._tight(task, refiner, refiner.push(control), goal_of, "walks")
 
     def _tight(

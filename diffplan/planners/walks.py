@@ -14,8 +14,6 @@ from time import perf_counter
 
 import numpy as np
 
-from diffplan.collision.cpu import Evaluation
-from diffplan.collision.lanes import LANES
 from diffplan.curves import spline
 from diffplan.geometry.pose import Float
 from diffplan.planners.polyline import resample, shortcut
@@ -29,8 +27,8 @@ _WANDER = 0.3
 """How much a direction that led on changes from step to step, against its own length 1."""
 _PUSHES, _LONGEST_PUSH = 3, 0.1  # rad
 _ACTIVATION, _SELF_ACTIVATION = 0.03, 0.01  # m
-_LOOKS, _LINE_ACTIVATION = 16, 0.005
-"""Configurations on a straight line between walkers, and the distance [m] at which obstacles count there."""
+_LOOKS, _LINE_ACTIVATION = 15, 0.005
+"""Places on a straight line from a walker to where it looks, and the distance [m] at which obstacles count there."""
 _BEST = 6
 """Walkers of each side that seeds are made of."""
 _SLACK = 1e-4  # m
@@ -83,6 +81,11 @@ class Walks:
         self._deadline, self._rng, self._goal_of = task.deadline, np.random.default_rng(seed), goal_of
         start = np.repeat(task.problem.start[None], len(goal_of), axis=0)
         self._start, self._goals = (self._side(ends) for ends in (start, task.problem.goals[goal_of]))
+
+    def warm_up(self) -> None:
+        """Run the compiled functions that only walks call, lest loading them counts as planning."""
+        self._step(self._start)
+        self._model.free(self._world, self._start.q[0])
 
     def go_on(self) -> bool:
         """Walk until two walkers see each other, as far as time and the number of choices allow; return whether."""
@@ -139,17 +142,20 @@ class Walks:
         fresh = self._directions(len(side.q))
         way = np.where(np.any(side.way, axis=1).reshape(-1, 1), side.way, fresh)
         trial = np.clip(side.q + _STRIDE * way / metric, robot.lower, robot.upper)
-        for _ in range(_PUSHES):
-            result = self._evaluate(trial)
-            slope = result.gradient.astype(np.float64) / metric
-            push = slope * (result.cost / ((slope**2).sum(axis=1) + 1e-12))[:, None]
-            push *= np.minimum(1.0, _LONGEST_PUSH / (np.abs(push).max(axis=1, keepdims=True) + 1e-12))
-            trial = np.clip(trial - push / metric, robot.lower, robot.upper)
+        trial, keeps = self._model.step(
+            self._world,
+            side.q,
+            trial,
+            activation=_ACTIVATION,
+            self_activation=_SELF_ACTIVATION,
+            pushes=_PUSHES,
+            longest=_LONGEST_PUSH,
+            floor=side.floor,
+            self_floor=side.self_floor,
+        )
         moved = (trial - side.q) * metric
         far = np.linalg.norm(moved, axis=1)
-        result = self._evaluate(np.concatenate([trial, (trial + side.q) / 2]), gradient=False)
-        clear, apart = result.clearance.reshape(2, -1).min(axis=0), result.self_clearance.reshape(2, -1).min(axis=0)
-        on = ((clear >= side.floor) & (apart >= side.self_floor) & (far > _SHORTEST)).reshape(-1, 1)
+        on = (keeps & (far > _SHORTEST)).reshape(-1, 1)
         side.trail.append(np.where(on, trial, side.q))
         side.way = np.where(on, _unit(moved / (far[:, None] + 1e-12) + _WANDER * fresh), fresh)
 
@@ -157,35 +163,18 @@ class Walks:
         return _unit(self._rng.standard_normal((number, self._robot.dof)))
 
     def _between(self, ones: Float, others: Float) -> Float:
-        """Return how much straight lines between configurations [m, 1, dof] and [1, k, dof] collide [m, k]; 0 if clear.
+        """Return how deep straight lines from configurations [m, 1, dof] to [1, k, dof] collide [m, k]; 0 if clear.
 
-        The kernel takes 16 neighbours together: equal parts of different lines are nearer than parts of a line.
+        That is the sum of the squared depths [m^2] over places on the line; where it begins it is clear. The kernel
+        takes 16 neighbours together: equal parts of different lines are nearer than parts of a line.
         """
-        part = np.linspace(0.0, 1.0, _LOOKS)[:, None]
+        part = (np.arange(_LOOKS) + 1.0)[:, None] / _LOOKS
         lines = (ones[..., None, :] + part * (others - ones)[..., None, :]).astype(np.float32)
         m, k = lines.shape[:2]
         q = lines.transpose(2, 1, 0, 3).reshape(_LOOKS, k * m, -1)
-        result = self._model.evaluate(self._world, q, activation=_LINE_ACTIVATION, self_activation=0.0)
-        cost = result.cost.reshape(_LOOKS, k, m).transpose(2, 1, 0).copy()
-        return cost.sum(axis=2).astype(np.float64)
-
-    def _evaluate(self, q: Float, *, gradient: bool = True) -> Evaluation:
-        """Evaluate configurations q [n, dof], as many at once as the kernel has lanes; the result is [n(, dof)]."""
-        blocks = -(-len(q) // LANES)
-        padded = np.concatenate([q, np.repeat(q[-1:], blocks * LANES - len(q), axis=0)]).astype(np.float32)
-        result = self._model.evaluate(
-            self._world,
-            padded.reshape(blocks, LANES, -1),
-            activation=_ACTIVATION,
-            self_activation=_SELF_ACTIVATION,
-            gradient=gradient,
-        )
-        return Evaluation(
-            cost=result.cost.reshape(-1)[: len(q)],
-            gradient=result.gradient.reshape(-1, q.shape[1])[: len(q)],
-            clearance=result.clearance.reshape(-1)[: len(q)],
-            self_clearance=result.self_clearance.reshape(-1)[: len(q)],
-        )
+        result = self._model.evaluate(self._world, q, activation=_LINE_ACTIVATION, self_activation=0.0, gradient=False)
+        cost = np.maximum(_LINE_ACTIVATION - result.clearance, 0.0) ** 2 + np.maximum(-result.self_clearance, 0.0) ** 2
+        return cost.reshape(_LOOKS, k, m).transpose(2, 1, 0).sum(axis=2).astype(np.float64)
 
 
 def _best(side: _Side) -> np.ndarray:

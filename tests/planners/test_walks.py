@@ -17,7 +17,7 @@ from diffplan.prior.jointwise import JointwiseConfig, JointwiseUnet
 from diffplan.prior.schedule import Schedule
 from diffplan.problem import Problem
 
-WALKERS = 32
+WALKERS = 16
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,44 @@ def test_walks_come_before_the_first_samples_of_the_common_prior_and_of_no_other
     common = CommonPrior(net=net.requires_grad_(False), schedule=Schedule(steps=30, data_std=0.1), horizon=16)
     planner = DiffusionPlanner(DiffusionConfig(rounds=1, batch=2), prior=None if own else common)
     asked: list[int] = []
-    monkeypatch.setattr(planner, "_walked", lambda _task, number, _apart: asked.append(number) or [])
+    monkeypatch.setattr(
+        planner,
+        "_walked",
+        lambda task, number, _wave: asked.append(number) or (np.zeros((0, 8, task.problem.robot.dof)), []),
+    )
     list(planner.after_look(task))
-    assert asked == ([] if own else [0])
+    assert asked == ([] if own else [0, 0])
+
+
+def test_a_step_is_pushed_out_and_good_only_if_its_end_and_its_middle_are_clear(task: Task) -> None:
+    robot, model = task.problem.robot, task.model
+    q = np.random.default_rng(1).uniform(robot.lower, robot.upper, (400, robot.dof))
+    q = q[np.min(model.clearance(task.world, q), axis=0) > 0][:50]  # no multiple of the kernel's 16
+    to = np.clip(q + 0.3 * np.random.default_rng(2).standard_normal(q.shape), robot.lower, robot.upper)
+    floor = np.zeros(len(q))
+    how = {"activation": 0.03, "self_activation": 0.01, "longest": 0.1, "floor": floor, "self_floor": floor}
+    pushed, keeps = model.step(task.world, q, to, pushes=3, **how)
+    unpushed, before = model.step(task.world, q, to, pushes=0, **how)
+    assert np.allclose(unpushed, to, atol=1e-6)
+    for end, good in ((pushed, keeps), (unpushed, before)):
+        room = [np.min(model.clearance(task.world, some), axis=0) for some in (end, (q + end) / 2)]
+        sure = np.abs(room).min(axis=0) > 1e-5  # m
+        assert np.array_equal(good[sure], np.min(room, axis=0)[sure] > 0)
+    assert before.sum() < keeps.sum() < len(q)
+    assert np.all((pushed >= robot.lower) & (pushed <= robot.upper))
+    assert np.abs(pushed - to).max() < 3 * 0.1 + 1e-6
+
+
+def test_walks_whose_path_is_refused_for_close_own_links_are_pushed_apart_at_once(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner = DiffusionPlanner(DiffusionConfig(seeds="random", rounds=2, batch=1, repair=False))
+    asked: list[bool] = []
+    monkeypatch.setattr(planner, "_walked", lambda *_: (np.zeros((1, 8, 7)), np.zeros(1, dtype=np.int64)))
+    monkeypatch.setattr(planner, "_along_walks", lambda _task, _control, _goals, apart: asked.append(apart) or [])
+    monkeypatch.setattr("diffplan.planners.diffusion._too_close", lambda *_: bool(asked))
+    list(planner.after_look(task))
+    assert asked == [False, True]
 
 
 def test_where_a_refused_path_has_own_links_close_later_ones_keep_them_apart(task: Task) -> None:
