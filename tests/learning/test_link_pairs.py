@@ -10,6 +10,7 @@ import pytest
 from diffplan.certificate.pairs import pair_distances
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.sphere_fit import SphereFit
+from diffplan.learning import collision_model
 from diffplan.learning.collision_model import FitReport, fit_robot
 from diffplan.learning.link_pairs import adjacent, ignored_pairs, sample_contacts
 from diffplan.robot.model import Robot
@@ -54,6 +55,17 @@ def test_links_whose_spheres_touch_falsely_are_fitted_finer(fitted):
     assert pair.touching_share == pytest.approx(0.003 / 0.512, abs=0.005)
     assert 0 < pair.false_share < 0.01  # as coarse as other links they would touch below 18 mm, in 3.4 %
     assert sample_contacts(robot, coarse, 500).pairs[0].false_share > 0.03
+
+
+def test_an_arm_of_many_spheres_is_fitted_finer_within_its_share_of_more(fitted, monkeypatch):
+    _, report = fitted
+    spheres = []
+    for more in (0.0, 2.0):
+        monkeypatch.setattr(collision_model, "_MOST_SPHERES", 1)
+        monkeypatch.setattr(collision_model, "_MORE_SPHERES", more)
+        spheres.append(fit_robot(str(report.file.parent), samples=1500))
+    assert spheres[0].pairs[0].false_share > 0.01 > spheres[1].pairs[0].false_share
+    assert spheres[0].spheres < spheres[1].spheres <= 2.0 * spheres[0].spheres
 
 
 def test_a_pair_whose_spheres_say_nothing_is_left_to_the_certificate(fitted):
