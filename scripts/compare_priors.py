@@ -1,4 +1,4 @@
-"""Priors against each other and against random seeds, arm by arm: one round, no repair, no helper, all certified.
+"""Priors and random seeds against each other, arm by arm: one round, no repair, walks or helper, all certified.
 
     python scripts/compare_priors.py SUITE [SUITE ...] --prior NAME=FILE[,OPTION=VALUE ...] [--prior ...] --out DIR
 
@@ -98,7 +98,9 @@ class Kind:
     def config(self, batch: int) -> DiffusionConfig:
         """Return the options of one round of so many samples."""
         seeds = "random" if self.name == RANDOM else "prior"
-        config = DiffusionConfig(seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False, first_look=0)
+        config = DiffusionConfig(
+            seeds=seeds, batch=batch, largest_batch=batch, rounds=1, repair=False, first_look=0, walkers=0
+        )
         return configured(config, self.options, self.name)
 
     def weights(self, robot: Robot) -> Path | None:

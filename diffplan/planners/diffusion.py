@@ -116,8 +116,6 @@ _UNCOVERED = 0.008
 _RANDOM_AMPLITUDE = 1.5  # rad
 _BEND = 0.5
 """By how much more [rad] each further round bends its samples: where the prior is sure and wrong, variety helps."""
-_AS_SAMPLED = 4
-"""So many samples of a batch stay as the prior made them, whatever its `variety`."""
 _ALTERNATIVES_SHARE = 0.75
 _LOOK_GOALS = 4
 """To so many goals, the nearest, the first look goes."""
@@ -428,9 +426,7 @@ class DiffusionPlanner(Planner):
 
         x0 = ddim(watched, noise, schedule, schedule.times(c.steps), eta=c.eta, generator=generator)
         control, variety = coordinates.paths(x0), self.prior(robot).variety
-        if variety > 0 and len(control) > _AS_SAMPLED:
-            control[_AS_SAMPLED:] = bent(control[_AS_SAMPLED:], robot, generator, (0.0, variety))
-        return control
+        return bent(control, robot, generator, (0.0, variety)) if variety > 0 else control
 
     def _coordinates(self, problem: Problem, refiner: Refiner, goals: Float) -> Coordinates:
         """Return what the prior diffuses for paths from the start to goals [batch, dof]."""

@@ -95,7 +95,7 @@ class CommonPrior(PathPrior):
     versions do not have it.
     """
 
-    variety = 0.75
+    variety = 1.2
     net: JointwiseUnet
     schedule: Schedule
     horizon: int

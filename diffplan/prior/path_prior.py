@@ -30,7 +30,7 @@ class PathPrior(ABC):
 
     schedule: Schedule
     variety: ClassVar[float] = 0.0
-    """Up to how much [rad] samples beyond a round's first few are bent, where those of the prior are too much alike."""
+    """Up to how much [rad] the samples of a round are bent, the first not at all, where those are too much alike."""
 
     @property
     @abstractmethod
