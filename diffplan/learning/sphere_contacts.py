@@ -51,7 +51,7 @@ class Balls:
 
     def _scene(self, robot: Robot, q: Float, pairs: Sequence[tuple[str, str]]) -> tuple[Float, np.ndarray]:
         """Return the links' poses [n, links, 3, 4], and the numbers of the links of each pair [p, 2]."""
-        poses = np.ascontiguousarray(np.stack([robot.link_pose(q, link)[:, :3] for link in self.links], axis=1))
+        poses = np.ascontiguousarray(robot.link_poses(q, self.links)[:, :, :3])
         numbers = np.array([self.links.index(link) for pair in pairs for link in pair], dtype=np.int64).reshape(-1, 2)
         return poses, numbers
 

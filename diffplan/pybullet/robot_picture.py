@@ -26,7 +26,7 @@ def robot_picture(robot: Robot, q: Float) -> bytes:
     Raises:
         InputError: if a mesh cannot be read.
     """
-    poses = {link: robot.link_pose(q, link)[0] for link in robot.links}
+    poses = dict(zip(robot.links, robot.link_poses(q, robot.links)[0], strict=True))
     colours = dict(zip(robot.links, obstacle_colours(), strict=False))
     with connection() as client:
         camera = set_up(client, robot, Scene(), q[None], ways=(), tube=False, aspect=1.0)

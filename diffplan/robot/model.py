@@ -459,13 +459,22 @@ class Robot:
         Raises:
             InputError: if the robot has no such link.
         """
-        if not isinstance(link, str) or link not in self.chain.placement:
-            raise InputError(
-                f"{self.name} has no link {shown(link)}{did_you_mean(link, self.chain.placement)}",
-                allowed=list(self.chain.placement),
-            )
-        body, T_body_link = self.chain.placement[link]
-        return self.body_poses(q)[:, body] @ T_body_link
+        return self.link_poses(q, (link,))[:, 0]
+
+    def link_poses(self, q: Float, links: Sequence[str]) -> Float:
+        """Return T_base_link [n, links, 4, 4] for configurations q [n, dof].
+
+        Raises:
+            InputError: if the robot has no such link.
+        """
+        for link in links:
+            if not isinstance(link, str) or link not in self.chain.placement:
+                raise InputError(
+                    f"{self.name} has no link {shown(link)}{did_you_mean(link, self.chain.placement)}",
+                    allowed=list(self.chain.placement),
+                )
+        poses, placed = self.body_poses(q), [self.chain.placement[link] for link in links]
+        return np.stack([poses[:, body] @ T_body_link for body, T_body_link in placed], axis=1)
 
     def forward_kinematics(self, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return T_base_link [n, 4, 4] of every link and held body for q [n, dof], by pytorch-kinematics.

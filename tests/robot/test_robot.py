@@ -42,8 +42,10 @@ def test_link_poses_are_pybullets_also_with_the_base_moved(robot, q):
 def test_link_poses_are_those_of_pytorch_kinematics(robot, q):
     reference = robot.forward_kinematics(torch.from_numpy(q))
     assert set(robot.chain.placement) <= set(reference)
-    for link in robot.chain.placement:
-        np.testing.assert_allclose(robot.link_pose(q, link), reference[link].numpy(), atol=1e-9)
+    links = list(robot.chain.placement)
+    for link, poses in zip(links, robot.link_poses(q, links).swapaxes(0, 1), strict=True):
+        np.testing.assert_allclose(poses, reference[link].numpy(), atol=1e-9)
+        np.testing.assert_array_equal(robot.link_pose(q, link), poses)
 
 
 def test_held_fingers_stand_where_they_are_held(robot):
