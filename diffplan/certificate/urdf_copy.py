@@ -70,8 +70,8 @@ def _readable_joint(joint: ET.Element, model: UrdfModel) -> ET.Element:
             joint.remove(dynamics)
     kind, axis = joint.get("type"), joint.find("axis")
     if axis is not None and kind != "fixed":
-        axis.set("xyz", axis.get("xyz", "1 0 0"))
-        values = np.array([float(word) for word in axis.get("xyz", "1 0 0").split()])
+        axis.attrib.setdefault("xyz", "1 0 0")
+        values = np.array([float(word) for word in axis.attrib["xyz"].split()])
         norm = float(np.linalg.norm(values))
         if abs(norm - 1) > _UNIT:
             axis.set("xyz", " ".join(repr(value) for value in (values / norm).tolist()))

@@ -220,8 +220,6 @@ class DiffusionPlanner(Planner):
         if self.config.value or self.config.value_guidance > 0:
             self.value(robot).check(robot)
         self._warm_up(robot, "candidates")
-        if self.config.walkers:
-            Walks(task, np.zeros(1, dtype=np.int64), (task.seed,)).warm_up()
         if self.config.seeds == "prior":
             from diffplan.prior.tokens import SceneTokens
 
@@ -249,11 +247,11 @@ class DiffusionPlanner(Planner):
         if task.previous is not None:
             yield from self._reused(task, task.previous, self._refiner(task, 0), generator)
             yield from self._at_first_look(task)
-        batch, apart, walks_first = c.batch, False, self._walks_first(task)
+        batch, apart, first_walks = c.batch, False, _WAVES if self._walks_first(task) else 0
         for number in range(c.rounds):
             if time.perf_counter() > deadline:
                 return
-            for wave in range(_WAVES if walks_first else min(number, 1)):
+            for wave in range((first_walks or min(number, 1)) if c.walkers else 0):
                 control, goal_of = self._walked(task, number, wave)
                 for asked in (apart, True):
                     found = self._along_walks(task, control, goal_of, asked)
@@ -360,8 +358,6 @@ class DiffusionPlanner(Planner):
 
         Such a path is longer than samples are, so it has half as many control points again.
         """
-        if not self.config.walkers:
-            return np.zeros((0, 0, 0)), np.zeros(0, dtype=np.int64)
         with threads(self.config.threads):
             walks = Walks(task, self.share_out(task.problem, self.config.walkers), (task.seed, number, wave))
             if not walks.go_on() and time.perf_counter() > task.deadline:
@@ -457,8 +453,11 @@ class DiffusionPlanner(Planner):
         problem = Problem(robot=robot, scene=scene, start=middle, goals=middle[None] + 0.1)
         short = replace(self.config, batch=2, rounds=1)
         planner = DiffusionPlanner(short, prior=self._prior, value=self._value)
-        for _ in planner.look(Task.of(problem)) if part == "look" else planner.candidates(Task.of(problem)):
+        task = Task.of(problem)
+        for _ in planner.look(task) if part == "look" else planner.candidates(task):
             pass
+        if part == "candidates" and self.config.walkers:
+            Walks(task, np.zeros(1, dtype=np.int64), (0,)).warm_up()
         _warm.add((robot.fingerprint, self.config, part))
 
     @property

@@ -261,7 +261,7 @@ def find_mesh(name: str, folder: Path, packages: Mapping[str, Path]) -> Path | N
     plain = name.removeprefix("file:").removeprefix("//") if name.startswith("file:") else name
     files = (
         place / spelt
-        for place in (folder, *(packages[key] for key in (HERE,) if key in packages))
+        for place in dict.fromkeys((folder, packages.get(HERE, folder)))
         for spelt in dict.fromkeys((plain, unquote(plain), plain.replace("\\", "/")))
     )
     return next(filter(is_file, files), None)
