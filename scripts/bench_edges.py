@@ -17,7 +17,6 @@ from collections.abc import Callable
 os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-from ompl import base as ob
 
 from diffplan.benchmark.suites import load_cases
 from diffplan.collision import lanes
@@ -25,6 +24,7 @@ from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.ends import configuration, goal_configurations
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box
+from diffplan.planners.ompl import base as ob
 from diffplan.planners.trees import Checker, OmplQuery, connect
 from diffplan.robot.model import Robot
 from diffplan.scene import Scene

@@ -151,6 +151,31 @@ def test_data_generate_keeps_its_shards_and_goes_on(number: signal.Signals, tmp_
     assert kept.items() <= shards().items()
 
 
+_STOPPED_WHILE_OMPL_LOADS = """
+import enum, os, signal, sys
+from diffplan.system.stopping import Stopped, stoppable
+calls = []
+def call(*args, **options):
+    if "ompl" in sys.modules:
+        if not calls:
+            os.kill(os.getpid(), signal.SIGTERM)
+        calls.append(args)
+    return made(*args, **options)
+made, enum.EnumMeta.__call__ = enum.EnumMeta.__call__, call
+try:
+    with stoppable():
+        import diffplan.planners.trees
+except Stopped:
+    print("stopped after", len(calls) > 1)
+"""
+
+
+def test_a_signal_while_ompl_loads_ends_it_as_any_other() -> None:
+    # OMPL makes its enumerations from C++, where an exception of Python ends the process.
+    done = subprocess.run([sys.executable, "-c", _STOPPED_WHILE_OMPL_LOADS], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("stopped after True\n", "", 0)
+
+
 _OFTEN = """
 from diffplan.learning import fit
 fit.fit_prior.__kwdefaults__["checkpoint_minutes"] = 0.0

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from ompl import base as ob
-from ompl import geometric as og
 
 from diffplan.errors import InputError
+from diffplan.planners.ompl import base as ob
+from diffplan.planners.ompl import geometric as og
 from diffplan.planners.options import require_positive
 from diffplan.planners.trees import OmplQuery
 

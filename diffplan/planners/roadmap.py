@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from ompl import base as ob
-from ompl import geometric as og
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from diffplan.geometry.pose import Float
+from diffplan.planners.ompl import base as ob
+from diffplan.planners.ompl import geometric as og
 from diffplan.planners.optimal import GOOD_ENOUGH, RESERVE, OptimisingConfig, shorter, straight
 from diffplan.planners.polyline import length
 from diffplan.planners.trees import Checker, OmplQuery, configuration_of

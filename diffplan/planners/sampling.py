@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
-from ompl import geometric as og
 from typing_extensions import Self
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
@@ -17,6 +16,7 @@ from diffplan.curves import spline
 from diffplan.geometry.pose import Float
 from diffplan.planners.base import Candidate, Options, Planner
 from diffplan.planners.constrained import ConstrainedTrees
+from diffplan.planners.ompl import geometric as og
 from diffplan.planners.optimal import (
     AORRTCConfig,
     BITStarConfig,

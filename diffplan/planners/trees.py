@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from ompl import base as ob
-from ompl import geometric as og
-from ompl import util as ou
 
 from diffplan.collision.cpu import CollisionModel, Obstacles
 from diffplan.geometry.pose import Float
 from diffplan.keeping import Keeper
+from diffplan.planners.ompl import base as ob
+from diffplan.planners.ompl import geometric as og
+from diffplan.planners.ompl import util as ou
 from diffplan.planners.polyline import dense
 
 ou.noOutputHandler()

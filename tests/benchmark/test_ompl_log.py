@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ompl import base
 
 from diffplan.benchmark.machine import this_machine
 from diffplan.benchmark.ompl_log import STATUSES, ompl_log
 from diffplan.benchmark.results import ResultRow
+from diffplan.planners.ompl import base
 from diffplan.problem import Status
 
 
