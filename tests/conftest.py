@@ -162,13 +162,13 @@ def _fitted(folder: Path) -> FitReport:
             covers = covers[~covers[:, chosen[-1]]]
         links[link] = SphereFit(centre=grid[chosen], radius=radius[chosen], uncovered=uncovered, outside=outside)
     contacts = sample_contacts(robot, links, 200)
-    collisions = {link: robot.model.collisions[link] for link in robot.links}
+    published = {link: LinkSolid.from_shapes(robot.model.collisions[link]) for link in robot.links}
     report = FitReport(
         file=folder / "collision.yaml",
         links=links,
         ignored=ignored_pairs(robot, contacts),
         pairs=contacts.pairs,
-        shapes={link: link_report(shapes, LinkSolid.from_shapes(shapes).solid) for link, shapes in collisions.items()},
+        shapes={link: link_report(own, own.solid) for link, own in published.items()},
     )
     write_collision_file(report)
     return report

@@ -16,6 +16,9 @@ TOUCHING = 0.0005
 """Parts that lie closer together than this touch [m]: what is between them is no outer surface."""
 _SAMPLED = 0.0015
 _MOST_POINTS = 400_000
+_LEAF = 8  # planes in a leaf of a tree
+_ROUNDING = 1e-9
+"""By how much bounds of distances may be wrong [m]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,14 +56,15 @@ class ConvexUnion:
         return _within(over, *self._planes, -TOUCHING / 2) <= -TOUCHING / 2
 
     @computed
-    def _planes(self) -> tuple[Float, np.ndarray]:
-        """The planes [m, 4] of all parts (outward normal, offset), and where those of each part begin [parts + 1]."""
+    def _planes(self) -> tuple[np.ndarray, ...]:
+        """The planes [m, 4] of all parts (outward normal, offset), and a tree over those of each part: see `_tree`."""
         found = []
         for part in self.parts:
             offsets = np.einsum("fd,fd->f", part.face_normals, part.triangles[:, 0])
             planes = np.concatenate([part.face_normals, offsets[:, None]], axis=1)
             found.append(planes[np.unique(np.round(planes, 9), axis=0, return_index=True)[1]])
-        return np.concatenate(found), np.cumsum([0, *map(len, found)])
+        middles = np.array([part.bounds.mean(axis=0) for part in self.parts])
+        return _tree(np.concatenate(found), np.cumsum([0, *map(len, found)]), middles)
 
     def surface(self, spacing: float) -> Float:
         """Return points [n, 3] on the union's surface, neighbours on a face at most about `spacing` apart."""
@@ -102,27 +106,102 @@ def surface_grid(mesh: trimesh.Trimesh, spacing: float) -> tuple[Float, Float]:
     a, b, c = (triangles[rows, (base + k) % 3] for k in range(3))
     longest = edges[rows, base]
     height = 2 * mesh.area_faces / longest
-    steps = np.maximum(1, np.ceil(np.stack([longest, height], axis=1) / spacing).astype(int))
-    points, normals = [], []
-    for along, across in np.unique(steps, axis=0):
-        u, v = np.meshgrid(np.linspace(0, 1, along + 1), np.linspace(0, 1, across + 1), indexing="ij")
-        u, v = u.reshape(-1, 1, 1), v.reshape(-1, 1, 1)
-        chosen = np.flatnonzero((steps == (along, across)).all(axis=1))
-        points.append(((1 - v) * ((1 - u) * a[chosen] + u * b[chosen]) + v * c[chosen]).reshape(-1, 3))
-        normals.append(np.tile(mesh.face_normals[chosen], (u.size, 1)))
-    return np.concatenate(points), np.concatenate(normals)
+    steps = np.maximum(1, np.ceil(np.stack([longest, height], axis=1) / spacing).astype(np.int64))
+    order = np.lexsort(steps.T[::-1])
+    return _grid(a[order], b[order], c[order], np.asarray(mesh.face_normals, dtype=np.float64)[order], steps[order])
 
 
 @njit(cache=True, nogil=True)
-def _within(points, planes, starts, least_depth):
-    """Return the depth [n] of points [n, 3] in the deepest of the parts with these planes (see `_planes`).
+def _grid(a, b, c, normals, steps):
+    """Return points on triangles and their normals; those of equal `steps` [t, 2] lie together, place by place."""
+    total = ((steps[:, 0] + 1) * (steps[:, 1] + 1)).sum()
+    points, outward, n, begin = np.empty((total, 3)), np.empty((total, 3)), 0, 0
+    while begin < len(steps):
+        along, across = steps[begin]
+        end = begin
+        while end < len(steps) and steps[end, 0] == along and steps[end, 1] == across:
+            end += 1
+        for i in range(along + 1):
+            u = i * (1 / along) if i < along else 1.0
+            for j in range(across + 1):
+                v = j * (1 / across) if j < across else 1.0
+                for t in range(begin, end):
+                    for k in range(3):
+                        points[n, k] = (1 - v) * ((1 - u) * a[t, k] + u * b[t, k]) + v * c[t, k]
+                        outward[n, k] = normals[t, k]
+                    n += 1
+        begin = end
+    return points, outward
+
+
+@njit(cache=True)
+def _tree(planes, starts, middles):
+    """Return a tree over the planes [m, 4] of each part, `starts[k]:starts[k + 1]`, split at medians of normals.
+
+    Node n holds the planes `spans[n, 0]:spans[n, 1]` in their new order; its children are n + 1 and `spans[n, 2]`,
+    or it is a leaf (0). `boxes[n]` are the least and largest normal and the least offset [7] as seen from the middle
+    of the part.
+
+    Returns:
+        The planes in their new order, `boxes`, `spans`, the node that each part begins with [parts + 1], and `middles`.
+    """
+    order = np.arange(len(planes))
+    boxes, spans = np.empty((2 * len(planes), 7)), np.zeros((2 * len(planes), 3), np.int64)
+    roots, stack, node = np.zeros(len(starts), np.int64), np.empty((128, 3), np.int64), 0
+    for part in range(len(middles)):
+        roots[part] = node
+        stack[0, 0], stack[0, 1], stack[0, 2] = starts[part], starts[part + 1], -1
+        height = 1
+        while height > 0:
+            height -= 1
+            begin, end, parent = stack[height]
+            if parent >= 0:
+                spans[parent, 2] = node
+            boxes[node, :3], boxes[node, 3:6], boxes[node, 6] = np.inf, -np.inf, np.inf
+            for m in order[begin:end]:
+                offset = planes[m, 3]
+                for i in range(3):
+                    boxes[node, i] = min(boxes[node, i], planes[m, i])
+                    boxes[node, 3 + i] = max(boxes[node, 3 + i], planes[m, i])
+                    offset -= planes[m, i] * middles[part, i]
+                boxes[node, 6] = min(boxes[node, 6], offset)
+            spans[node, 0], spans[node, 1] = begin, end
+            if end - begin > _LEAF:
+                axis = np.argmax(boxes[node, 3:6] - boxes[node, :3])
+                chosen = order[begin:end].copy()
+                order[begin:end] = chosen[np.argsort(planes[chosen, axis], kind="mergesort")]
+                half = begin + (end - begin) // 2
+                stack[height, 0], stack[height, 1], stack[height, 2] = half, end, node
+                stack[height + 1, 0], stack[height + 1, 1], stack[height + 1, 2] = begin, half, -1
+                height += 2
+            node += 1
+    roots[len(middles)] = node
+    return planes[order], boxes[:node], spans[:node], roots, middles
+
+
+@njit(cache=True, nogil=True)
+def _least_in(x, y, z, boxes, node):
+    """Return a bound from below of the distances to the planes of a node, of a point as seen from the part's middle."""
+    return (
+        boxes[node, 6]
+        - max(boxes[node, 0] * x, boxes[node, 3] * x)
+        - max(boxes[node, 1] * y, boxes[node, 4] * y)
+        - max(boxes[node, 2] * z, boxes[node, 5] * z)
+        - _ROUNDING
+    )
+
+
+@njit(cache=True, nogil=True)
+def _within(points, planes, boxes, spans, roots, middles, least_depth):
+    """Return the depth [n] of points [n, 3] in the deepest of the parts with these planes (see `_tree`).
 
     At least `least_depth`. The part that held the point before and, of each part, the plane that kept it out are looked
     at first: for points in order that settles most.
     """
     found = np.full(len(points), least_depth)
-    count = len(starts) - 1
-    first, last = starts[:-1].copy(), 0
+    count = len(middles)
+    first, last = spans[roots[:-1], 0], 0
+    stack, least_of = np.empty(128, np.int64), np.empty(128)
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         before = last
@@ -132,14 +211,26 @@ def _within(points, planes, starts, least_depth):
                 continue
             m = first[k]
             least = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
-            if least <= found[i]:
-                continue
-            for m in range(starts[k], starts[k + 1]):
-                depth = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
-                if depth < least:
-                    least, first[k] = depth, m
-                    if least <= found[i]:
-                        break
+            u, v, w = x - middles[k, 0], y - middles[k, 1], z - middles[k, 2]
+            stack[0], least_of[0], height = roots[k], -np.inf, 1
+            while height > 0 and least > found[i]:
+                height -= 1
+                node = stack[height]
+                if least_of[height] >= least:
+                    continue
+                if spans[node, 2] == 0:
+                    for m in range(spans[node, 0], spans[node, 1]):
+                        depth = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
+                        if depth < least:
+                            least, first[k] = depth, m
+                    continue
+                left, right = node + 1, spans[node, 2]
+                to_left, to_right = _least_in(u, v, w, boxes, left), _least_in(u, v, w, boxes, right)
+                if to_left < to_right:
+                    left, right, to_left, to_right = right, left, to_right, to_left
+                stack[height], least_of[height] = left, to_left
+                stack[height + 1], least_of[height + 1] = right, to_right
+                height += 2
             if least > found[i]:
                 found[i], last = least, k
     return found

@@ -14,6 +14,9 @@ from diffplan.geometry.pose import Float
 
 _FIRST_STEP, _SHRINK = 0.012, 0.9
 _HOPE_ROUND, _HOPE = 15, 0.002
+_CUBE, _CORNER = 0.01, 3**0.5
+_SLACK = 1e-9
+"""What rounding may do to a gap [m], and more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +70,58 @@ def nearest_gaps(points, centre, radius):
             if reach > 0 and square < reach * reach:
                 gap[i], owner[i] = np.sqrt(square) - radius[s], s
     return gap, owner
+
+
+@njit(cache=True, nogil=True)
+def dense_gaps(points, centre, radius):
+    """Return the gaps [n] that `nearest_gaps` does, to the bit; sooner for points that lie much closer than 10 mm.
+
+    Of the points in a cube only the spheres are looked at that may be the nearest to one of them.
+    """
+    gap = np.full(len(points), np.inf)
+    if len(points) == 0 or len(centre) == 0:
+        return gap
+    low, high = points[0].copy(), points[0].copy()
+    for i in range(len(points)):
+        for k in range(3):
+            low[k], high[k] = min(low[k], points[i, k]), max(high[k], points[i, k])
+    size = max(_CUBE, (np.prod(high - low) / len(points)) ** (1 / 3))
+    shape = ((high - low) / size).astype(np.int64) + 1
+    cube, starts = np.empty(len(points), np.int64), np.zeros(np.prod(shape) + 1, np.int64)
+    for i in range(len(points)):
+        a, b, c = ((points[i] - low) / size).astype(np.int64)
+        cube[i] = (a * shape[1] + b) * shape[2] + c
+        starts[cube[i] + 1] += 1
+    starts = np.cumsum(starts)
+    order, filled = np.empty(len(points), np.int64), starts[:-1].copy()
+    for i in range(len(points)):
+        order[filled[cube[i]]] = i
+        filled[cube[i]] += 1
+    apart, near = np.empty(len(centre)), np.empty(len(centre), np.int64)
+    for cell in range(len(starts) - 1):
+        if starts[cell] == starts[cell + 1]:
+            continue
+        x = low[0] + (cell // (shape[1] * shape[2]) + 0.5) * size
+        y = low[1] + (cell // shape[2] % shape[1] + 0.5) * size
+        z = low[2] + (cell % shape[2] + 0.5) * size
+        least = np.inf
+        for s in range(len(centre)):
+            dx, dy, dz = x - centre[s, 0], y - centre[s, 1], z - centre[s, 2]
+            apart[s] = np.sqrt(dx * dx + dy * dy + dz * dz) - radius[s]
+            least = min(least, apart[s])
+        count = 0
+        for s in range(len(centre)):
+            if apart[s] <= least + _CORNER * size + _SLACK:
+                near[count] = s
+                count += 1
+        for i in order[starts[cell] : starts[cell + 1]]:
+            for s in near[:count]:
+                dx, dy, dz = points[i, 0] - centre[s, 0], points[i, 1] - centre[s, 1], points[i, 2] - centre[s, 2]
+                reach = gap[i] + radius[s]
+                square = dx * dx + dy * dy + dz * dz
+                if reach > 0 and square < reach * reach:
+                    gap[i] = np.sqrt(square) - radius[s]
+    return gap
 
 
 @njit(cache=True, nogil=True)

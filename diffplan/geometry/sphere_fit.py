@@ -17,7 +17,7 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.pose import Float
-from diffplan.geometry.sphere_cover import DepthGrid, drop, greedy_cover, nearest_gaps, settle
+from diffplan.geometry.sphere_cover import DepthGrid, dense_gaps, drop, greedy_cover, nearest_gaps, settle
 
 _DENSE, _MOST_DENSE = 0.001, 2_000_000
 _ROUNDING = 0.0002
@@ -86,7 +86,7 @@ def fit_spheres(solid: ConvexUnion, tolerance: Tolerance, kept: SphereFit | None
             centres = np.round(settle(centres, samples, others, *field, 0.0, _ROUNDS)[0], 4)
         radius = np.round(solid.depth(centres) + margin, 4)
         all_centres, all_radii = np.concatenate([still[0], centres]), np.concatenate([still[1], radius])
-        gaps = nearest_gaps(dense, all_centres, all_radii)[0]
+        gaps = dense_gaps(dense, all_centres, all_radii)
         if gaps.max() <= tolerance.uncovered:
             fit = SphereFit(centre=all_centres, radius=all_radii, uncovered=max(0.0, float(gaps.max())), outside=0.0)
             return replace(fit, outside=outside(solid, fit))
@@ -110,7 +110,7 @@ def check_size(solid: ConvexUnion) -> None:
 
 def uncovered(solid: ConvexUnion, fit: SphereFit) -> float:
     """Return the largest distance [m] from the link's surface to the union of spheres, over dense samples (1 mm)."""
-    return max(0.0, float(nearest_gaps(_dense(solid), fit.centre, fit.radius)[0].max()))
+    return max(0.0, float(dense_gaps(_dense(solid), fit.centre, fit.radius).max()))
 
 
 def outside(solid: ConvexUnion, fit: SphereFit, points: int = 2000) -> float:

@@ -19,7 +19,6 @@ from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.formats.robot_writer import yaml_word
 from diffplan.geometry import convex, field_files, sphere_cover, sphere_fit
 from diffplan.geometry.convex import ConvexUnion
-from diffplan.geometry.shapes import Shape
 from diffplan.geometry.sphere_fit import MOST_AREA, SphereFit, Tolerance, check_size, fit_spheres
 from diffplan.learning.link_cuts import LIMITS, cut_link
 from diffplan.learning.link_pairs import Contacts, PairContacts, ignored_pairs, sample_contacts
@@ -102,11 +101,13 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
     file = path.parent / read_yaml(path).mapping()["collision"].text()
     shipped = asset_folder("robots") in path.resolve().parents
     limit = LIMITS[_choice(file, parts, shipped)]
-    _check_sizes(robot)
+    published = {link: LinkSolid.from_shapes(robot.model.collisions[link]) for link in robot.links}
+    _check_sizes(published)
     with working("fitting spheres", 2 * len(robot.links) + 1) as task:
         shapes = {link: robot.model.collisions[link] for link in robot.links}
         tell = partial(_tell, task, "cutting {} into convex parts", 0)
-        found = _side_by_side(partial(cut_link, limit=limit), shapes, tell)
+        uncut = {link: (of, limit, published[link]) for link, of in shapes.items()}
+        found = _side_by_side(lambda of: cut_link(*of), uncut, tell)
         files = {
             link: [
                 made_parts(link, shape, mesh, limit) if shipped else write_parts(file.parent, link, shape, mesh, of)
@@ -116,7 +117,10 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
             if cut
         }
         robot = replace(robot, model=with_parts(robot.model, files))
-        solids = {link: LinkSolid.from_shapes(robot.model.collisions[link]).solid for link in robot.links}
+        solids = {
+            link: LinkSolid.from_shapes(robot.model.collisions[link]).solid if link in files else own.solid
+            for link, own in published.items()
+        }
         wanted = {link: (solid, tolerance(robot, link)) for link, solid in solids.items()}
         tell = partial(_tell, task, "fitting spheres to {}", len(robot.links))
         links = _side_by_side(lambda of: _fit_link(*of), wanted, tell)
@@ -124,28 +128,27 @@ def fit_robot(name: str, *, parts: str | None = None, samples: int = 20000) -> F
         contacts = sample_contacts(robot, links, samples)
         links, contacts = _finer(links, contacts, wanted, task)
         task.update("measuring how far parts bulge", task.done, task.total)
-        bulges = _side_by_side(lambda of: link_report(*of), {link: (shapes[link], solids[link]) for link in solids})
+        reports = _side_by_side(lambda of: link_report(*of), {link: (published[link], solids[link]) for link in solids})
     report = FitReport(
         file=file,
         links=links,
         ignored=ignored_pairs(robot, contacts),
         pairs=contacts.pairs,
         parts=files,
-        shapes=bulges,
+        shapes=reports,
     )
     write_collision_file(report)
     _remove_others(file.parent / FOLDER, {parts.file for of in files.values() for parts in of})
     return report
 
 
-def _check_sizes(robot: Robot) -> None:
+def _check_sizes(published: Mapping[str, LinkSolid]) -> None:
     """Refuse a robot of which a link, or all links together, are too large for spheres."""
     area = 0.0
-    for link in robot.links:
-        solid = LinkSolid.from_shapes(robot.model.collisions[link]).solid
+    for link, own in published.items():
         with _naming(link):
-            check_size(solid)
-        area += solid.area
+            check_size(own.solid)
+        area += own.solid.area
     if area > MOST_AREA:
         allowed = f"a surface of up to {MOST_AREA:.0f} m^2 of all links (is the robot drawn too large?)"
         raise InputError("the links are too large to be fitted", value=f"{area:.3g} m^2", allowed=allowed)
@@ -161,16 +164,15 @@ def _choice(file: Path, parts: str | None, shipped: bool) -> str:
     return parts
 
 
-def link_report(shapes: tuple[Shape, ...], solid: ConvexUnion) -> LinkReport:
-    """Return the facts of a link with these shapes, as published, that collides as a solid."""
-    published = LinkSolid.from_shapes(shapes)
+def link_report(published: LinkSolid, solid: ConvexUnion) -> LinkReport:
+    """Return the facts of a link, as published, that collides as a solid."""
     x, y, z = np.ptp(published.mesh.bounds, axis=0).tolist()
     return LinkReport(
         extents=(x, y, z),
         volume=sum(float(part.volume) for part in published.solid.parts),
         hull_bulge=published.bulge,
         parts=len(solid.parts),
-        bulge=LinkSolid(mesh=published.mesh, solid=solid).bulge,
+        bulge=published.bulge if solid is published.solid else published.bulge_of(solid),
     )
 
 
@@ -249,10 +251,11 @@ def _finer(
             kept = replace(fit, centre=fit.centre[~guilty], radius=fit.radius[~guilty])
             finer = Tolerance(uncovered=bounds.uncovered, outside=max(factor * bounds.outside, _LEAST_OUTSIDE))
             jobs[link] = (solid, finer, kept)
-        found = links | {link: fit for link, fit in _side_by_side(_fit_if_possible, jobs).items() if fit is not None}
+        refitted = {link: fit for link, fit in _side_by_side(_fit_if_possible, jobs).items() if fit is not None}
+        found = links | refitted
         if sum(len(fit.radius) for fit in found.values()) > most:
             break
-        links, contacts = found, contacts.with_spheres(found)
+        links, contacts = found, contacts.with_spheres(found, refitted)
     return links, contacts
 
 

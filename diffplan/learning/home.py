@@ -39,7 +39,7 @@ def folded_home(robot: Robot, seed: int = 0) -> Float:
         }
     )
     pairs = [pair for pair in robot.checked_pairs if set(pair) <= set(spheres.links)]
-    roomy = (balls.gaps(robot, q, pairs, 2 * _CLEAR) > _CLEAR).all(axis=1)
+    roomy = ~balls.near(robot, q, pairs, _CLEAR).any(axis=1)
     order = [*np.flatnonzero(roomy), *np.flatnonzero(~roomy)]  # free in the planner's eyes too, if there are such
     tight, touching = None, Counter[tuple[str, str]]()
     with Certifier(robot, Scene()) as certifier:

@@ -1,12 +1,12 @@
 """Which pairs of links can touch, truly and in the sphere model: found by sampling configurations.
 
-PyBullet is asked only where spheres come close: links keep at least the gap of their spheres less what those leave
-uncovered.
+PyBullet is asked only where spheres come close and it is not plain that links touch: links keep at least the gap of
+their spheres less what those leave uncovered, and touch where balls that lie within them overlap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -16,13 +16,17 @@ from diffplan.certificate.pairs import SIGHT_M, pair_distances
 from diffplan.geometry.pose import Float
 from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning.sphere_contacts import Balls
+from diffplan.robot.link_solid import LinkSolid
 from diffplan.robot.model import Robot
 
 ALWAYS_SHARE, NEVER_DISTANCE = 0.98, 0.002
 _UNCLEAR_SHARE = 0.5
 _FIRST, _KNOWN = 4000, (0.01, 0.96)
 _ROOM = 0.002
-"""What is added to the reach of PyBullet's questions [m]: its margin, and what lies between samples of surfaces."""
+"""What is added to the reach of PyBullet's questions [m]: its margin, and what lies between samples of surfaces.
+
+Balls within links overlap by as much where PyBullet is not asked.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,15 +68,25 @@ class Contacts:
     samples: list[Sample]
     pairs: list[PairContacts]
 
-    def with_spheres(self, spheres: Mapping[str, SphereFit]) -> Contacts:
-        """Return the same with other spheres of the links."""
-        names, balls = [pair.links for pair in self.pairs], _balls(spheres)
-        touching = [balls.gaps(sample.robot, sample.q, names, SIGHT_M) <= 0 for sample in self.samples]
-        found = []
-        for p, pair in enumerate(self.pairs):
-            own = [touch[: len(sample.distance[p]), p] for touch, sample in zip(touching, self.samples, strict=True)]
-            found.append(replace(pair, spheres_touching=np.concatenate(own)))
+    def with_spheres(self, spheres: Mapping[str, SphereFit], changed: Container[str] | None = None) -> Contacts:
+        """Return the same with other spheres of the links that are `changed` (None: all)."""
+        own = [p for p, pair in enumerate(self.pairs) if changed is None or any(link in changed for link in pair.links)]
+        balls, found = _balls(spheres), list(self.pairs)
+        touching = [self._touching(sample, balls, own) for sample in self.samples]
+        for k, p in enumerate(own):
+            found[p] = replace(found[p], spheres_touching=np.concatenate([touch[k] for touch in touching]))
         return replace(self, pairs=found)
+
+    def _touching(self, sample: Sample, balls: Balls, own: Sequence[int]) -> list[np.ndarray]:
+        """Return for some pairs in which configurations of a sample their spheres touch, as many as were looked at."""
+        names = [self.pairs[p].links for p in own]
+        rare = [k for k, p in enumerate(own) if len(sample.distance[p]) > _FIRST]
+        first = balls.near(sample.robot, sample.q[:_FIRST], names, 0.0)
+        rest = balls.near(sample.robot, sample.q[_FIRST:], [names[k] for k in rare], 0.0)
+        found = list(first.T)
+        for n, k in enumerate(rare):
+            found[k] = np.concatenate([found[k], rest[:, n]])
+        return found
 
     def falsely(self, spheres: Mapping[str, SphereFit], pairs: Sequence[tuple[str, str]]) -> dict[str, Float]:
         """Return for each sphere [s] of the links the share of configurations in which it touches falsely.
@@ -97,16 +111,20 @@ def sample_contacts(robot: Robot, spheres: Mapping[str, SphereFit], samples: int
     where they have none), so many for each. Pairs that touch often are looked at in the first 4000 only.
     """
     pairs = [pair for pair in combinations(robot.links, 2) if not adjacent(robot, *pair)]
-    balls, rng = _balls(spheres), np.random.default_rng(seed)
+    balls, inner, rng = _balls(spheres), _inner(robot, spheres), np.random.default_rng(seed)
     reach = np.array([SIGHT_M + _ROOM + sum(spheres[link].uncovered for link in pair) for pair in pairs])
     found = []
     for values in _held(robot):
         held, q = robot.with_held(values), rng.uniform(robot.lower, robot.upper, (samples, robot.dof))
-        near = balls.gaps(held, q, pairs, float(reach.max(initial=0.0))) < reach
-        first = pair_distances(held, q[:_FIRST], pairs, near[:_FIRST])
-        share = (first <= 0).mean(axis=0)
-        rare = (share < _KNOWN[0]) | (share > _KNOWN[1])
-        rest = pair_distances(held, q[_FIRST:], pairs, near[_FIRST:] & rare)
+        touching = inner.near(held, q, pairs, -_ROOM)
+        unclear = balls.near(held, q, pairs, reach) & ~touching
+        with pair_distances(held) as distances:
+            first = distances.at(q[:_FIRST], pairs, unclear[:_FIRST])
+            first[touching[:_FIRST]] = 0.0
+            share = (first <= 0).mean(axis=0)
+            rare = (share < _KNOWN[0]) | (share > _KNOWN[1])
+            rest = distances.at(q[_FIRST:], pairs, unclear[_FIRST:] & rare)
+            rest[touching[_FIRST:]] = 0.0
         distance = [np.concatenate([first[:, p], rest[:, p]]) if rare[p] else first[:, p] for p in range(len(pairs))]
         found.append(Sample(robot=held, q=q, distance=distance))
     distances = [np.concatenate([sample.distance[p] for sample in found]) for p in range(len(pairs))]
@@ -151,6 +169,15 @@ def adjacent(robot: Robot, one: str, other: str) -> bool:
 
 def _balls(spheres: Mapping[str, SphereFit]) -> Balls:
     return Balls.of({link: (fit.centre, fit.radius) for link, fit in spheres.items()})
+
+
+def _inner(robot: Robot, spheres: Mapping[str, SphereFit]) -> Balls:
+    """Return balls that lie within the links, about the centres of their spheres: where they overlap, links touch."""
+    found = {}
+    for link, fit in spheres.items():
+        depth = LinkSolid.from_shapes(robot.model.collisions[link]).solid.within_parts(fit.centre)
+        found[link] = (fit.centre, np.where(depth > 0, depth, -np.inf))  # those outside of it overlap nothing
+    return Balls.of(found)
 
 
 def _held(robot: Robot) -> list[dict[str, float]]:

@@ -31,15 +31,15 @@ class Balls:
             first=np.cumsum([0, *(len(radius) for _, radius in spheres.values())]),
         )
 
-    def gaps(self, robot: Robot, q: Float, pairs: Sequence[tuple[str, str]], sight: float) -> Float:
-        """Return the least gap [n, p] between spheres of pairs of links in configurations q [n, dof].
+    def near(self, robot: Robot, q: Float, pairs: Sequence[tuple[str, str]], reach: Float | float) -> np.ndarray:
+        """Return whether spheres of pairs of links are within reach of each other [n, p] in configurations q [n, dof].
 
-        It is negative where they overlap, and at most `sight`.
+        The reach is that of each pair [p], or of all [m]: at 0 they touch, below they overlap by so much.
         """
-        bounds = [self._around(i) for i in range(len(self.links))]
+        bounds = np.array([self._around(i) for i in range(len(self.links))]).reshape(-1, 4)
         poses, numbers = self._scene(robot, q, pairs)
-        bounds = np.array(bounds).reshape(-1, 4)
-        return _gaps(poses, self.centre, self.radius, self.first, numbers, bounds, sight)
+        reach = np.broadcast_to(np.asarray(reach, dtype=np.float64), len(pairs)).copy()
+        return _near(poses, self.centre, self.radius, self.first, numbers, bounds, reach)
 
     def touching(self, robot: Robot, q: Float, pairs: Sequence[tuple[str, str]], of: np.ndarray) -> np.ndarray:
         """Return for each sphere in how many configurations q [n, dof] it touches the other link of a pair.
@@ -72,9 +72,9 @@ def _placed(pose, centre):
 
 
 @njit(cache=True, nogil=True)
-def _gaps(poses, centre, radius, first, pairs, bounds, sight):
-    """Return the gaps [n, p]; `bounds` [links, 4] are balls around the spheres of a link."""
-    found = np.full((len(poses), len(pairs)), sight)
+def _near(poses, centre, radius, first, pairs, bounds, reach):
+    """Return which pairs are near [n, p]; `bounds` [links, 4] are balls around the spheres of a link."""
+    found = np.zeros((len(poses), len(pairs)), np.bool_)
     placed, middles = np.empty_like(centre), np.empty((len(bounds), 3))
     for n in range(len(poses)):
         for link in range(len(bounds)):
@@ -82,24 +82,30 @@ def _gaps(poses, centre, radius, first, pairs, bounds, sight):
             middles[link] = _placed(poses[n, link], bounds[link : link + 1, :3])[0]
         for p in range(len(pairs)):
             a, b = pairs[p]
-            apart = np.sqrt(((middles[a] - middles[b]) ** 2).sum())
-            if apart - bounds[a, 3] - bounds[b, 3] >= sight:
-                continue
-            least = sight
-            for i in range(first[a], first[a + 1]):
-                to_bound = 0.0
-                for k in range(3):
-                    to_bound += (placed[i, k] - middles[b, k]) ** 2
-                if np.sqrt(to_bound) - radius[i] - bounds[b, 3] >= least:
-                    continue
-                for j in range(first[b], first[b + 1]):
-                    reach, square = least + radius[i] + radius[j], 0.0
-                    for k in range(3):
-                        square += (placed[i, k] - placed[j, k]) ** 2
-                    if reach > 0 and square < reach * reach:
-                        least = np.sqrt(square) - radius[i] - radius[j]
-            found[n, p] = least
+            if _within(middles[a], middles[b], reach[p] + bounds[a, 3] + bounds[b, 3]):
+                one, other = slice(first[a], first[a + 1]), slice(first[b], first[b + 1])
+                ball = middles[b], bounds[b, 3]
+                found[n, p] = _meet(placed[one], radius[one], placed[other], radius[other], ball, reach[p])
     return found
+
+
+@njit(cache=True, nogil=True)
+def _meet(centre, radius, others, radii, ball, reach):
+    """Return whether one of the spheres is within reach of one of the others, which are in a ball."""
+    for i in range(len(radius)):
+        if _within(centre[i], ball[0], reach + radius[i] + ball[1]):
+            for j in range(len(radii)):
+                if _within(centre[i], others[j], reach + radius[i] + radii[j]):
+                    return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _within(one, other, reach):
+    square = 0.0
+    for k in range(3):
+        square += (one[k] - other[k]) ** 2
+    return reach >= 0 and square <= reach * reach
 
 
 @njit(cache=True, nogil=True)

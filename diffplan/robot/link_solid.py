@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffplan.geometry.convex import ConvexUnion
-from diffplan.geometry.pose import Float
 from diffplan.geometry.shapes import Shape
-from diffplan.geometry.triangle_distance import unsigned_distance
+from diffplan.geometry.triangle_distance import SolidDistance, unsigned_distance
 from diffplan.system.computed import computed
 from diffplan.system.third_party import trimesh
 
@@ -43,13 +42,16 @@ class LinkSolid:
     @computed
     def bulge(self) -> float:
         """How far the surface of the parts lies from that of the mesh at most [m], over samples 2 mm apart."""
-        spacing = max(_BULGE_SPACING, float(np.sqrt(self.solid.area / _MOST_POINTS)))
-        return bulge(self.solid, np.asarray(self.mesh.triangles), spacing)
+        return self.bulge_of(self.solid)
 
+    def bulge_of(self, solid: ConvexUnion) -> float:
+        """Return how far the surface of a solid lies from that of the mesh at most [m], over samples 2 mm apart."""
+        spacing = max(_BULGE_SPACING, float(np.sqrt(solid.area / _MOST_POINTS)))
+        return self._distance.farthest(solid.surface(spacing))
 
-def bulge(solid: ConvexUnion, triangles: Float, spacing: float) -> float:
-    """Return how far the surface of a union of parts lies from triangles [t, 3, 3] at most [m], over samples."""
-    return unsigned_distance(triangles).farthest(solid.surface(spacing))
+    @computed
+    def _distance(self) -> SolidDistance:
+        return unsigned_distance(np.asarray(self.mesh.triangles))
 
 
 def _joined(meshes: list[trimesh.Trimesh]) -> trimesh.Trimesh:

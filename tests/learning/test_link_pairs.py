@@ -13,6 +13,7 @@ from diffplan.geometry.sphere_fit import SphereFit
 from diffplan.learning import collision_model
 from diffplan.learning.collision_model import FitReport, fit_robot
 from diffplan.learning.link_pairs import adjacent, ignored_pairs, sample_contacts
+from diffplan.learning.sphere_contacts import Balls
 from diffplan.robot.model import Robot
 
 URDF = """<robot name="near">
@@ -85,15 +86,51 @@ def test_a_pair_whose_spheres_say_nothing_is_left_to_the_certificate(fitted):
     assert ("base", "hand") in read.certified_pairs
 
 
-def test_pybullet_is_asked_wherever_links_are_near():
+def _panda() -> tuple[Robot, dict[str, SphereFit]]:
     panda = load_robot("panda")
-    spheres = {
+    return panda, {
         link: SphereFit(centre=panda.spheres.centre[own], radius=panda.spheres.radius[own], uncovered=0.01, outside=0.0)
         for i, link in enumerate(panda.spheres.links)
         for own in (panda.spheres.link == i,)
     }
+
+
+def test_pybullet_is_asked_wherever_links_are_near_and_it_is_not_plain_that_they_touch():
+    panda, spheres = _panda()
     contacts = sample_contacts(panda, spheres, 200)
     pairs = [pair for pair in combinations(panda.links, 2) if not adjacent(panda, *pair)]
     for sample in contacts.samples:
-        everywhere = pair_distances(sample.robot, sample.q, pairs, np.ones((len(sample.q), len(pairs)), dtype=bool))
-        np.testing.assert_array_equal(np.array(sample.distance).T, everywhere)
+        with pair_distances(sample.robot) as distances:
+            everywhere = distances.at(sample.q, pairs, np.ones((len(sample.q), len(pairs)), dtype=bool))
+        found = np.array(sample.distance).T
+        np.testing.assert_array_equal(np.maximum(found, 0.0), np.maximum(everywhere, 0.0))
+        assert 0 < (found == 0).sum() < (found <= 0).sum()  # some plainly touch, some are asked about
+
+
+def test_spheres_of_some_links_are_looked_at_anew_alone():
+    panda, spheres = _panda()
+    contacts = sample_contacts(panda, spheres, 200)
+    smaller = {link: replace(fit, radius=0.8 * fit.radius) for link, fit in spheres.items()}
+    some = spheres | {"panda_link5": smaller["panda_link5"]}
+    for one, other in zip(
+        contacts.with_spheres(some, {"panda_link5"}).pairs, contacts.with_spheres(some).pairs, strict=True
+    ):
+        np.testing.assert_array_equal(one.spheres_touching, other.spheres_touching)
+    assert contacts.with_spheres(smaller, {"panda_hand"}).pairs[0] is contacts.pairs[0]
+
+
+def test_spheres_are_near_whose_gap_is_within_reach():
+    panda, spheres = _panda()
+    balls = Balls.of({link: (fit.centre, fit.radius) for link, fit in spheres.items()})
+    q = np.random.default_rng(6).uniform(panda.lower, panda.upper, (40, panda.dof))
+    pairs = [("panda_link0", "panda_hand"), ("panda_link5", "panda_link7")]
+    poses = dict(zip(panda.links, panda.link_poses(q, panda.links).swapaxes(0, 1), strict=True))
+    gaps = []
+    for pair in pairs:
+        one, other = (spheres[link].centre @ poses[link][:, :3, :3].mT + poses[link][:, None, :3, 3] for link in pair)
+        apart = np.linalg.norm(one[:, :, None] - other[:, None], axis=3)
+        gaps.append((apart - np.add.outer(*(spheres[link].radius for link in pair))).min(axis=(1, 2)))
+    for reach in (-0.02, 0.0, 0.05, np.array([0.3, 0.01])):
+        near = balls.near(panda, q, pairs, reach)
+        np.testing.assert_array_equal(near, reach >= np.array(gaps).T)
+        assert 0 < near.sum() < near.size

@@ -15,6 +15,7 @@ from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry.convex import TOUCHING, ConvexUnion, surface_grid
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Mesh
+from diffplan.geometry.sphere_cover import dense_gaps, nearest_gaps
 from diffplan.geometry.sphere_fit import SphereFit, Tolerance, fit_spheres, outside, uncovered
 from diffplan.geometry.winding import section_winding, winding_number
 from diffplan.learning.collision_model import FitReport, fit_robot, write_collision_file
@@ -139,7 +140,8 @@ def test_pairs_that_never_touch_do_not_with_fingers_wide_open_either():
     wide = dict.fromkeys(PANDA.held_joints, 0.065)
     pairs = list(combinations(PANDA.links, 2))
     q = np.random.default_rng(7).uniform(PANDA.lower, PANDA.upper, (300, PANDA.dof))
-    distance = pair_distances(PANDA.with_held(wide), q, pairs, np.ones((len(q), len(pairs)), dtype=bool))
+    with pair_distances(PANDA.with_held(wide)) as distances:
+        distance = distances.at(q, pairs, np.ones((len(q), len(pairs)), dtype=bool))
     touched = {frozenset(pair) for pair, least in zip(pairs, distance.min(axis=0), strict=True) if least <= 0}
     assert touched.isdisjoint(PANDA.never_touching)
     assert {frozenset(("panda_link5", "panda_hand")), frozenset(("panda_link0", "panda_link1"))} <= touched
@@ -202,6 +204,27 @@ def test_depth_in_parts_is_that_of_every_plane_looked_at():
     over = solid.within_parts(points + TOUCHING * normals) <= -TOUCHING / 2
     assert 0.2 < over.mean() < 0.9
     np.testing.assert_array_equal(solid.outer(points, normals), over)
+
+
+def test_the_depth_in_hulls_of_many_faces_is_the_distance_to_the_nearest_plane():
+    parts = _solid("panda_link5").solid.parts + _solid("panda_hand").solid.parts
+    points = np.random.default_rng(4).uniform(-0.3, 0.3, (3000, 3))
+    depths = [
+        ((part.triangles[:, 0][None] - points[:, None]) * part.face_normals[None]).sum(axis=2).min(axis=1)
+        for part in parts
+    ]
+    assert min(len(part.faces) for part in parts) > 100
+    np.testing.assert_allclose(ConvexUnion(parts=parts).within_parts(points), np.max(depths, axis=0), atol=1e-8)
+
+
+def test_gaps_of_dense_points_are_those_of_each_point_to_the_bit():
+    rng = np.random.default_rng(5)
+    points, centre = rng.uniform(0, 0.2, (20_000, 3)), rng.uniform(0, 0.2, (60, 3)).round(2)
+    points[:50], radius = centre[:50], rng.uniform(0.005, 0.05, 60).round(3)
+    np.testing.assert_array_equal(dense_gaps(points, centre, radius), nearest_gaps(points, centre, radius)[0])
+    assert (dense_gaps(points[:3], np.zeros((0, 3)), np.zeros(0)) == np.inf).all()
+    flat = points * (1.0, 1.0, 0.0)
+    np.testing.assert_array_equal(dense_gaps(flat, centre, radius), nearest_gaps(flat, centre, radius)[0])
 
 
 def test_parts_that_only_touch_are_as_deep_as_one():
