@@ -73,14 +73,13 @@ def nearest_gaps(points, centre, radius):
 
 
 @njit(cache=True, nogil=True)
-def dense_gaps(points, centre, radius):
-    """Return the gaps [n] that `nearest_gaps` does, to the bit; sooner for points that lie much closer than 10 mm.
+def cubes(points):
+    """Sort points [n, 3] into cubes of 10 mm, or larger where there were more cubes than points.
 
-    Of the points in a cube only the spheres are looked at that may be the nearest to one of them.
+    Returns:
+        The middles [c, 3] of the cubes that hold points, the numbers [n] of the points cube by cube, where those of
+        each cube begin [c + 1], and the cubes' size.
     """
-    gap = np.full(len(points), np.inf)
-    if len(points) == 0 or len(centre) == 0:
-        return gap
     low, high = points[0].copy(), points[0].copy()
     for i in range(len(points)):
         for k in range(3):
@@ -92,35 +91,56 @@ def dense_gaps(points, centre, radius):
         a, b, c = ((points[i] - low) / size).astype(np.int64)
         cube[i] = (a * shape[1] + b) * shape[2] + c
         starts[cube[i] + 1] += 1
+    held = np.flatnonzero(starts[1:])
     starts = np.cumsum(starts)
     order, filled = np.empty(len(points), np.int64), starts[:-1].copy()
     for i in range(len(points)):
         order[filled[cube[i]]] = i
         filled[cube[i]] += 1
+    middles = np.empty((len(held), 3))
+    for n, cell in enumerate(held):
+        middles[n, 0] = low[0] + (cell // (shape[1] * shape[2]) + 0.5) * size
+        middles[n, 1] = low[1] + (cell // shape[2] % shape[1] + 0.5) * size
+        middles[n, 2] = low[2] + (cell % shape[2] + 0.5) * size
+    return middles, order, np.append(starts[held], len(points)), size
+
+
+@njit(cache=True, nogil=True)
+def large_gaps(points, sorted_in, centre, radius, enough):
+    """Return the gaps [n] that `nearest_gaps` does, to the bit, where they are `enough` or the largest.
+
+    Elsewhere they are no smaller than they would be, and below `enough` and the largest. Of the points in a cube
+    (`sorted_in` is what `cubes` returns) only the spheres are looked at that may be the nearest to one of them.
+    """
+    middles, order, starts, size = sorted_in
+    gap = np.full(len(points), np.inf)
+    if len(centre) == 0:
+        return gap
     apart, near = np.empty(len(centre)), np.empty(len(centre), np.int64)
-    for cell in range(len(starts) - 1):
-        if starts[cell] == starts[cell + 1]:
-            continue
-        x = low[0] + (cell // (shape[1] * shape[2]) + 0.5) * size
-        y = low[1] + (cell // shape[2] % shape[1] + 0.5) * size
-        z = low[2] + (cell % shape[2] + 0.5) * size
-        least = np.inf
+    largest = bound = -np.inf
+    for cell in range(len(middles)):
         for s in range(len(centre)):
-            dx, dy, dz = x - centre[s, 0], y - centre[s, 1], z - centre[s, 2]
-            apart[s] = np.sqrt(dx * dx + dy * dy + dz * dz) - radius[s]
-            least = min(least, apart[s])
+            apart[s] = _apart(middles, cell, centre, s) - radius[s]
+        nearest = np.argmin(apart)
+        most = apart[nearest] + _CORNER * size + _SLACK
         count = 0
         for s in range(len(centre)):
-            if apart[s] <= least + _CORNER * size + _SLACK:
+            if apart[s] <= most:
                 near[count] = s
                 count += 1
         for i in order[starts[cell] : starts[cell + 1]]:
+            gap[i] = _apart(points, i, centre, nearest) - radius[nearest]
+            if gap[i] < bound:
+                continue
+            gap[i] = np.inf
             for s in near[:count]:
                 dx, dy, dz = points[i, 0] - centre[s, 0], points[i, 1] - centre[s, 1], points[i, 2] - centre[s, 2]
                 reach = gap[i] + radius[s]
                 square = dx * dx + dy * dy + dz * dz
                 if reach > 0 and square < reach * reach:
                     gap[i] = np.sqrt(square) - radius[s]
+            largest = max(largest, gap[i])
+            bound = min(largest, enough) - _SLACK
     return gap
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from diffplan.errors import InputError
 from diffplan.geometry.convex import ConvexUnion
 from diffplan.geometry.pose import Float
-from diffplan.geometry.sphere_cover import DepthGrid, dense_gaps, drop, greedy_cover, nearest_gaps, settle
+from diffplan.geometry.sphere_cover import DepthGrid, cubes, drop, greedy_cover, large_gaps, nearest_gaps, settle
 
 _DENSE, _MOST_DENSE = 0.001, 2_000_000
 _ROUNDING = 0.0002
@@ -65,6 +65,7 @@ def fit_spheres(solid: ConvexUnion, tolerance: Tolerance, kept: SphereFit | None
     grid = _depth_grid(solid)
     field = grid.origin, grid.spacing, grid.values, margin
     dense = _dense(solid)
+    dense_cubes = cubes(dense)
     samples = _thinned(solid.surface(spacing := float(np.sqrt(solid.area / _SAMPLES))), spacing / 2)
     candidates = _candidates(solid, grid)
     still = (np.zeros((0, 3)), np.zeros(0)) if kept is None else (kept.centre, kept.radius)
@@ -86,7 +87,7 @@ def fit_spheres(solid: ConvexUnion, tolerance: Tolerance, kept: SphereFit | None
             centres = np.round(settle(centres, samples, others, *field, 0.0, _ROUNDS)[0], 4)
         radius = np.round(solid.depth(centres) + margin, 4)
         all_centres, all_radii = np.concatenate([still[0], centres]), np.concatenate([still[1], radius])
-        gaps = dense_gaps(dense, all_centres, all_radii)
+        gaps = large_gaps(dense, dense_cubes, all_centres, all_radii, uncovered_most)
         if gaps.max() <= tolerance.uncovered:
             fit = SphereFit(centre=all_centres, radius=all_radii, uncovered=max(0.0, float(gaps.max())), outside=0.0)
             return replace(fit, outside=outside(solid, fit))
@@ -110,7 +111,8 @@ def check_size(solid: ConvexUnion) -> None:
 
 def uncovered(solid: ConvexUnion, fit: SphereFit) -> float:
     """Return the largest distance [m] from the link's surface to the union of spheres, over dense samples (1 mm)."""
-    return max(0.0, float(dense_gaps(_dense(solid), fit.centre, fit.radius).max()))
+    dense = _dense(solid)
+    return max(0.0, float(large_gaps(dense, cubes(dense), fit.centre, fit.radius, np.inf).max()))
 
 
 def outside(solid: ConvexUnion, fit: SphereFit, points: int = 2000) -> float:

@@ -15,7 +15,7 @@ from diffplan.formats.robot_file import load_robot, robot_path
 from diffplan.geometry.convex import TOUCHING, ConvexUnion, surface_grid
 from diffplan.geometry.pose import Pose
 from diffplan.geometry.shapes import Box, Mesh
-from diffplan.geometry.sphere_cover import dense_gaps, nearest_gaps
+from diffplan.geometry.sphere_cover import cubes, large_gaps, nearest_gaps
 from diffplan.geometry.sphere_fit import SphereFit, Tolerance, fit_spheres, outside, uncovered
 from diffplan.geometry.winding import section_winding, winding_number
 from diffplan.learning.collision_model import FitReport, fit_robot, write_collision_file
@@ -217,14 +217,18 @@ def test_the_depth_in_hulls_of_many_faces_is_the_distance_to_the_nearest_plane()
     np.testing.assert_allclose(ConvexUnion(parts=parts).within_parts(points), np.max(depths, axis=0), atol=1e-8)
 
 
-def test_gaps_of_dense_points_are_those_of_each_point_to_the_bit():
+def test_large_gaps_of_dense_points_are_those_of_each_point_to_the_bit():
     rng = np.random.default_rng(5)
     points, centre = rng.uniform(0, 0.2, (20_000, 3)), rng.uniform(0, 0.2, (60, 3)).round(2)
     points[:50], radius = centre[:50], rng.uniform(0.005, 0.05, 60).round(3)
-    np.testing.assert_array_equal(dense_gaps(points, centre, radius), nearest_gaps(points, centre, radius)[0])
-    assert (dense_gaps(points[:3], np.zeros((0, 3)), np.zeros(0)) == np.inf).all()
-    flat = points * (1.0, 1.0, 0.0)
-    np.testing.assert_array_equal(dense_gaps(flat, centre, radius), nearest_gaps(flat, centre, radius)[0])
+    for some in (points, points * (1.0, 1.0, 0.0)):
+        exact = nearest_gaps(some, centre, radius)[0]
+        for enough in (-np.inf, 0.01, np.inf):
+            found, large = large_gaps(some, cubes(some), centre, radius, enough), exact >= min(enough, exact.max())
+            np.testing.assert_array_equal(found[large], exact[large])
+            assert (found >= exact).all()
+            assert (found[~large] < min(enough, exact.max())).all()
+    assert (large_gaps(points[:3], cubes(points[:3]), np.zeros((0, 3)), np.zeros(0), 0.0) == np.inf).all()
 
 
 def test_parts_that_only_touch_are_as_deep_as_one():
