@@ -56,7 +56,7 @@ class ConvexUnion:
         return _within(over, *self._planes, -TOUCHING / 2) <= -TOUCHING / 2
 
     @computed
-    def _planes(self) -> tuple[np.ndarray, ...]:
+    def _planes(self) -> tuple[Float, Float, np.ndarray, np.ndarray, Float]:
         """The planes [m, 4] of all parts (outward normal, offset), and a tree over those of each part: see `_tree`."""
         found = []
         for part in self.parts:
