@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -130,7 +131,8 @@ class CollisionModel:
     def nearest(self, world: Obstacles, q: Float, scene: int = 0, *, reach: float) -> Nearest:
         """Return where the spheres are at q [n, dof], and how far from the nearest obstacle, `reach` [m] at most.
 
-        Spheres of the base link, which no motion can help, count as far. In float64.
+        Spheres are in the order of `sphere_groups`. Those of the base link, which no motion can help, count as far.
+        In float64.
         """
         q = np.ascontiguousarray(q, dtype=np.float64)
         shape = (len(q), len(self.double.sphere))
@@ -249,32 +251,29 @@ class CollisionModel:
         return self.edge_free(world, q, q, scene, margin=margin, self_margin=self_margin)
 
 
-_WHOLE, _GROUP = 32, 12
+_WHOLE, _GROUP = 12, 8
 """A link of more spheres than the first is packed as groups of at most the second, each culled by its own bounds."""
 
 
 def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
     """Pack a robot: frames turned so that joint axes are local z, spheres sorted by link and moved to body frames.
 
-    A link of many spheres, such as the trunk of a mobile robot, becomes some groups that lie close together.
+    A link of more than a few spheres becomes groups that lie close together.
     """
     chain = robot.chain
     turn = [np.eye(4)] + [_z_to(axis) for axis in chain.axis]
     origin = [np.linalg.inv(turn[body]) @ chain.origin[k] @ turn[k + 1] for k, body in enumerate(chain.parent)]
     first, spheres, bounds, bodies = [0], [], [], []
-    groups_of: dict[str, list[int]] = {}
-    for link in robot.links:
+    groups_of: dict[str, list[int]] = {link: [] for link in robot.links}
+    for link, group in sphere_groups(robot):
         body, T_body_link = chain.placement[link]
-        chosen = robot.spheres.link == (robot.spheres.links.index(link) if link in robot.spheres.links else -1)
-        centre = robot.spheres.centre[chosen] @ T_body_link[:3, :3].T + T_body_link[:3, 3]
-        all_of_link = np.column_stack([centre @ turn[body][:3, :3], robot.spheres.radius[chosen]])
-        groups = _groups(all_of_link) if len(all_of_link) > _WHOLE else [all_of_link]
-        groups_of[link] = [len(bodies) + i for i in range(len(groups))]
-        for group in groups:
-            spheres.append(group)
-            bounds.append(_bounding_sphere(group[:, :3], group[:, 3]))
-            bodies.append(body)
-            first.append(first[-1] + len(group))
+        centre = robot.spheres.centre[group] @ T_body_link[:3, :3].T + T_body_link[:3, 3]
+        packed = np.column_stack([centre @ turn[body][:3, :3], robot.spheres.radius[group]])
+        groups_of[link].append(len(bodies))
+        spheres.append(packed)
+        bounds.append(_bounding_sphere(packed[:, :3], packed[:, 3]))
+        bodies.append(body)
+        first.append(first[-1] + len(group))
     pairs = [(i, j) for a, b in robot.checked_pairs for i in groups_of[a] for j in groups_of[b]]
     return lanes.RobotArrays(
         parent=chain.parent,
@@ -292,14 +291,26 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
     )
 
 
-def _groups(spheres: Float) -> list[Float]:
-    """Return spheres [n, 4] in groups, halved along the longest side of their box until none is too large."""
-    if len(spheres) <= _GROUP:
-        return [spheres]
-    centre = spheres[:, :3]
-    order = np.argsort(centre[:, int(np.argmax(np.ptp(centre, axis=0)))], kind="stable")
+def sphere_groups(robot: Robot) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield a link's name and the numbers of spheres that are packed together, in the order of packing.
+
+    A link without spheres has one empty group.
+    """
+    for link in robot.links:
+        number = robot.spheres.links.index(link) if link in robot.spheres.links else -1
+        chosen = np.flatnonzero(robot.spheres.link == number)
+        for group in _groups(chosen, robot.spheres.centre) if len(chosen) > _WHOLE else [chosen]:
+            yield link, group
+
+
+def _groups(chosen: np.ndarray, centre: Float) -> list[np.ndarray]:
+    """Return these spheres in groups, halved along the longest side of their box until none is too large."""
+    if len(chosen) <= _GROUP:
+        return [chosen]
+    side = int(np.argmax(np.ptp(centre[chosen], axis=0)))
+    order = chosen[np.argsort(centre[chosen, side], kind="stable")]
     half = len(order) // 2
-    return [*_groups(spheres[order[:half]]), *_groups(spheres[order[half:]])]
+    return [*_groups(order[:half], centre), *_groups(order[half:], centre)]
 
 
 def _z_to(axis: Float) -> Float:

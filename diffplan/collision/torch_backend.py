@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffplan.collision.cpu import Evaluation, Nearest, Obstacles
+from diffplan.collision.cpu import Evaluation, Nearest, Obstacles, sphere_groups
 from diffplan.collision.lanes import BOX, CAPSULE, CYLINDER, SPHERE
 from diffplan.collision.obstacles import Row
 from diffplan.geometry.fields import SPLIT, DistanceField
@@ -105,7 +105,7 @@ class TorchCollision:
 
     def __init__(self, robot: Robot, device: torch.device | str = "cpu") -> None:
         self.robot, self.device = robot, torch.device(device)
-        order = [i for link in robot.links for i in np.flatnonzero(_links(robot) == link)]
+        order = np.concatenate([group for _, group in sphere_groups(robot)])
         spheres = robot.spheres
         self._link = [spheres.links[i] for i in spheres.link[order]]
         self._centre, self._radius = (
@@ -197,10 +197,6 @@ class TorchCollision:
         at = torch.as_tensor(q, device=self.device).requires_grad_()
         work = (self.centres(at) * torch.as_tensor(force, device=self.device)).sum()
         return torch.autograd.grad(work, at)[0].cpu().numpy()
-
-
-def _links(robot: Robot) -> np.ndarray:
-    return np.array(robot.spheres.links)[robot.spheres.link]
 
 
 def _rows(world: Obstacles, scene: int) -> tuple[Row, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,8 +125,10 @@ _LOOK = {"steps": 40, "patience": 8, "tighten_steps": 6, "tighten_more": 0, "tig
 _REPAIRED, _REPAIR_COPIES = 2, 4
 _REPAIR_WIDEN = 2  # control points
 _REPAIR_AMPLITUDE = (0.5, 1.5)  # rad
-_WAVES, _WALKED = 2, 2
-"""How often walks are tried before samples that are much alike, and how many of them become seeds at most."""
+_WAVES, _WALKED = 2, 3
+"""How often walks are tried before samples that are much alike, and how many of their pairs become seeds at most."""
+_PUSHES = (2, 3)
+"""How often the walks' steps are pushed at most, the very first time and later: two are quicker, three get farther."""
 _WALKED_DEMAND, _WALKED_ACTIVATION = 1, 0.015  # which of `DEMANDS`; m
 _APART = 0.9
 """How far own links can be asked to keep apart at most, over the distance at which they begin to push each other."""
@@ -252,14 +255,14 @@ class DiffusionPlanner(Planner):
             if time.perf_counter() > deadline:
                 return
             for wave in range((first_walks or min(number, 1)) if c.walkers else 0):
-                control, goal_of = self._walked(task, number, wave)
-                for asked in (apart, True):
-                    found = self._along_walks(task, control, goal_of, asked)
-                    yield from (replace(candidate, round=number + 1) for candidate in found)
-                    apart = apart or _too_close(task, found)
-                    if asked == apart:
-                        break
-            refiner = self._refiner(task, number, apart)
+                for control, goal_of in self._walked(task, number, wave):
+                    for asked in (False, True):
+                        if asked and not apart:
+                            break
+                        found = self._along_walks(task, control, goal_of, asked)
+                        yield from (replace(candidate, round=number + 1) for candidate in found)
+                        apart = apart or _too_close(task, found)
+            refiner = self._refiner(task, number, apart and number % 2 == 1)
             goal_of = self.share_out(problem, batch)
             with threads(c.threads):
                 control = self.sample(problem, refiner, problem.goals[goal_of], generator)
@@ -353,23 +356,24 @@ class DiffusionPlanner(Planner):
             control = bent(control, task.problem.robot, generator, _REPAIR_AMPLITUDE, stretch)
             return self._tight(task, refiner, refiner.push(refiner.settled(control)), goal_of[chosen], "repair")
 
-    def _walked(self, task: Task, number: int, wave: int) -> tuple[Float, np.ndarray]:
-        """Return control points [m, n, dof] along walks out of both ends, and their goals; none once time is up.
+    def _walked(self, task: Task, number: int, wave: int) -> Iterator[tuple[Float, np.ndarray]]:
+        """Yield control points [1, n, dof] along walks out of both ends, and their goal; none once time is up.
 
         Such a path is longer than samples are, so it has half as many control points again.
         """
         with threads(self.config.threads):
-            walks = Walks(task, self.share_out(task.problem, self.config.walkers), (task.seed, number, wave))
+            goal_of, seed = self.share_out(task.problem, self.config.walkers), (task.seed, number, wave)
+            walks = Walks(task, goal_of, seed, pushes=_PUSHES[min(number + wave, 1)])
             if not walks.go_on() and time.perf_counter() > task.deadline:
-                return np.zeros((0, 0, 0)), np.zeros(0, dtype=np.int64)
-            return walks.seeds(min(self.config.batch, _WALKED), self.config.horizon * 3 // 2)
+                return
+        yield from islice(walks.seeds(self.config.horizon * 3 // 2), _WALKED)
 
     def _along_walks(self, task: Task, control: Float, goal_of: np.ndarray, apart: bool) -> list[Candidate]:
         """Return candidates from walks [m, n, dof], which are clear or nearly so, but narrowly.
 
         So obstacles push them from nearer than they push samples.
         """
-        if len(control) == 0 or time.perf_counter() > task.deadline:
+        if time.perf_counter() > task.deadline:
             return []
         refiner = self._refiner(task, _WALKED_DEMAND, apart)
         near = replace(refiner.config, activation=_WALKED_ACTIVATION)

@@ -10,6 +10,7 @@ nothing is connected, and a walk that was dropped is forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter
 
 import numpy as np
@@ -25,11 +26,11 @@ _STRIDE, _SHORTEST = 0.15, 0.02
 """How far a step goes, and how far it must still go after it was pushed [rad, all joints together]."""
 _WANDER = 0.3
 """How much a direction that led on changes from step to step, against its own length 1."""
-_PUSHES, _LONGEST_PUSH = 3, 0.1  # rad
+_LONGEST_PUSH = 0.1  # rad
 _ACTIVATION, _SELF_ACTIVATION = 0.03, 0.01  # m
 _LOOKS, _LINE_ACTIVATION = 15, 0.005
 """Places on a straight line from a walker to where it looks, and the distance [m] at which obstacles count there."""
-_BEST = 6
+_BEST = 4
 """Walkers of each side that seeds are made of."""
 _SLACK = 1e-4  # m
 _WAYPOINTS, _SHORTCUTS = 128, 100
@@ -69,16 +70,18 @@ class _Side:
 class Walks:
     """Walkers that leave the start and the goals of a task, until some of either side see each other."""
 
-    def __init__(self, task: Task, goal_of: np.ndarray, seed: tuple[int, ...]) -> None:
+    def __init__(self, task: Task, goal_of: np.ndarray, seed: tuple[int, ...], *, pushes: int = 3) -> None:
         """Put as many walkers to the start as to the goals.
 
         Args:
             task: the problem.
             goal_of: the goal [walkers] that each walker of the goals' side leaves.
             seed: where random numbers come from.
+            pushes: how often a step is pushed out of collision at most.
         """
         self._model, self._world, self._robot = task.model, task.world, task.problem.robot
         self._deadline, self._rng, self._goal_of = task.deadline, np.random.default_rng(seed), goal_of
+        self._pushes = pushes
         start = np.repeat(task.problem.start[None], len(goal_of), axis=0)
         self._start, self._goals = (self._side(ends) for ends in (start, task.problem.goals[goal_of]))
 
@@ -99,18 +102,15 @@ class Walks:
                     return True
         return False
 
-    def seeds(self, number: int, n: int) -> tuple[Float, np.ndarray]:
-        """Return control points [number, n, dof] along the pairs of walks that see each other best, and their goals."""
+    def seeds(self, n: int) -> Iterator[tuple[Float, np.ndarray]]:
+        """Yield control points [1, n, dof] along pairs of walks, those first that see each other best, and the goal."""
         metric, lower, upper = self._robot.metric, self._robot.lower, self._robot.upper
         ones, others = _best(self._start), _best(self._goals)
         cost = self._between(self._start.q[ones][:, None], self._goals.q[others][None])
-        pairs = np.resize(np.argsort(cost, axis=None, kind="stable"), number)
-        control, goals = [], []
-        for i, j in zip(ones[pairs // len(others)], others[pairs % len(others)], strict=True):
+        for pair in np.argsort(cost, axis=None, kind="stable"):
+            i, j = int(ones[pair // len(others)]), int(others[pair % len(others)])
             waypoints = resample(self._joined(i, j), _WAYPOINTS, metric)
-            control.append(spline.fit_within(waypoints, n, lower, upper))
-            goals.append(self._goal_of[self._goals.root[j]])
-        return np.stack(control), np.array(goals)
+            yield spline.fit_within(waypoints, n, lower, upper)[None], self._goal_of[[self._goals.root[j]]]
 
     def _joined(self, i: int, j: int) -> Float:
         """Return the path [m, dof] along walk i from the start and walk j from a goal, shortened where that is free."""
@@ -148,7 +148,7 @@ class Walks:
             trial,
             activation=_ACTIVATION,
             self_activation=_SELF_ACTIVATION,
-            pushes=_PUSHES,
+            pushes=self._pushes,
             longest=_LONGEST_PUSH,
             floor=side.floor,
             self_floor=side.self_floor,

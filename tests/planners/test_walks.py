@@ -1,6 +1,9 @@
 """Walks out of narrow ends: they keep clear, are the same for the same seed, and become seeds from start to goal."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,11 +62,14 @@ def test_walks_stay_clear_of_obstacles_and_within_the_limits(task: Task, walks: 
 def test_seeds_lead_from_the_start_to_a_goal_and_are_the_same_for_the_same_seed(task: Task, walks: Walks) -> None:
     again = Walks(task, np.zeros(WALKERS, dtype=np.int64), (0, 1))
     again.go_on()
-    (control, goals), (same, _) = (some.seeds(5, 24) for some in (walks, again))
-    assert control.shape == (5, 24, 7)
-    assert np.array_equal(control[:, 0], np.repeat(task.problem.start[None], 5, axis=0))
-    assert np.array_equal(control[:, -1], task.problem.goals[goals])
-    assert control.tobytes() == same.tobytes()
+    seeds, same = (list(islice(some.seeds(24), 3)) for some in (walks, again))
+    assert len(seeds) == 3
+    for (control, goal), (control_again, _) in zip(seeds, same, strict=True):
+        assert control.shape == (1, 24, 7)
+        assert np.array_equal(control[0, 0], task.problem.start)
+        assert np.array_equal(control[:, -1], task.problem.goals[goal])
+        assert control.tobytes() == control_again.tobytes()
+    assert len({control.tobytes() for control, _ in seeds}) == 3
 
 
 def test_walks_end_at_the_deadline(task: Task) -> None:
@@ -93,7 +99,7 @@ def test_walks_come_before_the_first_samples_of_the_common_prior_and_of_no_other
     monkeypatch.setattr(
         planner,
         "_walked",
-        lambda task, number, _wave: asked.append(number) or (np.zeros((0, 8, task.problem.robot.dof)), []),
+        lambda _task, number, _wave: asked.append(number) or iter(()),
     )
     list(planner.after_look(task))
     assert asked == ([] if own else [0, 0])
@@ -123,11 +129,48 @@ def test_walks_whose_path_is_refused_for_close_own_links_are_pushed_apart_at_onc
 ) -> None:
     planner = DiffusionPlanner(DiffusionConfig(seeds="random", rounds=2, batch=1, repair=False))
     asked: list[bool] = []
-    monkeypatch.setattr(planner, "_walked", lambda *_: (np.zeros((1, 8, 7)), np.zeros(1, dtype=np.int64)))
+    monkeypatch.setattr(planner, "_walked", lambda *_: iter([(np.zeros((1, 8, 7)), np.zeros(1, dtype=np.int64))] * 2))
     monkeypatch.setattr(planner, "_along_walks", lambda _task, _control, _goals, apart: asked.append(apart) or [])
     monkeypatch.setattr("diffplan.planners.diffusion._too_close", lambda *_: bool(asked))
     list(planner.after_look(task))
-    assert asked == [False, True]
+    assert asked == [False, True] * 2  # where links cannot be kept apart, the next pair is tried without that too
+
+
+def test_every_other_round_keeps_close_own_links_apart(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In some places they cannot be, so no round may ask for it for good."""
+    config = DiffusionConfig(seeds="random", walkers=0, rounds=4, batch=1, largest_batch=1, repair=False)
+    planner = DiffusionPlanner(config)
+    asked: list[tuple[int, bool]] = []
+    refiner = planner._refiner
+    monkeypatch.setattr(
+        planner,
+        "_refiner",
+        lambda task, number, apart=False: asked.append((number, apart)) or refiner(task, number, apart),
+    )
+    monkeypatch.setattr("diffplan.planners.diffusion._too_close", lambda *_: len(asked) == 1)
+    list(planner.after_look(task))
+    assert asked == [(0, False), (0, True), (1, True), (2, False), (3, True)]
+
+
+def test_the_next_pair_of_walks_is_a_seed_only_where_the_last_was_not_certified(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DiffusionConfig(seeds="random", rounds=2, batch=1, largest_batch=1, repair=False)
+    planner, made = DiffusionPlanner(config), []
+    walked = planner._walked
+
+    def counted(*of: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for seed in walked(*of):
+            made.append(seed)
+            yield seed
+
+    monkeypatch.setattr(planner, "_walked", counted)
+    planner.prepare(task)
+    next(candidate for candidate in planner.candidates(task) if candidate.source == "walks")
+    assert len(made) == 1
+    made.clear()
+    list(planner.candidates(task))
+    assert len(made) == 3
 
 
 def test_where_a_refused_path_has_own_links_close_later_ones_keep_them_apart(task: Task) -> None:
