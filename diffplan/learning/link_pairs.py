@@ -51,6 +51,15 @@ class PairContacts:
         """Share of the configurations in which their spheres touch and they do not."""
         return float((self.spheres_touching & ~self.touching).mean())
 
+    @property
+    def ignored(self) -> str | None:
+        """Why planning need not check the pair, None if it must (see `ignored_pairs`)."""
+        if self.touching_share > ALWAYS_SHARE:
+            return "always"
+        if self.least_distance > NEVER_DISTANCE:
+            return "never"
+        return "unclear" if self.false_share > _UNCLEAR_SHARE * (1 - self.touching_share) else None
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
@@ -67,6 +76,24 @@ class Contacts:
 
     samples: list[Sample]
     pairs: list[PairContacts]
+
+    @property
+    def false_share(self) -> float:
+        """Share of the configurations in which spheres of links touch and no links do, as planning would see it.
+
+        Counted are those in which all pairs were looked at.
+        """
+        counted = [p for p, pair in enumerate(self.pairs) if pair.ignored is None]
+        links, spheres = np.zeros((2, sum(min(len(sample.q), _FIRST) for sample in self.samples)), dtype=bool)
+        for p in counted:
+            links |= self._first(p, self.pairs[p].touching)
+            spheres |= self._first(p, self.pairs[p].spheres_touching)
+        return float((spheres & ~links).mean())
+
+    def _first(self, p: int, found: np.ndarray) -> np.ndarray:
+        """Return what was found of a pair in the first configurations of each sample, in which all were looked at."""
+        ends = np.cumsum([len(sample.distance[p]) for sample in self.samples])[:-1]
+        return np.concatenate([some[:_FIRST] for some in np.split(found, ends)])
 
     def with_spheres(self, spheres: Mapping[str, SphereFit], changed: Container[str] | None = None) -> Contacts:
         """Return the same with other spheres of the links that are `changed` (None: all)."""
@@ -150,14 +177,7 @@ def ignored_pairs(robot: Robot, contacts: Contacts) -> dict[tuple[str, str], str
     unclear.
     """
     ignored = {pair: "adjacent" for pair in combinations(robot.links, 2) if adjacent(robot, *pair)}
-    for pair in contacts.pairs:
-        if pair.touching_share > ALWAYS_SHARE:
-            ignored[pair.links] = "always"
-        elif pair.least_distance > NEVER_DISTANCE:
-            ignored[pair.links] = "never"
-        elif pair.false_share > _UNCLEAR_SHARE * (1 - pair.touching_share):
-            ignored[pair.links] = "unclear"
-    return ignored
+    return ignored | {pair.links: pair.ignored for pair in contacts.pairs if pair.ignored is not None}
 
 
 def adjacent(robot: Robot, one: str, other: str) -> bool:

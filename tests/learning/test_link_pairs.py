@@ -3,6 +3,8 @@
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,9 +12,16 @@ import pytest
 from diffplan.certificate.pairs import pair_distances
 from diffplan.formats.robot_file import load_robot
 from diffplan.geometry.sphere_fit import SphereFit
-from diffplan.learning import collision_model
+from diffplan.learning import collision_model, link_pairs
 from diffplan.learning.collision_model import FitReport, fit_robot
-from diffplan.learning.link_pairs import adjacent, ignored_pairs, sample_contacts
+from diffplan.learning.link_pairs import (
+    Contacts,
+    PairContacts,
+    Sample,
+    adjacent,
+    ignored_pairs,
+    sample_contacts,
+)
 from diffplan.learning.sphere_contacts import Balls
 from diffplan.robot.model import Robot
 
@@ -67,6 +76,55 @@ def test_an_arm_of_many_spheres_is_fitted_finer_within_its_share_of_more(fitted,
         spheres.append(fit_robot(str(report.file.parent), samples=1500))
     assert spheres[0].pairs[0].false_share > 0.01 > spheres[1].pairs[0].false_share
     assert spheres[0].spheres < spheres[1].spheres <= 2.0 * spheres[0].spheres
+
+
+def test_pairs_that_touch_falsely_count_together_where_no_link_touches():
+    """Two samples of 6 and 4 configurations; of the third pair, which always touches, nothing is counted."""
+    panda = load_robot("panda")
+    samples = [Sample(robot=panda, q=np.zeros((n, 7)), distance=[np.ones(n)] * 3) for n in (6, 4)]
+    pairs = [
+        PairContacts(
+            links=links, touching=np.isin(range(10), own), spheres_touching=np.isin(range(10), seen), least_distance=0.0
+        )
+        for links, own, seen in (
+            (("a", "b"), [0], [0, 1, 2]),  # falsely in 1 and 2
+            (("a", "c"), [1], [1, 2, 9]),  # in 1 these links touch, so that it is not free anyway
+            (("b", "c"), range(10), range(10)),
+        )
+    ]
+    contacts = Contacts(samples=samples, pairs=pairs)
+    assert contacts.false_share == pytest.approx(0.2)  # 2 and 9
+    assert Contacts(samples=samples, pairs=pairs[2:]).false_share == 0.0
+
+
+def test_only_the_first_configurations_of_each_sample_were_looked_at_for_all_pairs(monkeypatch):
+    monkeypatch.setattr(link_pairs, "_FIRST", 2)
+    panda = load_robot("panda")
+    samples = [Sample(robot=panda, q=np.zeros((4, 7)), distance=[np.ones(4), np.ones(2)]) for _ in range(2)]
+    often = PairContacts(
+        links=("a", "b"),
+        touching=np.array([0, 0, 0, 0], bool),
+        spheres_touching=np.array([1, 0, 0, 1], bool),
+        least_distance=0.001,
+    )
+    rare = PairContacts(
+        links=("a", "c"),
+        touching=np.zeros(8, bool),
+        spheres_touching=np.array([0, 0, 1, 0, 1, 0, 0, 1], bool),
+        least_distance=0.001,
+    )
+    assert Contacts(samples=samples, pairs=[rare, often]).false_share == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize(("shares", "together", "bad"), [
+    ((0.02, 0.004), 0.024, [0]),  # first those that are bad by themselves
+    ((0.008, 0.004, 0.002), 0.014, [0, 1]),
+    ((0.008, 0.001), 0.009, []),
+])  # fmt: skip
+def test_many_pairs_that_are_good_by_themselves_may_be_bad_together(shares, together, bad):
+    pairs = [SimpleNamespace(links=("a", str(i)), false_share=share) for i, share in enumerate(shares)]
+    contacts = cast("Contacts", SimpleNamespace(pairs=pairs, false_share=together))
+    assert collision_model._falsely_touching(contacts) == [("a", str(i)) for i in bad]
 
 
 def test_a_pair_whose_spheres_say_nothing_is_left_to_the_certificate(fitted):
