@@ -263,7 +263,7 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
     chain = robot.chain
     turn = [np.eye(4)] + [_z_to(axis) for axis in chain.axis]
     origin = [np.linalg.inv(turn[body]) @ chain.origin[k] @ turn[k + 1] for k, body in enumerate(chain.parent)]
-    first, spheres, bounds, bodies = [0], [], [], []
+    first, spheres, bounds, bodies, numbers = [0], [], [], [], []
     groups_of: dict[str, list[int]] = {link: [] for link in robot.links}
     for link, group in sphere_groups(robot):
         body, T_body_link = chain.placement[link]
@@ -273,6 +273,7 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
         spheres.append(packed)
         bounds.append(_bounding_sphere(packed[:, :3], packed[:, 3]))
         bodies.append(body)
+        numbers.append(robot.links.index(link))
         first.append(first[-1] + len(group))
     pairs = [(i, j) for a, b in robot.checked_pairs for i in groups_of[a] for j in groups_of[b]]
     return lanes.RobotArrays(
@@ -282,6 +283,7 @@ def pack_robot(robot: Robot, kind: type) -> lanes.RobotArrays:
         offset=chain.offset.astype(kind),
         origin=np.array([frame12(m) for m in origin], dtype=kind),
         prismatic=chain.prismatic.astype(np.bool_),
+        link_of=np.array(numbers, dtype=np.int64),
         link_body=np.array(bodies, dtype=np.int64),
         link_first=np.array(first, dtype=np.int64),
         bound=np.array(bounds, dtype=kind),

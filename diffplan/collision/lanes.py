@@ -41,8 +41,9 @@ class RobotArrays(NamedTuple):
     Moving joint k carries body k + 1 and stands at factor[k] * q[source[k]] + offset[k]; parents come before children
     (`robot.Chain`). `parent` [moving] the body that it hangs on; `origin` [moving, 12] rotation (row-major) and
     translation of joint k in that body at zero; `prismatic`, `source`, `factor`, `offset` [moving].
-    `link_body` [links], `link_first` [links + 1] into the spheres, `bound` [links, 4] bounding sphere in the body
-    frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch; `metric` [dof] as `Robot.metric`.
+    Links of many spheres are several here (`cpu.sphere_groups`): `link_of` [links] is the number of each in
+    `Robot.links`. `link_body` [links], `link_first` [links + 1] into the spheres, `bound` [links, 4] bounding sphere in
+    the body frame; `sphere` [s, 4]; `pairs` [p, 2] link pairs that can touch; `metric` [dof] as `Robot.metric`.
     """
 
     parent: np.ndarray
@@ -51,6 +52,7 @@ class RobotArrays(NamedTuple):
     offset: np.ndarray
     origin: np.ndarray
     prismatic: np.ndarray
+    link_of: np.ndarray
     link_body: np.ndarray
     link_first: np.ndarray
     bound: np.ndarray
@@ -66,7 +68,7 @@ class ObstacleArrays(NamedTuple):
     and half height; `aabb` [m, 6] lower and upper corner; `field` [m] index of a sampled distance field or -1, whose
     nodes are `nodes[field_first[f]:]` with `field_shape` [f, 3] and `field_grid` [f, 4] (origin, spacing). Of a
     SPLIT_FIELD, the cells from `cells[cell_first[f]]` on tell where in `nodes` the cell's own nodes begin, or -1.
-    `give` [m, links] is by how much a link of the robot may be nearer, where contact is allowed; [0, 0] where none is.
+    `give` [m, `Robot.links`] is by how much a link may be nearer, where contact is allowed; [0, 0] where none is.
     """
 
     first: np.ndarray
@@ -405,7 +407,7 @@ def _world_cost(pose, robot, obstacles, scene, reach, s, mode, cost, clear, wren
                 _load(s.w, s.centre[i])
                 least = _distance(s.w, obstacles, o)
                 if gives:
-                    least += _give(s.w, obstacles.give[o, link])
+                    least += _give(s.w, obstacles.give[o, robot.link_of[link]])
                 if least >= reach + radius:
                     continue
                 for n in range(LANES):
@@ -589,7 +591,7 @@ def nearest(q, robot, obstacles, scene, reach, centre, distance, normal):
                     if _distance(s.w, obstacles, o) >= reach + radius:
                         continue
                     if gives:
-                        _give(s.w, obstacles.give[o, link])
+                        _give(s.w, obstacles.give[o, robot.link_of[link]])
                     _normal(s.w, obstacles, o)
                     for n in range(count):
                         if s.w[_D, n] - radius < distance[lo + n, i]:
