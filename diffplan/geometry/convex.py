@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from diffplan.geometry.box_tree import box_trees
 from diffplan.geometry.pose import Float
 from diffplan.geometry.triangle_distance import SolidDistance, unsigned_distance
 from diffplan.system.computed import computed
@@ -48,23 +50,27 @@ class ConvexUnion:
         Negative outside of all parts, where it is at most as large as the distance. In one part alone it is the depth
         in the union; a point between two parts that touch may be deeper in their union.
         """
-        return _within(np.ascontiguousarray(points), *self._planes, -np.inf)
+        return _within(np.ascontiguousarray(points), self._planes, -np.inf)
 
     def outer(self, points: Float, normals: Float) -> np.ndarray:
         """Return which points [n, 3] of parts' surfaces, with these normals, no other part covers."""
         over = np.ascontiguousarray(points + TOUCHING * normals)
-        return _within(over, *self._planes, -TOUCHING / 2) <= -TOUCHING / 2
+        return _within(over, self._planes, -TOUCHING / 2) <= -TOUCHING / 2
 
     @computed
-    def _planes(self) -> tuple[Float, Float, np.ndarray, np.ndarray, Float]:
-        """The planes [m, 4] of all parts (outward normal, offset), and a tree over those of each part: see `_tree`."""
+    def _planes(self) -> _Trees:
+        """The planes of all parts (outward normal, offset), in a tree for each part."""
         found = []
         for part in self.parts:
             offsets = np.einsum("fd,fd->f", part.face_normals, part.triangles[:, 0])
             planes = np.concatenate([part.face_normals, offsets[:, None]], axis=1)
             found.append(planes[np.unique(np.round(planes, 9), axis=0, return_index=True)[1]])
+        planes, starts = np.concatenate(found), np.cumsum([0, *map(len, found)])
         middles = np.array([part.bounds.mean(axis=0) for part in self.parts])
-        return _tree(np.concatenate(found), np.cumsum([0, *map(len, found)]), middles)
+        normals = planes[:, :3]
+        order, boxes, first, count, roots = box_trees(normals, normals, normals, starts, _LEAF)
+        least = _least_offsets(planes[order], first, count, roots, middles)
+        return _Trees(planes[order], starts, boxes, first, count, roots, least, middles)
 
     def surface(self, spacing: float) -> Float:
         """Return points [n, 3] on the union's surface, neighbours on a face at most about `spacing` apart."""
@@ -134,56 +140,49 @@ def _grid(a, b, c, normals, steps):
     return points, outward
 
 
-@njit(cache=True)
-def _tree(planes, starts, middles):
-    """Return a tree over the planes [m, 4] of each part, `starts[k]:starts[k + 1]`, split at medians of normals.
+class _Trees(NamedTuple):
+    """A tree over the planes of each part, whose boxes are around their normals (see `box_trees`).
 
-    Node n holds the planes `spans[n, 0]:spans[n, 1]` in their new order; its children are n + 1 and `spans[n, 2]`,
-    or it is a leaf (0). `boxes[n]` are the least and largest normal and the least offset [7] as seen from the middle
-    of the part.
-
-    Returns:
-        The planes in their new order, `boxes`, `spans`, the node that each part begins with [parts + 1], and `middles`.
+    `planes` [m, 4] in the trees' order, those of part k from `starts[k]` on; `boxes`, `first`, `number` (counts) and
+    `roots` of the trees; `least` [nodes] is the least offset of a node's planes as seen from the middle of the part,
+    `middles` [parts, 3].
     """
-    order = np.arange(len(planes))
-    boxes, spans = np.empty((2 * len(planes), 7)), np.zeros((2 * len(planes), 3), np.int64)
-    roots, stack, node = np.zeros(len(starts), np.int64), np.empty((128, 3), np.int64), 0
-    for part in range(len(middles)):
-        roots[part] = node
-        stack[0, 0], stack[0, 1], stack[0, 2] = starts[part], starts[part + 1], -1
-        height = 1
-        while height > 0:
-            height -= 1
-            begin, end, parent = stack[height]
-            if parent >= 0:
-                spans[parent, 2] = node
-            boxes[node, :3], boxes[node, 3:6], boxes[node, 6] = np.inf, -np.inf, np.inf
-            for m in order[begin:end]:
-                offset = planes[m, 3]
-                for i in range(3):
-                    boxes[node, i] = min(boxes[node, i], planes[m, i])
-                    boxes[node, 3 + i] = max(boxes[node, 3 + i], planes[m, i])
-                    offset -= planes[m, i] * middles[part, i]
-                boxes[node, 6] = min(boxes[node, 6], offset)
-            spans[node, 0], spans[node, 1] = begin, end
-            if end - begin > _LEAF:
-                axis = np.argmax(boxes[node, 3:6] - boxes[node, :3])
-                chosen = order[begin:end].copy()
-                order[begin:end] = chosen[np.argsort(planes[chosen, axis], kind="mergesort")]
-                half = begin + (end - begin) // 2
-                stack[height, 0], stack[height, 1], stack[height, 2] = half, end, node
-                stack[height + 1, 0], stack[height + 1, 1], stack[height + 1, 2] = begin, half, -1
-                height += 2
-            node += 1
-    roots[len(middles)] = node
-    return planes[order], boxes[:node], spans[:node], roots, middles
+
+    planes: Float
+    starts: np.ndarray
+    boxes: Float
+    first: np.ndarray
+    number: np.ndarray
+    roots: np.ndarray
+    least: Float
+    middles: Float
+
+
+@njit(cache=True)
+def _least_offsets(planes, first, count, roots, middles):
+    """Return the least offset [nodes] of the planes of each node, as seen from the middle of its part."""
+    least, part = np.empty(len(first)), len(roots) - 1
+    for node in range(len(first) - 1, -1, -1):  # children come after their parents
+        while node < roots[part]:
+            part -= 1
+        if count[node] == 0:
+            least[node] = min(least[node + 1], least[first[node]])
+            continue
+        least[node] = np.inf
+        for m in range(first[node], first[node] + count[node]):
+            offset = planes[m, 3]
+            for i in range(3):
+                offset -= planes[m, i] * middles[part, i]
+            least[node] = min(least[node], offset)
+    return least
 
 
 @njit(cache=True, nogil=True)
-def _least_in(x, y, z, boxes, node):
+def _least_in(x, y, z, trees, node):
     """Return a bound from below of the distances to the planes of a node, of a point as seen from the part's middle."""
+    boxes = trees.boxes
     return (
-        boxes[node, 6]
+        trees.least[node]
         - max(boxes[node, 0] * x, boxes[node, 3] * x)
         - max(boxes[node, 1] * y, boxes[node, 4] * y)
         - max(boxes[node, 2] * z, boxes[node, 5] * z)
@@ -192,15 +191,15 @@ def _least_in(x, y, z, boxes, node):
 
 
 @njit(cache=True, nogil=True)
-def _within(points, planes, boxes, spans, roots, middles, least_depth):
-    """Return the depth [n] of points [n, 3] in the deepest of the parts with these planes (see `_tree`).
+def _within(points, trees, least_depth):
+    """Return the depth [n] of points [n, 3] in the deepest of the parts with these planes.
 
     At least `least_depth`. The part that held the point before and, of each part, the plane that kept it out are looked
     at first: for points in order that settles most.
     """
     found = np.full(len(points), least_depth)
-    count = len(middles)
-    first, last = spans[roots[:-1], 0], 0
+    planes, middles, count = trees.planes, trees.middles, len(trees.middles)
+    first, last = trees.starts[:-1].copy(), 0
     stack, least_of = np.empty(128, np.int64), np.empty(128)
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
@@ -212,20 +211,20 @@ def _within(points, planes, boxes, spans, roots, middles, least_depth):
             m = first[k]
             least = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
             u, v, w = x - middles[k, 0], y - middles[k, 1], z - middles[k, 2]
-            stack[0], least_of[0], height = roots[k], -np.inf, 1
+            stack[0], least_of[0], height = trees.roots[k], -np.inf, 1
             while height > 0 and least > found[i]:
                 height -= 1
                 node = stack[height]
                 if least_of[height] >= least:
                     continue
-                if spans[node, 2] == 0:
-                    for m in range(spans[node, 0], spans[node, 1]):
+                if trees.number[node] > 0:
+                    for m in range(trees.first[node], trees.first[node] + trees.number[node]):
                         depth = planes[m, 3] - planes[m, 0] * x - planes[m, 1] * y - planes[m, 2] * z
                         if depth < least:
                             least, first[k] = depth, m
                     continue
-                left, right = node + 1, spans[node, 2]
-                to_left, to_right = _least_in(u, v, w, boxes, left), _least_in(u, v, w, boxes, right)
+                left, right = node + 1, trees.first[node]
+                to_left, to_right = _least_in(u, v, w, trees, left), _least_in(u, v, w, trees, right)
                 if to_left < to_right:
                     left, right, to_left, to_right = right, left, to_right, to_left
                 stack[height], least_of[height] = left, to_left
